@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The messages on the control socket: JSON-RPC 2.0, one message a line.
+ * Both ends use this module; it reads and builds JSON (jansson) and does no I/O.
+ *
+ * Errors carry the codes of https://www.jsonrpc.org/specification and our own.
+ */
+#ifndef SUPD_CORE_PROTO_H
+#define SUPD_CORE_PROTO_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/service.h"
+#include "core/spec.h"
+
+#define PROTO_MAX_REQUEST (1024 * 1024) /* bytes of one line from a client */
+
+enum proto_error {
+    PROTO_E_PARSE = -32700,
+    PROTO_E_INVALID_REQUEST = -32600,
+    PROTO_E_METHOD_NOT_FOUND = -32601,
+    PROTO_E_INVALID_PARAMS = -32602,
+    PROTO_E_INTERNAL = -32603,
+    PROTO_E_UNKNOWN_SERVICE = -32001,
+    PROTO_E_NOT_PERMITTED = -32002,
+    PROTO_E_REFUSED = -32003,
+    PROTO_E_CONFIG = -32004,
+    PROTO_E_TIMED_OUT = -32005,
+};
+
+/* One request, taken apart.  All json_t are owned by the struct. */
+struct proto_request {
+    json_t *id;    /* NULL: a notification, no answer is sent */
+    char *method;
+    json_t *params; /* an object, never NULL ({} where the message had none) */
+};
+
+/*
+ * Takes one message (a JSON object) apart.  Returns false with *CODE and ERR
+ * written when it is no request; then req->id is the id to answer with, as far as
+ * it could be told, else NULL (answer with null).  proto_request_clear() in both cases.
+ */
+bool proto_request_parse(json_t *message, struct proto_request *req, enum proto_error *code, char *err,
+                         size_t err_size);
+void proto_request_clear(struct proto_request *req);
+
+/* New references.  ID is borrowed and may be NULL (null); RESULT and DATA are stolen, DATA may be NULL. */
+json_t *proto_result(json_t *id, json_t *result);
+json_t *proto_error(json_t *id, enum proto_error code, json_t *data, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+json_t *proto_request(int id, const char *method, json_t *params);
+json_t *proto_notification(const char *method, json_t *params);
+
+/* One line with its '\n', compact; to be freed.  *LEN without the terminating NUL. */
+char *proto_encode(const json_t *message, size_t *len);
+
+/* What is seen of the process in /proc (all zero where nothing is known). */
+struct proto_usage {
+    bool known;
+    bool stopped; /* job control */
+    uint64_t memory; /* bytes resident */
+    double cpu;    /* seconds, user + system */
+    uint64_t tasks; /* threads */
+};
+
+/*
+ * A service as the contract shows it: every key present, null where there is
+ * nothing to say.  CONFIG_STALE: its process was started from an older configuration.
+ */
+json_t *proto_service(const char *name, const struct svc *svc, const struct spec *spec, bool config_stale,
+                      const struct proto_usage *usage, struct timestamp now);
+
+/* The "exit" member; null before the first exit. */
+json_t *proto_exit(const struct exit_info *exit);
+
+/* Seconds with microseconds, as the contract gives times. */
+json_t *proto_seconds(int64_t usec);
+
+/* Does NAME match one of the exact names or globs (fnmatch(3)-like: * ? [..]) in PATTERN? */
+bool proto_name_matches(const char *pattern, const char *name);
+/* Has PATTERN a glob character? */
+bool proto_is_glob(const char *pattern);
+
+#endif

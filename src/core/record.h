@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The records of the PID state file, RUNTIME/state: encode, decode, replay.
+ *
+ * Layout of a record, integers little-endian:
+ *   u32 magic | u16 length of the whole record | u8 type | u8 version | u32 crc | payload
+ * crc is over the record with the crc field as zero.  A reader that meets anything
+ * else than a whole record with the right crc looks for the next magic byte by
+ * byte, so one damaged or torn record costs that record only.
+ *
+ * HEADER    the epoch that the file belongs to; first record of a file
+ * SPAWN     written by the child itself before its exec: "life L of NAME is this process"
+ * SERVICE   everything durable about a service; the last one in the file counts
+ * REMOVED   the service is gone from the configuration and has ended
+ * SHUTDOWN  `supctl shutdown` was acknowledged
+ *
+ * A SPAWN of a life that a later SERVICE knows only tells its process; one of a
+ * newer life starts that life.  So the two writers need no order between them.
+ * Pure: bytes in, structures out.
+ */
+#ifndef SUPD_CORE_RECORD_H
+#define SUPD_CORE_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/service.h"
+#include "core/spec.h"
+
+#define RECORD_MAX 1024 /* no record is longer, so one write(2) of it is one piece */
+
+enum record_type {
+    RECORD_HEADER = 1,
+    RECORD_SPAWN = 2,
+    RECORD_SERVICE = 3,
+    RECORD_REMOVED = 4,
+    RECORD_SHUTDOWN = 5,
+};
+
+enum record_role { ROLE_SERVICE = 0 };
+
+/* What makes pids and start times comparable: the same boot, PID namespace and PID 1 of it. */
+struct epoch {
+    char boot_id[40];
+    uint64_t pidns;      /* inode of the PID namespace */
+    uint64_t init_start; /* start time of its PID 1, ticks */
+};
+
+bool epoch_equal(const struct epoch *a, const struct epoch *b);
+
+/* Each writes one record to BUF (RECORD_MAX bytes) and returns its length. */
+size_t record_encode_header(uint8_t *buf, const struct epoch *epoch);
+size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *svc);
+size_t record_encode_removed(uint8_t *buf, const char *name);
+size_t record_encode_shutdown(uint8_t *buf);
+
+/*
+ * A SPAWN record without its process, made by the parent before the fork.  The
+ * child completes it with record_finish_spawn(), which is async-signal-safe.
+ */
+size_t record_encode_spawn(uint8_t *buf, enum record_role role, const char *name, const struct svc *svc,
+                           uint64_t digest, const struct svc_stop_params *stop, struct timestamp now);
+void record_finish_spawn(uint8_t *buf, size_t len, int32_t pid, uint64_t start_ticks);
+
+/* What the file says about one service. */
+struct svc_image {
+    char name[SPEC_NAME_MAX + 8];
+    struct svc svc;
+    bool has_process; /* svc.proc was recorded and no end of it */
+};
+
+/* The file, replayed. */
+struct replay {
+    bool has_epoch;
+    struct epoch epoch;
+    bool shutdown;
+    struct svc_image **images; /* sorted by name */
+    size_t n;
+    size_t records; /* whole ones read */
+    size_t skipped; /* bytes that belonged to no whole record */
+    size_t damaged; /* stretches of such bytes */
+    bool newer;     /* a record of a version that we do not know was passed over */
+};
+
+/* Replays LEN bytes; never fails (a file of noise gives no record).  Freed with replay_free(). */
+struct replay *replay_new(const uint8_t *data, size_t len);
+void replay_free(struct replay *replay);
+struct svc_image *replay_find(const struct replay *replay, const char *name);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a service is: the model behind `service "NAME" { ... }` of supd.conf(5).
+ *
+ * One table of keys (spec_keys) is the truth about every option: its name, type,
+ * default, whether a change needs a new process.  The reader of the file, the
+ * comparison of two configurations, the copy kept in RUNTIME/config.good and the
+ * checks that every key is documented all walk that table.
+ *
+ * Pure: no system call, no lookup of users (os/ids.h fills struct spec_ids).
+ */
+#ifndef SUPD_CORE_SPEC_H
+#define SUPD_CORE_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SPEC_NAME_MAX 64
+
+enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ON_ABNORMAL, RESTART_ALWAYS };
+
+/* group: every process of the group gets the stop-signal, then SIGKILL.  process: the main process only.
+ * mixed: the stop-signal to the main process, SIGKILL to what is left of the group. */
+enum kill_mode { KILL_MODE_GROUP, KILL_MODE_PROCESS, KILL_MODE_MIXED };
+
+enum log_kind {
+    LOG_KIND_UNSET,   /* log-error only: the same place as log */
+    LOG_KIND_INHERIT, /* supd's own stdout or stderr */
+    LOG_KIND_NONE,    /* /dev/null */
+    LOG_KIND_FILE,    /* path, opened for append by the child before it changes user */
+};
+
+struct spec_log {
+    enum log_kind kind;
+    char *path; /* LOG_KIND_FILE only */
+};
+
+/* A set of exit codes 0..255 and of signals 1..64. */
+struct exit_set {
+    uint64_t codes[4];
+    uint64_t signals; /* bit N-1 is signal N */
+};
+
+/* What `user` and `group` mean on this machine, resolved when the configuration is read. */
+struct spec_ids {
+    bool set; /* false: the child keeps supd's own ids, and the rest is unused */
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t *groups; /* supplementary groups, n_groups of them */
+    size_t n_groups;
+    char *user_name; /* for USER and LOGNAME; with home and shell NULL where the uid has no passwd entry */
+    char *home;
+    char *shell;
+};
+
+struct spec {
+    char *name;
+    char **command; /* argv, never empty */
+    char *directory; /* NULL: "/" as root is not imposed; the child keeps supd's */
+    uint32_t umask;
+    char **environment;       /* KEY=VALUE; those of `defaults` first, then the service's own */
+    char **environment_files; /* a leading '-' means: may be missing */
+    char *user;
+    char *group;
+    struct spec_ids ids;
+    bool enabled;
+    enum restart_policy restart;
+    struct exit_set success_exit;
+    struct exit_set restart_prevent_exit;
+    int64_t restart_delay;     /* us */
+    int64_t restart_delay_max; /* us */
+    int64_t restart_reset;     /* us */
+    uint32_t restart_limit;    /* 0 = never give up */
+    int64_t start_timeout;     /* us, 0 = none */
+    int64_t stop_timeout;      /* us, 0 = SIGKILL follows the stop-signal at once */
+    int32_t stop_signal;
+    enum kill_mode kill_mode;
+    struct spec_log log;
+    struct spec_log log_error;
+
+    /* Where it was written, for messages; no part of what the service is. */
+    char *file;
+    uint32_t line;
+};
+
+enum key_type {
+    KEY_ARGV,     /* char **: a list, or one string split like a shell would */
+    KEY_STRING,   /* char * */
+    KEY_PATH,     /* char *, absolute */
+    KEY_STRV,     /* char **: KEY=VALUE for `environment`, else any */
+    KEY_BOOL,     /* bool: yes no true false on off 1 0 */
+    KEY_UINT,     /* uint32_t, decimal */
+    KEY_OCTAL,    /* uint32_t, octal, at most 0777 */
+    KEY_DURATION, /* int64_t us */
+    KEY_SIGNAL,   /* int32_t */
+    KEY_EXIT_SET, /* struct exit_set */
+    KEY_RESTART,  /* enum restart_policy */
+    KEY_KILL_MODE,
+    KEY_LOG,         /* struct spec_log */
+    KEY_UNSUPPORTED, /* named by the contract, not built yet: refused by name */
+};
+
+enum key_flags {
+    KEY_F_PROCESS = 1 << 0, /* a change reaches the service only with a new process */
+    KEY_F_ADDS = 1 << 1,    /* the service's values are added to those of `defaults`, not put in their place */
+    KEY_F_ENVIRONMENT = 1 << 2, /* each value must be KEY=VALUE with a valid KEY */
+    KEY_F_REQUIRED = 1 << 3,
+};
+
+struct spec_key {
+    const char *name;
+    enum key_type type;
+    unsigned flags;
+    size_t offset;       /* into struct spec */
+    const char *dflt;    /* default as written in a file; NULL = unset or empty */
+};
+
+extern const struct spec_key spec_keys[];
+extern const size_t spec_n_keys;
+
+/* NULL when NAME is no key of a service. */
+const struct spec_key *spec_key_find(const char *name);
+
+/* A spec with every default applied.  NAME is copied.  Freed with spec_free(). */
+struct spec *spec_new(const char *name);
+struct spec *spec_dup(const struct spec *spec);
+void spec_free(struct spec *spec);
+
+/*
+ * Sets KEY from the N strings in VALUES.  IS_LIST tells `{...}` from a single
+ * value.  On a bad value returns false, leaves the spec as it was and writes to
+ * ERR (ERR_SIZE bytes) what is wrong and what would be right, naming the
+ * offending word, without file, line or key name.  With KEY_F_ADDS the values
+ * are appended (for environment: an equal KEY is replaced).
+ */
+bool spec_set(struct spec *spec, const struct spec_key *key, char *const *values, size_t n, bool is_list, char *err,
+              size_t err_size);
+
+/*
+ * The value of KEY as strings that spec_set() reads back to the same value
+ * (a vector to free with strv_free; NULL: unset).  *IS_LIST as for spec_set().
+ */
+char **spec_get(const struct spec *spec, const struct spec_key *key, bool *is_list);
+
+/* Checks of a whole spec, after every key is set (command given, delays in order, ...).  As spec_set() on error. */
+bool spec_validate(const struct spec *spec, char *err, size_t err_size);
+
+/* Same value of KEY in both?  User and group compare their resolved ids too. */
+bool spec_key_equal(const struct spec *a, const struct spec *b, const struct spec_key *key);
+
+/*
+ * A 64-bit digest over all KEY_F_PROCESS keys and the resolved ids: two specs
+ * with different digests need different processes.  Stable across runs and
+ * versions of supd (it is stored with the record of a running process).
+ */
+uint64_t spec_process_digest(const struct spec *spec);
+
+/* 1-64 of A-Z a-z 0-9 . _ -, not starting with . or - */
+bool spec_name_valid(const char *name);
+
+void exit_set_add_code(struct exit_set *set, int code);
+void exit_set_add_signal(struct exit_set *set, int signo);
+bool exit_set_has_code(const struct exit_set *set, int code);
+bool exit_set_has_signal(const struct exit_set *set, int signo);
+
+const char *restart_policy_name(enum restart_policy policy);
+const char *kill_mode_name(enum kill_mode mode);
+
+/*
+ * A list of specs, sorted by name, names unique.  Freed with spec_list_free(),
+ * which frees the specs too.
+ */
+struct spec_list {
+    struct spec **items;
+    size_t n;
+};
+
+void spec_list_free(struct spec_list *list);
+/* Appends; the list takes ownership.  Sort with spec_list_sort() once all are in. */
+void spec_list_push(struct spec_list *list, struct spec *spec);
+void spec_list_sort(struct spec_list *list);
+/* Binary search in a sorted list, NULL when there is none. */
+struct spec *spec_list_find(const struct spec_list *list, const char *name);
+
+/*
+ * Splits TEXT as a POSIX shell splits words (quotes and backslashes, no
+ * expansion of any kind).  Returns a vector, or NULL with ERR written.
+ */
+char **spec_split_words(const char *text, char *err, size_t err_size);
+
+#endif

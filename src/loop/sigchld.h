@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ends of our children: SIGCHLD through a libevent signal event whose action
+ * is replaced by ours (SA_SIGINFO | SA_NOCLDSTOP), docs/sigchld.md.
+ *
+ * A standard signal is not queued, so si_pid is a hint only: every callback first
+ * takes the pids that the handler noted and then sweeps waitid(P_ALL) until no
+ * ended child is left.  Each end is shown to the owner while the child is still a
+ * zombie (its pid is pinned: the end can be recorded before it is reaped), and
+ * then reaped with wait4(2).
+ */
+#ifndef SUPD_LOOP_SIGCHLD_H
+#define SUPD_LOOP_SIGCHLD_H
+
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "loop/loop.h"
+
+struct sigchld;
+
+struct sigchld_handlers {
+    /* A child has ended and is a zombie.  WAIT_STATUS as of wait(2). */
+    void (*ended)(void *ctx, pid_t pid, int wait_status);
+    /* It was reaped just now, after ended(). */
+    void (*reaped)(void *ctx, pid_t pid, const struct rusage *usage);
+};
+
+/*
+ * Installs the handler.  One at a time in a process (the handler's ring is
+ * global).  NULL with the reason in *WHY (static) when this libevent does not signal
+ * through a handler, or the system refused.
+ */
+struct sigchld *sigchld_new(struct loop *loop, const struct sigchld_handlers *handlers, void *ctx, const char **why);
+
+/* Looks for ended children now: call once after sigchld_new(), for those that ended before the handler stood. */
+void sigchld_sweep(struct sigchld *sigchld);
+
+void sigchld_free(struct sigchld *sigchld);
+
+struct sigchld_stats {
+    uint64_t handler_runs;
+    uint64_t ring_overflows;
+    uint64_t reaped;
+};
+
+struct sigchld_stats sigchld_stats(const struct sigchld *sigchld);
+
+#endif

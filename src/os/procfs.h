@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What /proc tells about processes, proc(5).
+ */
+#ifndef SUPD_OS_PROCFS_H
+#define SUPD_OS_PROCFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct procfs_stat {
+    char state; /* R S D Z T t X ... */
+    pid_t ppid;
+    pid_t pgrp;
+    pid_t session;
+    uint64_t utime; /* ticks of sysconf(_SC_CLK_TCK) */
+    uint64_t stime;
+    uint64_t num_threads;
+    uint64_t start_ticks; /* since boot */
+    uint64_t rss_pages;
+    int exit_code; /* wait status, field 52; 0 without CAP_SYS_PTRACE-like rights, whatever it was */
+};
+
+/* Reads /proc/PID/stat with one read(2).  Returns 0 or a negative errno (-ESRCH: no such process).  The
+ * command name may hold any byte, spaces, parentheses and newlines too. */
+int procfs_read_stat(pid_t pid, struct procfs_stat *st);
+
+/* The start time of the calling process.  Async-signal-safe: for use between fork and exec.  0 or -errno. */
+int procfs_self_start_ticks(uint64_t *ticks);
+
+/*
+ * Calls FN for each process number in /proc (the thread group leaders), in
+ * ascending order of the directory; FN returns false to stop.  0 or -errno.
+ */
+int procfs_each(bool (*fn)(void *ctx, pid_t pid), void *ctx);
+
+/* The value of KEY in /proc/PID/environ, to be freed; NULL when unset or not readable. */
+char *procfs_environ_get(pid_t pid, const char *key);
+
+/* Effective uid of PID, from the owner of /proc/PID; false when it is gone. */
+bool procfs_uid(pid_t pid, uid_t *uid);
+
+/* Has an open descriptor of the file (DEV, INO)? */
+bool procfs_holds_file(pid_t pid, dev_t dev, ino_t ino);
+
+/* Have we CAP_SYS_PTRACE in the effective set (then field 52 is to be believed when 0)? */
+bool procfs_have_ptrace_cap(void);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From fork to exec.
+ *
+ * The child shares nothing but a close-on-exec pipe with us, on which it reports
+ * the step that failed, or whose closing says that exec happened.  It records
+ * itself in the state file before its exec; where that fails it does not run.
+ * fork semantics, not vfork: a child that hangs in a path lookup must not hang us.
+ * All signals are blocked around the fork; the child resets every handler first.
+ */
+#ifndef SUPD_OS_SPAWN_H
+#define SUPD_OS_SPAWN_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "core/spec.h"
+
+/* What supd was started with and gives back to what it starts.  Taken once, before anything is raised. */
+struct spawn_baseline {
+    struct rlimit nofile;
+    int oom_score_adj; /* INT_MIN: could not be read */
+    sigset_t sigmask;
+    char **environment; /* ours, without what was meant for supd alone (NOTIFY_SOCKET, WATCHDOG_*, LISTEN_*, ...) */
+};
+
+void spawn_baseline_take(struct spawn_baseline *baseline);
+void spawn_baseline_clear(struct spawn_baseline *baseline);
+
+struct spawn_request {
+    const struct spec *spec;
+    const struct spawn_baseline *baseline;
+    const char *instance_id; /* SUPD_INSTANCE */
+    uint8_t *record;         /* of record_encode_spawn(); completed and written by the child */
+    size_t record_len;
+    int state_fd;            /* RUNTIME/state, O_APPEND */
+};
+
+struct spawn_child {
+    pid_t pid;
+    int pidfd;     /* close-on-exec */
+    int report_fd; /* nonblocking, close-on-exec: spawn_report_read() when readable */
+};
+
+/*
+ * Makes the child.  Returns false with ERR ("fork: Resource temporarily
+ * unavailable") when there is none; nothing is left behind then.
+ */
+bool spawn_process(const struct spawn_request *req, struct spawn_child *child, char *err, size_t err_size);
+
+enum spawn_outcome {
+    SPAWN_PENDING, /* neither yet */
+    SPAWN_CLOSED,  /* the pipe is closed: exec happened, or the child was killed before it */
+    SPAWN_FAILED,  /* TEXT says which step, on what, why: "exec /usr/bin/foo: No such file or directory" */
+};
+
+enum spawn_outcome spawn_report_read(int report_fd, char *text, size_t size);
+
+#endif
