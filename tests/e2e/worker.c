@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The program that the end-to-end tests run as a service. Its arguments are steps, carried out in order:
+ *
+ *   mark FILE            append "PID STARTED" (seconds of CLOCK_MONOTONIC) to FILE
+ *   print TEXT           a line to stdout            complain TEXT   a line to stderr
+ *   lines MILLISECONDS   numbered lines to stdout for ever, one each MILLISECONDS
+ *   ignore SIG           trap FILE SIG   append "PID SIG" to FILE and go on     trap-exit FILE CODE SIG   and exit CODE
+ *   describe FILE        write what the process sees (ids, directory, umask, session, environment, descriptors)
+ *   children N           fork N children that wait for ever; they inherit what ignore and trap have set
+ *   child-mark FILE      fork a child that appends its mark to FILE and waits for ever
+ *   stray                fork a child in a session of its own that waits for ever
+ *   gate FIFO            wait until somebody writes a step list into FIFO, carry it out, then go on
+ *   script FILE          carry out the steps that FILE holds, separated by white space
+ *   sleep SECONDS        for-ever        exit CODE       raise SIG       core (die of SIGABRT, with a core if allowed)
+ *
+ * The end of the list is exit 0.
+ */
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_STEPS = 64, MAX_SIGNAL = 65 };
+
+extern char **environ;
+
+static struct trap {
+    int fd;
+    int exit_code; /* -1: go on */
+} traps[MAX_SIGNAL];
+
+static void run(char **step);
+
+static int signal_number(const char *name)
+{
+    for (int sig = 1; sig < MAX_SIGNAL; sig++) {
+        const char *abbrev = sigabbrev_np(sig);
+        if (abbrev && strcmp(abbrev, name) == 0)
+            return sig;
+    }
+    int sig = atoi(name);
+    if (sig <= 0 || sig >= MAX_SIGNAL)
+        errx(120, "no such signal: %s", name);
+    return sig;
+}
+
+static void append(int fd, const char *text)
+{
+    if (write(fd, text, strlen(text)) < 0)
+        _exit(121);
+}
+
+static int open_append(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0)
+        err(122, "%s", path);
+    return fd;
+}
+
+static void mark(const char *path)
+{
+    struct timespec now;
+    char line[64];
+    int fd = open_append(path);
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(line, sizeof(line), "%d %lld.%09ld\n", getpid(), (long long)now.tv_sec, now.tv_nsec);
+    append(fd, line);
+    close(fd);
+}
+
+static void on_signal(int sig)
+{
+    int saved = errno;
+    char line[64];
+
+    /* snprintf of a number and a constant string: glibc's does not allocate for these. */
+    snprintf(line, sizeof(line), "%d %s\n", getpid(), sigabbrev_np(sig));
+    append(traps[sig].fd, line);
+    if (traps[sig].exit_code >= 0)
+        _exit(traps[sig].exit_code);
+    errno = saved;
+}
+
+static void set_trap(const char *path, int exit_code, const char *name)
+{
+    int sig = signal_number(name);
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    traps[sig] = (struct trap){.fd = open_append(path), .exit_code = exit_code};
+    sigfillset(&action.sa_mask);
+    if (sigaction(sig, &action, NULL) < 0)
+        err(123, "sigaction %s", name);
+}
+
+static void wait_for_ever(void)
+{
+    for (;;)
+        pause();
+}
+
+static void sleep_for(double seconds)
+{
+    struct timespec left = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+    while (nanosleep(&left, &left) < 0 && errno == EINTR)
+        continue;
+}
+
+static void describe(const char *path)
+{
+    char cwd[4096];
+    gid_t groups[256];
+    char part[4128];
+    snprintf(part, sizeof(part), "%s.part", path);
+    FILE *out = fopen(part, "we");
+    if (!out)
+        err(122, "%s", part);
+
+    mode_t mask = umask(0);
+    umask(mask);
+    fprintf(out, "uid %d %d\ngid %d %d\n", getuid(), geteuid(), getgid(), getegid());
+    fprintf(out, "groups");
+    int count = getgroups(256, groups);
+    for (int i = 0; i < count; i++)
+        fprintf(out, " %d", groups[i]);
+    fprintf(out, "\ncwd %s\n", getcwd(cwd, sizeof(cwd)) ? cwd : "?");
+    fprintf(out, "umask %04o\nsid %d\npgid %d\npid %d\n", mask, getsid(0), getpgid(0), getpid());
+
+    sigset_t blocked;
+    sigprocmask(SIG_BLOCK, NULL, &blocked);
+    for (int sig = 1; sig < MAX_SIGNAL; sig++) {
+        struct sigaction action;
+        if (sigismember(&blocked, sig) == 1)
+            fprintf(out, "blocked %d\n", sig);
+        if (sigaction(sig, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+            fprintf(out, "ignored %d\n", sig);
+    }
+
+    DIR *fds = opendir("/proc/self/fd");
+    for (struct dirent *entry; fds && (entry = readdir(fds));) {
+        int fd = atoi(entry->d_name);
+        if (entry->d_name[0] == '.' || fd == dirfd(fds) || fd == fileno(out))
+            continue;
+        ssize_t n = readlinkat(dirfd(fds), entry->d_name, cwd, sizeof(cwd) - 1);
+        fprintf(out, "fd %d %.*s\n", fd, (int)(n < 0 ? 0 : n), cwd);
+    }
+    if (fds)
+        closedir(fds);
+    for (char **env = environ; *env; env++)
+        fprintf(out, "env %s\n", *env);
+    if (fclose(out) != 0 || rename(part, path) < 0)
+        err(122, "%s", path);
+}
+
+static void run_text(char *text)
+{
+    char *steps[MAX_STEPS + 1];
+    int count = 0;
+
+    for (char *word = strtok(text, " \t\n"); word && count < MAX_STEPS; word = strtok(NULL, " \t\n"))
+        steps[count++] = word;
+    steps[count] = NULL;
+    run(steps);
+}
+
+static void run_file(const char *path)
+{
+    char text[8192];
+    size_t used = 0;
+    int fd;
+
+    do
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        err(122, "%s", path);
+    for (;;) {
+        ssize_t n = read(fd, text + used, sizeof(text) - 1 - used);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        used += (size_t)n;
+    }
+    text[used] = '\0';
+    close(fd);
+    run_text(text);
+}
+
+static void die_of(int sig)
+{
+    sigset_t set;
+
+    signal(sig, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, sig);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    kill(getpid(), sig);
+}
+
+static void dump_core(void)
+{
+    struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+    setrlimit(RLIMIT_CORE, &unlimited);
+    die_of(SIGABRT);
+}
+
+static void fork_child(const char *mark_path, int own_session)
+{
+    pid_t pid = fork();
+
+    if (pid < 0)
+        err(124, "fork");
+    if (pid > 0)
+        return;
+    if (own_session)
+        setsid();
+    if (mark_path)
+        mark(mark_path);
+    wait_for_ever();
+}
+
+static void number_lines(double milliseconds)
+{
+    for (unsigned long n = 1;; n++) {
+        printf("%lu\n", n);
+        fflush(stdout);
+        sleep_for(milliseconds / 1000);
+    }
+}
+
+static char *argument(char ***step)
+{
+    char *arg = *++*step;
+
+    if (!arg)
+        errx(120, "a step lacks an argument");
+    return arg;
+}
+
+static void run_step(char ***step)
+{
+    const char *name = **step;
+
+    if (strcmp(name, "mark") == 0) {
+        mark(argument(step));
+    } else if (strcmp(name, "print") == 0) {
+        printf("%s\n", argument(step));
+        fflush(stdout);
+    } else if (strcmp(name, "complain") == 0) {
+        fprintf(stderr, "%s\n", argument(step));
+    } else if (strcmp(name, "lines") == 0) {
+        number_lines(atof(argument(step)));
+    } else if (strcmp(name, "ignore") == 0) {
+        signal(signal_number(argument(step)), SIG_IGN);
+    } else if (strcmp(name, "trap") == 0) {
+        const char *path = argument(step);
+        set_trap(path, -1, argument(step));
+    } else if (strcmp(name, "trap-exit") == 0) {
+        const char *path = argument(step);
+        int code = atoi(argument(step));
+        set_trap(path, code, argument(step));
+    } else if (strcmp(name, "describe") == 0) {
+        describe(argument(step));
+    } else if (strcmp(name, "children") == 0) {
+        for (int left = atoi(argument(step)); left > 0; left--)
+            fork_child(NULL, 0);
+    } else if (strcmp(name, "child-mark") == 0) {
+        fork_child(argument(step), 0);
+    } else if (strcmp(name, "stray") == 0) {
+        fork_child(NULL, 1);
+    } else if (strcmp(name, "gate") == 0 || strcmp(name, "script") == 0) {
+        run_file(argument(step));
+    } else if (strcmp(name, "sleep") == 0) {
+        sleep_for(atof(argument(step)));
+    } else if (strcmp(name, "for-ever") == 0) {
+        wait_for_ever();
+    } else if (strcmp(name, "exit") == 0) {
+        exit(atoi(argument(step)));
+    } else if (strcmp(name, "raise") == 0) {
+        die_of(signal_number(argument(step)));
+    } else if (strcmp(name, "core") == 0) {
+        dump_core();
+    } else {
+        errx(120, "no such step: %s", name);
+    }
+}
+
+static void run(char **step)
+{
+    for (; *step; step++)
+        run_step(&step);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    run(argv + 1);
+    return EXIT_SUCCESS;
+}
