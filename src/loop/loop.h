@@ -40,11 +40,12 @@ void loop_timer_set(struct loop_timer *timer, int64_t delay);
 void loop_timer_clear(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer); /* NULL is fine, here and below */
 
-/* Calls FN whenever FD can be read (or is at its end), or written.  FD stays the caller's; free before closing it. */
+/* Calls FN whenever FD can be read (or is at its end), or written.  FD stays the caller's; free before closing it.
+ * NULL with errno, and said in the log, when the system refuses. */
 struct loop_io *loop_io_new(struct loop *loop, int fd, enum loop_io_kind kind, loop_io_fn fn, void *ctx);
 void loop_io_free(struct loop_io *io);
 
-/* Calls FN for signal SIGNO (any but SIGCHLD, which is sigchld.h's). */
+/* Calls FN for signal SIGNO (any but SIGCHLD, which is sigchld.h's), which is unblocked. */
 struct loop_signal *loop_signal_new(struct loop *loop, int signo, loop_signal_fn fn, void *ctx);
 void loop_signal_free(struct loop_signal *sig);
 

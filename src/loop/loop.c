@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+
+struct loop {
+    struct event_base *base;
+    bool stopped;
+};
+
+struct loop_timer {
+    struct event event;
+    loop_timer_fn fn;
+    void *ctx;
+};
+
+struct loop_io {
+    struct event event;
+    loop_io_fn fn;
+    void *ctx;
+};
+
+struct loop_signal {
+    struct event event;
+    loop_signal_fn fn;
+    void *ctx;
+};
+
+static void forward_log(int severity, const char *msg)
+{
+    switch (severity) {
+    case EVENT_LOG_DEBUG:
+        log_debug("libevent: %s", msg);
+        break;
+    case EVENT_LOG_MSG:
+        log_info("libevent: %s", msg);
+        break;
+    case EVENT_LOG_WARN:
+        log_warning("libevent: %s", msg);
+        break;
+    default:
+        log_error("libevent: %s", msg);
+        break;
+    }
+}
+
+struct loop *loop_new(void)
+{
+    event_set_log_callback(forward_log);
+
+    struct event_config *config = event_config_new();
+    if (config == NULL) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    /* Delays are counted from the call, not from the start of the turn, and by the clock that clock_now() reads:
+     * libevent's default is a coarse clock, on which a timer fires some milliseconds before its time. */
+    event_config_set_flag(config,
+                          EVENT_BASE_FLAG_NO_CACHE_TIME | EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_IGNORE_ENV);
+    errno = 0;
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    if (base == NULL) {
+        if (errno == 0)
+            errno = ENOSYS;
+        return NULL;
+    }
+
+    struct loop *loop = xcalloc(1, sizeof(*loop));
+    loop->base = base;
+    return loop;
+}
+
+void loop_free(struct loop *loop)
+{
+    if (loop == NULL)
+        return;
+    event_base_free(loop->base);
+    free(loop);
+}
+
+int loop_run(struct loop *loop)
+{
+    /* A stop that was asked for before the loop ran is obeyed too; libevent would forget it. */
+    while (!loop->stopped) {
+        if (event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY) == -1)
+            return -1;
+    }
+    loop->stopped = false;
+    return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->stopped = true;
+    event_base_loopbreak(loop->base);
+}
+
+struct event_base *loop_base(struct loop *loop)
+{
+    return loop->base;
+}
+
+/* What this is called for fails only without memory, and a timer or signal that is lost silently is worse than a death. */
+static void must_add(struct event *event, const struct timeval *timeout)
+{
+    if (event_add(event, timeout) == 0)
+        return;
+    log_error("libevent: an event cannot be added: %s", strerror(errno));
+    abort();
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop_timer *timer = arg;
+
+    (void)fd;
+    (void)what;
+    timer->fn(timer->ctx);
+}
+
+struct loop_timer *loop_timer_new(struct loop *loop, loop_timer_fn fn, void *ctx)
+{
+    struct loop_timer *timer = xcalloc(1, sizeof(*timer));
+
+    timer->fn = fn;
+    timer->ctx = ctx;
+    evtimer_assign(&timer->event, loop->base, on_timer, timer);
+    return timer;
+}
+
+void loop_timer_set(struct loop_timer *timer, int64_t delay)
+{
+    if (delay < 0)
+        delay = 0;
+
+    struct timeval tv = {.tv_sec = delay / USEC_PER_SEC, .tv_usec = delay % USEC_PER_SEC};
+    must_add(&timer->event, &tv);
+}
+
+void loop_timer_clear(struct loop_timer *timer)
+{
+    event_del(&timer->event);
+}
+
+void loop_timer_free(struct loop_timer *timer)
+{
+    if (timer == NULL)
+        return;
+    event_del(&timer->event);
+    free(timer);
+}
+
+static void on_io(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop_io *io = arg;
+
+    (void)fd;
+    (void)what;
+    io->fn(io->ctx);
+}
+
+struct loop_io *loop_io_new(struct loop *loop, int fd, enum loop_io_kind kind, loop_io_fn fn, void *ctx)
+{
+    struct loop_io *io = xcalloc(1, sizeof(*io));
+    short what = kind == LOOP_READ ? EV_READ : EV_WRITE;
+
+    io->fn = fn;
+    io->ctx = ctx;
+    event_assign(&io->event, loop->base, fd, (short)(what | EV_PERSIST), on_io, io);
+    if (event_add(&io->event, NULL) == 0)
+        return io;
+
+    int saved = errno;
+    log_error("descriptor %d cannot be watched: %s", fd, strerror(errno));
+    free(io);
+    errno = saved;
+    return NULL;
+}
+
+void loop_io_free(struct loop_io *io)
+{
+    if (io == NULL)
+        return;
+    event_del(&io->event);
+    free(io);
+}
+
+static void on_signal(evutil_socket_t signo, short what, void *arg)
+{
+    struct loop_signal *sig = arg;
+
+    (void)what;
+    sig->fn(sig->ctx, (int)signo);
+}
+
+struct loop_signal *loop_signal_new(struct loop *loop, int signo, loop_signal_fn fn, void *ctx)
+{
+    struct loop_signal *sig = xcalloc(1, sizeof(*sig));
+    sigset_t set;
+
+    sig->fn = fn;
+    sig->ctx = ctx;
+    evsignal_assign(&sig->event, loop->base, signo, on_signal, sig);
+    must_add(&sig->event, NULL);
+
+    /* Whoever started us may have left it blocked. */
+    sigemptyset(&set);
+    sigaddset(&set, signo);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    return sig;
+}
+
+void loop_signal_free(struct loop_signal *sig)
+{
+    if (sig == NULL)
+        return;
+    event_del(&sig->event);
+    free(sig);
+}
