@@ -11,11 +11,13 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/service.h"
 #include "core/spec.h"
 
 #define PROTO_MAX_REQUEST (1024 * 1024) /* bytes of one line from a client */
+#define PROTO_MAX_PATTERN 256           /* bytes of a name or glob; a longer one matches nothing */
 
 enum proto_error {
     PROTO_E_PARSE = -32700,
@@ -53,6 +55,12 @@ json_t *proto_error(json_t *id, enum proto_error code, json_t *data, const char 
 json_t *proto_request(int id, const char *method, json_t *params);
 json_t *proto_notification(const char *method, json_t *params);
 
+/*
+ * A JSON string of TEXT; null for NULL.  Paths and what programs say may hold any
+ * byte: what is no UTF-8 becomes U+FFFD (jansson itself would give no string at all).
+ */
+json_t *proto_string(const char *text);
+
 /* One line with its '\n', compact; to be freed.  *LEN without the terminating NUL. */
 char *proto_encode(const json_t *message, size_t *len);
 
@@ -67,7 +75,7 @@ struct proto_usage {
 
 /*
  * A service as the contract shows it: every key present, null where there is
- * nothing to say.  CONFIG_STALE: its process was started from an older configuration.
+ * nothing to say (log.err too where stderr goes to the same place as stdout).  CONFIG_STALE: its process was started from an older configuration.
  */
 json_t *proto_service(const char *name, const struct svc *svc, const struct spec *spec, bool config_stale,
                       const struct proto_usage *usage, struct timestamp now);
@@ -78,7 +86,7 @@ json_t *proto_exit(const struct exit_info *exit);
 /* Seconds with microseconds, as the contract gives times. */
 json_t *proto_seconds(int64_t usec);
 
-/* Does NAME match one of the exact names or globs (fnmatch(3)-like: * ? [..]) in PATTERN? */
+/* Is NAME the name PATTERN, or matches it as a glob (as fnmatch(3): * ? [a-z] [!a-z])?  Its time is bounded, whatever the pattern. */
 bool proto_name_matches(const char *pattern, const char *name);
 /* Has PATTERN a glob character? */
 bool proto_is_glob(const char *pattern);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/proto.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Enough for seconds since 1970 with microseconds, and 0.1 stays 0.1. */
+#define REAL_DIGITS 16
+
+static bool parse_params(json_t *params, struct proto_request *req, enum proto_error *code, char *err, size_t err_size)
+{
+    if (!params || (json_is_array(params) && json_array_size(params) == 0)) {
+        req->params = json_object();
+        return true;
+    }
+    if (json_is_object(params)) {
+        req->params = json_incref(params);
+        return true;
+    }
+    *code = json_is_array(params) ? PROTO_E_INVALID_PARAMS : PROTO_E_INVALID_REQUEST;
+    snprintf(err, err_size, "params must be an object with named members");
+    return false;
+}
+
+bool proto_request_parse(json_t *message, struct proto_request *req, enum proto_error *code, char *err, size_t err_size)
+{
+    *req = (struct proto_request){0};
+    *code = PROTO_E_INVALID_REQUEST;
+    if (!json_is_object(message)) {
+        snprintf(err, err_size, "a request must be an object");
+        return false;
+    }
+
+    json_t *id = json_object_get(message, "id");
+    if (id && !json_is_string(id) && !json_is_number(id) && !json_is_null(id)) {
+        snprintf(err, err_size, "id must be a string, a number or null");
+        return false;
+    }
+    req->id = json_incref(id);
+
+    const char *version = json_string_value(json_object_get(message, "jsonrpc"));
+    if (!version || strcmp(version, "2.0") != 0) {
+        snprintf(err, err_size, "jsonrpc must be \"2.0\"");
+        return false;
+    }
+
+    json_t *method = json_object_get(message, "method");
+    if (!json_is_string(method) || json_string_length(method) != strlen(json_string_value(method))) {
+        snprintf(err, err_size, "method must be a string");
+        return false;
+    }
+    req->method = xstrdup(json_string_value(method));
+    return parse_params(json_object_get(message, "params"), req, code, err, err_size);
+}
+
+void proto_request_clear(struct proto_request *req)
+{
+    json_decref(req->id);
+    json_decref(req->params);
+    free(req->method);
+    *req = (struct proto_request){0};
+}
+
+static json_t *message_new(void)
+{
+    json_t *message = json_object();
+
+    json_object_set_new_nocheck(message, "jsonrpc", json_string_nocheck("2.0"));
+    return message;
+}
+
+static void set_id(json_t *message, json_t *id)
+{
+    json_object_set_new_nocheck(message, "id", id ? json_incref(id) : json_null());
+}
+
+json_t *proto_result(json_t *id, json_t *result)
+{
+    json_t *message = message_new();
+
+    set_id(message, id);
+    json_object_set_new_nocheck(message, "result", result);
+    return message;
+}
+
+json_t *proto_error(json_t *id, enum proto_error code, json_t *data, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    char *text = xvasprintf(fmt, ap);
+    va_end(ap);
+
+    json_t *error = json_object();
+    json_object_set_new_nocheck(error, "code", json_integer(code));
+    json_object_set_new_nocheck(error, "message", proto_string(text));
+    if (data)
+        json_object_set_new_nocheck(error, "data", data);
+    free(text);
+
+    json_t *message = message_new();
+    set_id(message, id);
+    json_object_set_new_nocheck(message, "error", error);
+    return message;
+}
+
+json_t *proto_request(int id, const char *method, json_t *params)
+{
+    json_t *message = message_new();
+
+    json_object_set_new_nocheck(message, "id", json_integer(id));
+    json_object_set_new_nocheck(message, "method", proto_string(method));
+    if (params)
+        json_object_set_new_nocheck(message, "params", params);
+    return message;
+}
+
+json_t *proto_notification(const char *method, json_t *params)
+{
+    json_t *message = message_new();
+
+    json_object_set_new_nocheck(message, "method", proto_string(method));
+    if (params)
+        json_object_set_new_nocheck(message, "params", params);
+    return message;
+}
+
+/* Bytes of the UTF-8 sequence at S, or 0 where there is none (overlong, surrogate, cut off, a stray byte). */
+static size_t utf8_length(const unsigned char *s)
+{
+    static const struct {
+        unsigned char mask, lead;
+        unsigned long least;
+    } kinds[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+
+    for (size_t n = 0; n < 4; n++) {
+        if ((s[0] & kinds[n].mask) != kinds[n].lead)
+            continue;
+        unsigned long point = s[0] & (unsigned char)~kinds[n].mask;
+        for (size_t i = 1; i <= n; i++) {
+            if ((s[i] & 0xc0) != 0x80)
+                return 0;
+            point = point << 6 | (s[i] & 0x3f);
+        }
+        bool surrogate = point >= 0xd800 && point <= 0xdfff;
+        return point < kinds[n].least || point > 0x10ffff || surrogate ? 0 : n + 1;
+    }
+    return 0;
+}
+
+json_t *proto_string(const char *text)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+
+    if (!text)
+        return json_null();
+    json_t *string = json_string(text);
+    if (string)
+        return string;
+
+    char *clean = xmalloc(strlen(text) * (sizeof replacement - 1) + 1);
+    size_t len = 0;
+    while (*text) {
+        size_t n = utf8_length((const unsigned char *)text);
+        const char *from = n > 0 ? text : replacement;
+        size_t copied = n > 0 ? n : sizeof replacement - 1;
+        memcpy(clean + len, from, copied);
+        len += copied;
+        text += n > 0 ? n : 1;
+    }
+    clean[len] = '\0';
+    string = json_string(clean);
+    free(clean);
+    return string;
+}
+
+struct text {
+    char *data;
+    size_t len, size;
+};
+
+static int append(const char *data, size_t n, void *ctx)
+{
+    struct text *text = ctx;
+
+    if (text->size - text->len < n + 2) {
+        while (text->size - text->len < n + 2)
+            text->size = text->size > 0 ? text->size * 2 : 512;
+        text->data = xreallocarray(text->data, text->size, 1);
+    }
+    memcpy(text->data + text->len, data, n);
+    text->len += n;
+    return 0;
+}
+
+char *proto_encode(const json_t *message, size_t *len)
+{
+    struct text text = {0};
+
+    json_dump_callback(message, append, &text, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(REAL_DIGITS));
+    append("\n", 1, &text);
+    text.data[text.len] = '\0';
+    *len = text.len;
+    return text.data;
+}
+
+json_t *proto_seconds(int64_t usec)
+{
+    return json_real((double)usec / 1e6);
+}
+
+/*
+ * Does C match the bracket expression that begins after the '[' at SET?  *END is
+ * set behind its ']'; without one false is returned and *END is NULL: then '[' stands for itself.
+ */
+static bool match_bracket(const char *set, char c, const char **end)
+{
+    bool negated = *set == '!' || *set == '^';
+    bool found = false;
+    const char *first = set + (negated ? 1 : 0);
+    const char *p = first;
+
+    *end = NULL;
+    for (; *p && (*p != ']' || p == first); p++) {
+        char low = *p, high = *p;
+        if (p[1] == '-' && p[2] && p[2] != ']') {
+            high = p[2];
+            p += 2;
+        }
+        if (c >= low && c <= high)
+            found = true;
+    }
+    if (*p != ']')
+        return false;
+    *end = p + 1;
+    return found != negated;
+}
+
+/* Matches one element of the pattern that is no '*' against C; *NEXT is set behind it. */
+static bool match_one(const char *pattern, char c, const char **next)
+{
+    const char *end;
+
+    if (*pattern == '[') {
+        bool matched = match_bracket(pattern + 1, c, &end);
+        if (end) {
+            *next = end;
+            return matched;
+        }
+    }
+    *next = pattern + 1;
+    return *pattern == '?' || *pattern == c;
+}
+
+/* Going back to the last '*' only is enough, and keeps it from taking exponential time. */
+static bool glob_matches(const char *pattern, const char *name)
+{
+    const char *star = NULL, *star_name = NULL;
+
+    while (*name) {
+        const char *next;
+        if (*pattern == '*') {
+            star = ++pattern;
+            star_name = name;
+        } else if (*pattern && match_one(pattern, *name, &next)) {
+            pattern = next;
+            name++;
+        } else if (star) {
+            pattern = star;
+            name = ++star_name;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+bool proto_is_glob(const char *pattern)
+{
+    return strpbrk(pattern, "*?[") != NULL;
+}
+
+bool proto_name_matches(const char *pattern, const char *name)
+{
+    if (strnlen(pattern, PROTO_MAX_PATTERN + 1) > PROTO_MAX_PATTERN)
+        return false;
+    if (!proto_is_glob(pattern))
+        return strcmp(pattern, name) == 0;
+    return glob_matches(pattern, name);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#include "check_main.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "core/proto.h"
+
+static bool parse(const char *text, struct proto_request *req, enum proto_error *code)
+{
+    char err[128] = "";
+    json_t *message = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+
+    ck_assert_msg(message, "no JSON: %s", text);
+    bool ok = proto_request_parse(message, req, code, err, sizeof err);
+    json_decref(message);
+    ck_assert_msg(ok || err[0], "no words for: %s", text);
+    return ok;
+}
+
+/* Takes MESSAGE and compares its line. */
+static void check_line(json_t *message, const char *line)
+{
+    size_t len;
+    char *text = proto_encode(message, &len);
+
+    json_decref(message);
+    ck_assert_str_eq(text, line);
+    ck_assert_uint_eq(len, strlen(line));
+    free(text);
+}
+
+START_TEST(a_request_is_taken_apart)
+{
+    struct proto_request req;
+    enum proto_error code;
+
+    ck_assert(parse("{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"a.b\",\"params\":{\"names\":[\"x\"]}}", &req, &code));
+    ck_assert_int_eq(json_integer_value(req.id), 7);
+    ck_assert_str_eq(req.method, "a.b");
+    ck_assert_uint_eq(json_array_size(json_object_get(req.params, "names")), 1);
+    proto_request_clear(&req);
+}
+END_TEST
+
+START_TEST(id_and_params_may_be_missing)
+{
+    struct proto_request req;
+    enum proto_error code;
+
+    ck_assert(parse("{\"jsonrpc\":\"2.0\",\"method\":\"m\"}", &req, &code));
+    ck_assert_ptr_null(req.id);
+    ck_assert(json_is_object(req.params));
+    proto_request_clear(&req);
+
+    ck_assert(parse("{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"m\",\"params\":[]}", &req, &code));
+    ck_assert(json_is_null(req.id));
+    ck_assert(json_is_object(req.params));
+    proto_request_clear(&req);
+}
+END_TEST
+
+START_TEST(what_is_no_request_is_refused)
+{
+    static const struct {
+        const char *text;
+        enum proto_error code;
+        bool has_id;
+    } cases[] = {
+        {"1", PROTO_E_INVALID_REQUEST, false},
+        {"[]", PROTO_E_INVALID_REQUEST, false},
+        {"null", PROTO_E_INVALID_REQUEST, false},
+        {"{}", PROTO_E_INVALID_REQUEST, false},
+        {"{\"id\":1}", PROTO_E_INVALID_REQUEST, true},
+        {"{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"m\"}", PROTO_E_INVALID_REQUEST, true},
+        {"{\"jsonrpc\":2.0,\"id\":1,\"method\":\"m\"}", PROTO_E_INVALID_REQUEST, true},
+        {"{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"m\"}", PROTO_E_INVALID_REQUEST, false},
+        {"{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":3}", PROTO_E_INVALID_REQUEST, true},
+        {"{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"a\\u0000b\"}", PROTO_E_INVALID_REQUEST, true},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":[1]}", PROTO_E_INVALID_PARAMS, true},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":3}", PROTO_E_INVALID_REQUEST, true},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":null}", PROTO_E_INVALID_REQUEST, true},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":true}", PROTO_E_INVALID_REQUEST, true},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct proto_request req;
+        enum proto_error code;
+        ck_assert_msg(!parse(cases[i].text, &req, &code), "taken: %s", cases[i].text);
+        ck_assert_int_eq(code, cases[i].code);
+        ck_assert_msg((req.id != NULL) == cases[i].has_id, "id of %s", cases[i].text);
+        proto_request_clear(&req);
+    }
+}
+END_TEST
+
+START_TEST(messages_are_built_as_the_contract_has_them)
+{
+    json_t *id = json_string("a");
+
+    check_line(proto_result(id, json_true()), "{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"result\":true}\n");
+    check_line(proto_result(NULL, json_array()), "{\"jsonrpc\":\"2.0\",\"id\":null,\"result\":[]}\n");
+    check_line(proto_error(id, PROTO_E_REFUSED, NULL, "no: %d", 3),
+               "{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"error\":{\"code\":-32003,\"message\":\"no: 3\"}}\n");
+    check_line(proto_error(NULL, PROTO_E_PARSE, json_pack("[i]", 1), "bad \xff"),
+               "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32700,\"message\":\"bad "
+               "\xef\xbf\xbd\",\"data\":[1]}}\n");
+    check_line(proto_request(1, "m", NULL), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\"}\n");
+    check_line(proto_request(1, "m", json_pack("{s:b}", "w", 1)),
+               "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":{\"w\":true}}\n");
+    check_line(proto_notification("event", json_object()),
+               "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{}}\n");
+    json_decref(id);
+}
+END_TEST
+
+START_TEST(any_bytes_make_a_string)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"", "\"\"\n"},
+        {"a\nb", "\"a\\nb\"\n"},
+        {"gr\xc3\xbc\xc3\x9f", "\"gr\xc3\xbc\xc3\x9f\"\n"},
+        {"\xf0\x9f\x98\x80", "\"\xf0\x9f\x98\x80\"\n"},
+        {"cut \xc3", "\"cut \xef\xbf\xbd\"\n"},
+        {"\xc0\xaf", "\"\xef\xbf\xbd\xef\xbf\xbd\"\n"},
+        {"\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"\n"},
+        {"\xf4\x90\x80\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"\n"},
+        {"\xff\xe2\x82\xac", "\"\xef\xbf\xbd\xe2\x82\xac\"\n"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_line(proto_string(cases[i].in), cases[i].out);
+    check_line(proto_string(NULL), "null\n");
+
+    /* Every sequence of up to three bytes. */
+    for (unsigned n = 1; n < 1U << 24; n += n < 1U << 16 ? 1 : 251) {
+        char text[4] = {(char)(n & 0xff), (char)(n >> 8 & 0xff), (char)(n >> 16), 0};
+        json_t *string = proto_string(text);
+        ck_assert_msg(json_is_string(string), "%06x", n);
+        json_decref(string);
+    }
+}
+END_TEST
+
+START_TEST(times_keep_their_microseconds)
+{
+    check_line(proto_seconds(1795286400123456), "1795286400.123456\n");
+    check_line(proto_seconds(100000), "0.1\n");
+    check_line(proto_seconds(0), "0.0\n");
+    check_line(proto_seconds(-1500000), "-1.5\n");
+}
+END_TEST
+
+START_TEST(an_exit_is_told)
+{
+    struct exit_info none = {.how = EXIT_HOW_NONE};
+    struct exit_info code = {.how = EXIT_HOW_EXITED, .code = 3, .source = EXIT_SOURCE_WAIT, .at = 1500000};
+    struct exit_info killed = {.how = EXIT_HOW_SIGNALED, .signal = 11, .core = true, .source = EXIT_SOURCE_PIDFD};
+    struct exit_info unknown = {.how = EXIT_HOW_UNKNOWN, .code = 9, .signal = 9};
+
+    check_line(proto_exit(&none), "null\n");
+    check_line(proto_exit(&code), "{\"how\":\"exited\",\"code\":3,\"signal\":null,\"core\":false,\"at\":1.5,"
+                                  "\"source\":\"wait\"}\n");
+    check_line(proto_exit(&killed), "{\"how\":\"signaled\",\"code\":null,\"signal\":\"SEGV\",\"core\":true,\"at\":0.0,"
+                                    "\"source\":\"pidfd\"}\n");
+    check_line(proto_exit(&unknown), "{\"how\":\"unknown\",\"code\":null,\"signal\":null,\"core\":false,\"at\":0.0,"
+                                     "\"source\":\"none\"}\n");
+}
+END_TEST
+
+START_TEST(a_service_is_shown_whole)
+{
+    char *command[] = {"/bin/x", "-y", NULL};
+    struct spec spec = {.name = "web", .command = command, .log = {.kind = LOG_KIND_FILE, .path = "/var/log/web.log"}};
+    struct svc svc = {.state = SVC_RUNNING,
+                      .desired_up = true,
+                      .adopted = true,
+                      .life = 3,
+                      .restarts = 2,
+                      .since = {.mono = 5000000, .wall = 1000000},
+                      .started = {.mono = 5000000, .wall = 1000000},
+                      .proc = {.pid = 4711}};
+    struct proto_usage usage = {.known = true, .stopped = true, .memory = 4096, .cpu = 0.5, .tasks = 2};
+    struct timestamp now = {.mono = 8200000, .wall = 4200000};
+
+    check_line(
+        proto_service("web", &svc, &spec, true, &usage, now),
+        "{\"name\":\"web\",\"state\":\"running\",\"desired\":\"up\",\"ready\":true,\"pid\":4711,\"adopted\":true,"
+        "\"since\":1.0,\"uptime\":3.2,\"starts\":3,\"restarts\":2,\"next-start-in\":null,\"reason\":null,"
+        "\"exit\":null,\"config-stale\":true,\"stopped\":true,\"log\":{\"out\":\"/var/log/web.log\","
+        "\"err\":null},\"memory\":4096,\"cpu\":0.5,\"tasks\":2,\"command\":[\"/bin/x\",\"-y\"]}\n");
+
+    svc.state = SVC_BACKOFF;
+    svc.deadline = 8300000;
+    svc.proc.pid = 0;
+    svc.ended = true;
+    svc.exit = (struct exit_info){.how = EXIT_HOW_EXITED, .code = 1, .source = EXIT_SOURCE_WAIT};
+    snprintf(svc.reason, sizeof svc.reason, "exit 1");
+    usage = (struct proto_usage){.stopped = true};
+    check_line(
+        proto_service("web", &svc, &spec, false, &usage, now),
+        "{\"name\":\"web\",\"state\":\"backoff\",\"desired\":\"up\",\"ready\":false,\"pid\":null,"
+        "\"adopted\":false,\"since\":1.0,\"uptime\":null,\"starts\":3,\"restarts\":2,\"next-start-in\":0.1,"
+        "\"reason\":\"exit 1\",\"exit\":{\"how\":\"exited\",\"code\":1,\"signal\":null,\"core\":false,\"at\":0.0,"
+        "\"source\":\"wait\"},\"config-stale\":false,\"stopped\":false,\"log\":{\"out\":\"/var/log/web.log\","
+        "\"err\":null},\"memory\":null,\"cpu\":null,\"tasks\":null,\"command\":[\"/bin/x\",\"-y\"]}\n");
+}
+END_TEST
+
+START_TEST(names_and_globs)
+{
+    static const struct {
+        const char *pattern, *name;
+        bool matches;
+    } cases[] = {
+        {"web", "web", true},     {"web", "web2", false},     {"web2", "web", false},
+        {"", "", true},           {"", "a", false},           {"*", "anything", true},
+        {"*", "", true},          {"w*b", "web", true},       {"w*b", "webs", false},
+        {"?eb", "web", true},     {"?", "", false},           {"??", "a", false},
+        {"*.db", "x.db", true},   {"*a*b*c", "xaybzc", true}, {"*a*b*c", "xaybz", false},
+        {"[a-c]1", "b1", true},   {"[a-c]1", "d1", false},    {"[!a-c]1", "d1", true},
+        {"[!a-c]1", "b1", false}, {"[]x]", "]", true},        {"[x", "[x", true},
+        {"[x", "x", false},       {"a[", "a[", true},         {"[a-]", "-", true},
+        {"web@*", "web@3", true}, {"*@[12]", "web@2", true},  {"*@[12]", "web@3", false},
+        {"**", "a", true},        {"*[0-9]", "ab7", true},    {"*[0-9]x", "a1b2x", true},
+        {"[", "", false},         {"\\*", "*", false},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_msg(proto_name_matches(cases[i].pattern, cases[i].name) == cases[i].matches, "%s against %s",
+                      cases[i].pattern, cases[i].name);
+    ck_assert(proto_is_glob("a*"));
+    ck_assert(proto_is_glob("a?"));
+    ck_assert(proto_is_glob("[a]"));
+    ck_assert(!proto_is_glob("a.b-c_d@1"));
+}
+END_TEST
+
+/* A matcher that tries every way to share out the name would not come back from this. */
+START_TEST(a_hostile_pattern_takes_no_time)
+{
+    char pattern[PROTO_MAX_PATTERN + 2], name[SPEC_NAME_MAX + 1];
+
+    for (size_t i = 0; i < PROTO_MAX_PATTERN; i++)
+        pattern[i] = i % 2 ? 'a' : '*';
+    pattern[PROTO_MAX_PATTERN - 1] = 'b';
+    pattern[PROTO_MAX_PATTERN] = '\0';
+    memset(name, 'a', SPEC_NAME_MAX);
+    name[SPEC_NAME_MAX] = '\0';
+    for (int i = 0; i < 1000; i++)
+        ck_assert(!proto_name_matches(pattern, name));
+
+    memset(pattern, '*', PROTO_MAX_PATTERN + 1);
+    pattern[PROTO_MAX_PATTERN] = '\0';
+    ck_assert(proto_name_matches(pattern, name));
+    pattern[PROTO_MAX_PATTERN] = '*';
+    pattern[PROTO_MAX_PATTERN + 1] = '\0';
+    ck_assert(!proto_name_matches(pattern, name));
+}
+END_TEST
+
+Suite *check_suite(void)
+{
+    Suite *suite = suite_create("proto");
+    TCase *tc = tcase_create("proto");
+
+    tcase_add_test(tc, a_request_is_taken_apart);
+    tcase_add_test(tc, id_and_params_may_be_missing);
+    tcase_add_test(tc, what_is_no_request_is_refused);
+    tcase_add_test(tc, messages_are_built_as_the_contract_has_them);
+    tcase_add_test(tc, any_bytes_make_a_string);
+    tcase_add_test(tc, times_keep_their_microseconds);
+    tcase_add_test(tc, an_exit_is_told);
+    tcase_add_test(tc, a_service_is_shown_whole);
+    tcase_add_test(tc, names_and_globs);
+    tcase_add_test(tc, a_hostile_pattern_takes_no_time);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
