@@ -47,7 +47,7 @@ struct policy_run {
     struct exit_info exit;
     int64_t ran;     /* us from fork to end */
     bool pre_exec;   /* ended before its exec: waits at least 100 ms whatever the delay */
-    bool timed_out;  /* was ended by supd because its start took too long */
+    bool abnormal;   /* not its own doing: the start took too long, or no child could be made */
     uint32_t row;    /* unstable runs in a row before this one */
 };
 

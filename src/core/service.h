@@ -82,6 +82,7 @@ struct svc {
     bool pre_exec;     /* the present process has not confirmed its exec */
     bool ended;        /* the main process of this life has ended and its exit is in `exit` */
     bool exit_pre_exec; /* that end came before its exec */
+    int64_t ended_at;  /* mono us of that end; it may have been noticed later than it happened */
     uint64_t life;     /* number of the present or last process; the count of starts */
     uint64_t restarts; /* automatic ones */
     bool next_is_restart; /* the start that is queued or timed is an automatic one */

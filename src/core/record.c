@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/record.h"
+
+#include <string.h>
+
+#include "base/crc32.h"
+#include "core/record_format.h"
+
+/* Where the child of a SPAWN record puts its process. */
+#define SPAWN_PID_OFFSET HEAD_SIZE
+#define SPAWN_TICKS_OFFSET (HEAD_SIZE + 4)
+
+struct writer {
+    uint8_t *buf;
+    size_t len;
+};
+
+static void put_u8(struct writer *w, uint8_t v)
+{
+    w->buf[w->len++] = v;
+}
+
+static void put_le(uint8_t *at, uint64_t v, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        at[i] = (uint8_t)(v >> (8 * i));
+}
+
+static void put_u32(struct writer *w, uint32_t v)
+{
+    put_le(w->buf + w->len, v, 4);
+    w->len += 4;
+}
+
+static void put_u64(struct writer *w, uint64_t v)
+{
+    put_le(w->buf + w->len, v, 8);
+    w->len += 8;
+}
+
+/* Names and reasons are bounded by their types, so a record cannot outgrow RECORD_MAX. */
+static void put_str(struct writer *w, const char *s, size_t max)
+{
+    size_t n = strnlen(s, max - 1);
+
+    put_le(w->buf + w->len, n, 2);
+    memcpy(w->buf + w->len + 2, s, n);
+    w->len += 2 + n;
+}
+
+static struct writer begin(uint8_t *buf, enum record_type type)
+{
+    struct writer w = {.buf = buf, .len = 0};
+
+    put_u32(&w, RECORD_MAGIC);
+    w.len += 2;
+    put_u8(&w, (uint8_t)type);
+    put_u8(&w, RECORD_VERSION);
+    put_u32(&w, 0);
+    return w;
+}
+
+/* Only what may run between fork and exec. */
+static void seal(uint8_t *buf, size_t len)
+{
+    put_le(buf + 4, len, 2);
+    put_le(buf + CRC_OFFSET, 0, 4);
+    put_le(buf + CRC_OFFSET, crc32_update(0, buf, len), 4);
+}
+
+static size_t finish(struct writer *w)
+{
+    seal(w->buf, w->len);
+    return w->len;
+}
+
+static void put_stop(struct writer *w, const struct svc_stop_params *stop)
+{
+    put_u32(w, (uint32_t)stop->signal);
+    put_u8(w, (uint8_t)stop->kill_mode);
+    put_u64(w, (uint64_t)stop->timeout);
+}
+
+static void put_time(struct writer *w, struct timestamp t)
+{
+    put_u64(w, (uint64_t)t.mono);
+    put_u64(w, (uint64_t)t.wall);
+}
+
+size_t record_encode_header(uint8_t *buf, const struct epoch *epoch)
+{
+    struct writer w = begin(buf, RECORD_HEADER);
+
+    put_str(&w, epoch->boot_id, sizeof epoch->boot_id);
+    put_u64(&w, epoch->pidns);
+    put_u64(&w, epoch->init_start);
+    return finish(&w);
+}
+
+size_t record_encode_removed(uint8_t *buf, const char *name)
+{
+    struct writer w = begin(buf, RECORD_REMOVED);
+
+    put_str(&w, name, NAME_MAX_SIZE);
+    return finish(&w);
+}
+
+size_t record_encode_shutdown(uint8_t *buf)
+{
+    struct writer w = begin(buf, RECORD_SHUTDOWN);
+
+    return finish(&w);
+}
+
+size_t record_encode_spawn(uint8_t *buf, enum record_role role, const char *name, const struct svc *svc,
+                           uint64_t digest, const struct svc_stop_params *stop, struct timestamp now)
+{
+    struct writer w = begin(buf, RECORD_SPAWN);
+
+    put_u32(&w, 0); /* pid and start ticks: record_finish_spawn() */
+    put_u64(&w, 0);
+    put_u8(&w, (uint8_t)role);
+    put_str(&w, name, NAME_MAX_SIZE);
+    put_u64(&w, svc->life);
+    put_u64(&w, svc->restarts);
+    put_u32(&w, svc->row);
+    put_u8(&w, svc->desired_up);
+    put_u64(&w, digest);
+    put_stop(&w, stop);
+    put_time(&w, now);
+    return finish(&w);
+}
+
+void record_finish_spawn(uint8_t *buf, size_t len, int32_t pid, uint64_t start_ticks)
+{
+    put_le(buf + SPAWN_PID_OFFSET, (uint32_t)pid, 4);
+    put_le(buf + SPAWN_TICKS_OFFSET, start_ticks, 8);
+    seal(buf, len);
+}
+
+size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *svc)
+{
+    struct writer w = begin(buf, RECORD_SERVICE);
+
+    put_str(&w, name, NAME_MAX_SIZE);
+    put_u8(&w, (uint8_t)svc->state);
+    put_u8(&w, svc->desired_up);
+    put_u8(&w, svc->ended);
+    put_u8(&w, svc->exit_pre_exec);
+    put_u8(&w, svc->next_is_restart);
+    put_u64(&w, svc->life);
+    put_u64(&w, svc->restarts);
+    put_u32(&w, svc->row);
+    put_time(&w, svc->since);
+    put_time(&w, svc->started);
+    put_u64(&w, (uint64_t)svc->deadline);
+    put_u64(&w, (uint64_t)svc->ended_at);
+    put_u32(&w, (uint32_t)svc->proc.pid);
+    put_u64(&w, svc->proc.start_ticks);
+    put_u64(&w, svc->proc.digest);
+    put_stop(&w, &svc->proc.stop);
+    put_u32(&w, (uint32_t)svc->group);
+    put_u8(&w, (uint8_t)svc->stop_phase);
+    put_u8(&w, (uint8_t)svc->stop_cause);
+    put_u8(&w, (uint8_t)svc->exit.how);
+    put_u32(&w, (uint32_t)svc->exit.code);
+    put_u32(&w, (uint32_t)svc->exit.signal);
+    put_u8(&w, svc->exit.core);
+    put_u8(&w, (uint8_t)svc->exit.source);
+    put_u64(&w, (uint64_t)svc->exit.at);
+    put_str(&w, svc->reason, sizeof svc->reason);
+    return finish(&w);
+}
+
+bool epoch_equal(const struct epoch *a, const struct epoch *b)
+{
+    return strcmp(a->boot_id, b->boot_id) == 0 && a->pidns == b->pidns && a->init_start == b->init_start;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The layout that record.c writes and replay.c reads; see core/record.h.
+ */
+#ifndef SUPD_CORE_RECORD_FORMAT_H
+#define SUPD_CORE_RECORD_FORMAT_H
+
+#include <stdint.h>
+
+#define RECORD_MAGIC UINT32_C(0x64726353) /* "Scrd" */
+#define RECORD_VERSION 1
+#define HEAD_SIZE 12 /* magic, length, type, version, crc */
+#define CRC_OFFSET 8
+#define NAME_MAX_SIZE sizeof((struct svc_image *)0)->name
+
+#endif
