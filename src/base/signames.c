@@ -2,7 +2,6 @@
 #include "base/signames.h"
 
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,12 +48,12 @@ static int parse_offset(const char *text, char sign)
 
 int signal_from_name(const char *name)
 {
+    if (strncasecmp(name, "SIG", 3) == 0)
+        name += 3;
+
     int number = parse_number(name, SIGRTMAX);
     if (number > 0)
         return number;
-
-    if (strncasecmp(name, "SIG", 3) == 0)
-        name += 3;
     for (size_t i = 0; i < N_NAMES; i++) {
         if (strcasecmp(name, names[i].name) == 0)
             return names[i].signo;

@@ -106,6 +106,7 @@ enum key_flags {
     KEY_F_ADDS = 1 << 1,    /* the service's values are added to those of `defaults`, not put in their place */
     KEY_F_ENVIRONMENT = 1 << 2, /* each value must be KEY=VALUE with a valid KEY */
     KEY_F_REQUIRED = 1 << 3,
+    KEY_F_PATHS = 1 << 4, /* each value must be an absolute path, after a '-' or without it */
 };
 
 struct spec_key {
