@@ -1,0 +1,50 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Every source and test is named in the build (else it is neither built, run nor shipped), says its licence, and is of
+# a size that can be read in one go.
+set -u
+
+top_srcdir=${top_srcdir:-$(dirname "$0")/../..}
+cd "$top_srcdir" || exit 1
+LINES_MAX=700
+
+number=0
+# verdict COMPLAINTS NAME
+verdict()
+{
+    number=$((number + 1))
+    if [ -z "$1" ]; then
+        echo "ok $number - $2"
+    else
+        printf '%s\n' "$1" | sed 's/^/# /'
+        echo "not ok $number - $2"
+    fi
+}
+
+named_in()
+{
+    makefile=$1
+    while read -r file; do
+        grep -qE "(^|[[:space:]])$file([[:space:]]|\$)" "$makefile" || echo "$file is not named in $makefile"
+    done
+}
+
+verdict "$(find src -name '*.[ch]' | sort | named_in Makefile.am)" 'every source file is in Makefile.am'
+
+verdict "$(
+    find tests/unit tests/os -name 'test_*.c' 2>/dev/null | sed 's/\.c$//' | sort | named_in tests/tests.am
+    find tests/e2e tests/systemd tests/lint \( -name '*.py' -o -name '*.sh' -o -name '*.[ch]' \) 2>/dev/null |
+        grep -v __pycache__ | sort | named_in tests/tests.am
+)" 'every test is in tests/tests.am'
+
+verdict "$(find src tests \( -name '*.[ch]' -o -name '*.py' -o -name '*.sh' \) | sort | while read -r file; do
+    head -n 2 "$file" | grep -q 'SPDX-License-Identifier: MIT' || echo "$file: no SPDX-License-Identifier: MIT on top"
+done)" 'every file says its licence'
+
+verdict "$(find src -name '*.[ch]' | sort | while read -r file; do
+    lines=$(wc -l <"$file")
+    [ "$lines" -le "$LINES_MAX" ] || echo "$file: $lines lines; past some 500 a file is two files"
+done)" 'no source file is overlong'
+
+echo "1..$number"
