@@ -75,7 +75,8 @@ struct proto_usage {
 
 /*
  * A service as the contract shows it: every key present, null where there is
- * nothing to say (log.err too where stderr goes to the same place as stdout).  CONFIG_STALE: its process was started from an older configuration.
+ * nothing to say (log.err too where stderr goes to the same place as stdout).
+ * CONFIG_STALE: its process was started from an older configuration.
  */
 json_t *proto_service(const char *name, const struct svc *svc, const struct spec *spec, bool config_stale,
                       const struct proto_usage *usage, struct timestamp now);
@@ -86,7 +87,7 @@ json_t *proto_exit(const struct exit_info *exit);
 /* Seconds with microseconds, as the contract gives times. */
 json_t *proto_seconds(int64_t usec);
 
-/* Is NAME the name PATTERN, or matches it as a glob (as fnmatch(3): * ? [a-z] [!a-z])?  Its time is bounded, whatever the pattern. */
+/* Is NAME the name PATTERN, or matches it as a glob (as fnmatch(3): * ? [a-z] [!a-z])?  In bounded time, whatever it is. */
 bool proto_name_matches(const char *pattern, const char *name);
 /* Has PATTERN a glob character? */
 bool proto_is_glob(const char *pattern);

@@ -31,16 +31,16 @@ struct ctl_peer {
 struct ctl_limits {
     size_t max_line;    /* bytes of one request */
     size_t max_backlog; /* bytes of answers that one client has not read yet */
-    size_t max_total;   /* the same over all clients; past it the one with the most is dropped */
+    size_t max_total;   /* what is held for all clients, both ways; past it the one with the most is dropped */
     size_t max_clients; /* past it the longest silent one is dropped, or the new one where none is silent */
-    int64_t idle;       /* us without a whole request after which a client is dropped, unless held */
+    int64_t idle;       /* us without a whole request or a byte of an answer read, then it is dropped, unless held */
     unsigned per_turn;  /* requests of one client in one turn of the loop */
 };
 
 struct ctl_handlers {
     /* A new caller.  False: it is closed after what was sent to it here has been written. */
     bool (*accepted)(void *ctx, struct ctl_client *client);
-    /* A line, without its newline, LEN bytes, may hold NULs; not empty. */
+    /* A line, without its newline, LEN bytes, may hold NULs; not empty.  Gone when the handler returns. */
     void (*line)(void *ctx, struct ctl_client *client, const char *line, size_t len);
     /* The line was longer than max_line; the client is closed after what is sent here. */
     void (*too_long)(void *ctx, struct ctl_client *client);
@@ -51,14 +51,16 @@ struct ctl_handlers {
 /*
  * Makes and listens on the Unix socket PATH with MODE, replacing a dead one there
  * (the caller holds the lock, so no living supd owns it).  Returns the descriptor,
- * or -errno.  -ENAMETOOLONG: the path does not fit an address.
+ * or -errno.  -ENAMETOOLONG: the path does not fit an address.  -EADDRINUSE: somebody
+ * listens there all the same (another runtime directory, the same socket path).
+ * -ENOTSOCK: there is something else than a socket.
  */
 int ctlsock_listen(const char *path, mode_t mode);
 
 /* Serves LISTEN_FD, which it takes over. */
 struct ctlsock *ctlsock_new(struct loop *loop, int listen_fd, const struct ctl_limits *limits,
                             const struct ctl_handlers *handlers, void *ctx);
-/* Tries to write what is pending (bounded, not waiting), closes everybody. */
+/* Tries to write what is pending (not waiting), closes everybody, with closed() for each.  Not to be called in a handler. */
 void ctlsock_free(struct ctlsock *sock);
 
 /* Queues LEN bytes, whole lines, for the client.  May drop the client: it is told by closed(), in a later turn. */
