@@ -7,8 +7,8 @@
 #
 # usage: boot.sh DIR    DIR is private to the caller and below /tmp
 #
-# Called again by itself: "cgroup" inside the outer mount namespace, "pid1" as
-# the first process of the new PID namespace.
+# Called again by itself: "cgroup" inside the outer mount namespace, "enter" and
+# "pid1" as the first process of the new PID namespace.
 set -eu
 
 dir=$1
@@ -30,9 +30,13 @@ cgroup)
     own=$parent/supd-test-$(basename "$dir")
     mkdir "$own"
     setpriv --pdeathsig KILL unshare --fork --kill-child --pid --mount --uts --ipc --net \
-        --mount-proc sh -c 'echo 0 >"$1/cgroup.procs" && exec unshare --cgroup "$2" "$3" pid1' \
-        sh "$own" "$0" "$dir" || true
+        --mount-proc "$0" "$dir" enter "$own" || true
     find "$own" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    ;;
+enter)
+    # The group that a process is in becomes the root of its new cgroup namespace.
+    echo 0 >"$3/cgroup.procs"
+    exec unshare --cgroup "$0" "$dir" pid1
     ;;
 pid1)
     umount -l "$cgroup"
