@@ -11,8 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "os/sdnotify.h"
 #include "../check_main.h"
+#include "os/sdnotify.h"
 
 /* More datagrams than any receiver's queue takes. */
 #define FLOOD 20000
