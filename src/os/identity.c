@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/procfs.h"
+
+/*
+ * From Linux 6.13's interface of pidfds, with the exit status of 6.15; here because the
+ * headers of most systems are older.  The kernel takes any size from this one on.
+ */
+struct pidfd_info_v0 {
+    uint64_t mask;
+    uint64_t cgroupid;
+    uint32_t pid;
+    uint32_t tgid;
+    uint32_t ppid;
+    uint32_t ids[8];
+    int32_t exit_code;
+};
+
+_Static_assert(sizeof(struct pidfd_info_v0) == 64, "the first published size of struct pidfd_info");
+
+#define INFO_EXIT (UINT64_C(1) << 3)
+#define GET_INFO _IOWR(0xFF, 11, struct pidfd_info_v0)
+
+/* A wait status as the kernel keeps it for a reaped process; false: it does not tell. */
+static bool reaped_status(int pidfd, int *wait_status)
+{
+    struct pidfd_info_v0 info = {.mask = INFO_EXIT};
+
+    if (ioctl(pidfd, GET_INFO, &info) == -1 || (info.mask & INFO_EXIT) == 0)
+        return false;
+    *wait_status = info.exit_code;
+    return true;
+}
+
+static int read_boot_id(struct epoch *epoch)
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd == -1)
+        return -errno;
+
+    ssize_t n = read(fd, epoch->boot_id, sizeof(epoch->boot_id) - 1);
+    int err = errno;
+    close(fd);
+    if (n <= 0)
+        return n == 0 ? -ENODATA : -err;
+    epoch->boot_id[strcspn(epoch->boot_id, "\n")] = '\0';
+    return 0;
+}
+
+int identity_epoch(struct epoch *epoch, const char **what)
+{
+    struct stat st;
+    struct procfs_stat init;
+
+    memset(epoch, 0, sizeof(*epoch));
+    *what = "/proc/sys/kernel/random/boot_id";
+    int rc = read_boot_id(epoch);
+    if (rc < 0)
+        return rc;
+
+    *what = "/proc/self/ns/pid";
+    if (stat(*what, &st) == -1)
+        return -errno;
+    epoch->pidns = st.st_ino;
+
+    *what = "/proc/1/stat";
+    rc = procfs_read_stat(1, &init);
+    if (rc == 0)
+        epoch->init_start = init.start_ticks;
+    /* Where /proc is mounted with hidepid, PID 1 is hidden from ordinary users: the rest of the epoch has to do. */
+    return rc == -ESRCH || rc == -EACCES || rc == -EPERM ? 0 : rc;
+}
+
+int identity_pidfd(pid_t pid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+    return fd == -1 ? -errno : fd;
+}
+
+int identity_signal(int pidfd, int signo)
+{
+    return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) == -1 ? -errno : 0;
+}
+
+/* Not reaped yet: so its number belongs to it, and what /proc says of the number it says of this process. */
+static bool is_pinned(int pidfd)
+{
+    return identity_signal(pidfd, 0) != -ESRCH;
+}
+
+int identity_open(pid_t pid, uint64_t start_ticks)
+{
+    struct procfs_stat st;
+
+    if (pid <= 0)
+        return -ESRCH;
+    int pidfd = identity_pidfd(pid);
+    if (pidfd < 0)
+        return pidfd == -EINVAL || pidfd == -ENOENT ? -ESRCH : pidfd; /* the number of a mere thread */
+
+    int rc = procfs_read_stat(pid, &st);
+    if (rc == 0 && (st.start_ticks != start_ticks || !is_pinned(pidfd)))
+        rc = -ESRCH;
+    if (rc < 0) {
+        close(pidfd);
+        return rc;
+    }
+    return pidfd;
+}
+
+void identity_exit_from_wait_status(int wait_status, struct exit_info *exit)
+{
+    if (WIFEXITED(wait_status)) {
+        exit->how = EXIT_HOW_EXITED;
+        exit->code = WEXITSTATUS(wait_status);
+        exit->signal = 0;
+        exit->core = false;
+        return;
+    }
+    exit->how = EXIT_HOW_SIGNALED;
+    exit->code = 0;
+    exit->signal = WTERMSIG(wait_status);
+    exit->core = WCOREDUMP(wait_status);
+}
+
+static bool has_ended(int pidfd)
+{
+    struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLIN | POLLHUP)) != 0;
+}
+
+/*
+ * The status of a zombie from /proc.  The pidfd is asked first whether the process has
+ * ended: the leader of a threaded program is shown as a zombie while its threads live on.
+ */
+static bool zombie_status(int pidfd, pid_t pid, uint64_t start_ticks, int *wait_status)
+{
+    struct procfs_stat st;
+
+    if (!has_ended(pidfd) || procfs_read_stat(pid, &st) < 0)
+        return false;
+    if ((st.state != 'Z' && st.state != 'X') || st.start_ticks != start_ticks || !is_pinned(pidfd))
+        return false;
+    if (st.exit_code == 0 && !procfs_have_ptrace_cap())
+        return false;
+    *wait_status = st.exit_code;
+    return true;
+}
+
+bool identity_exit_status(int pidfd, pid_t pid, uint64_t start_ticks, struct exit_info *exit)
+{
+    int wait_status;
+
+    if (reaped_status(pidfd, &wait_status))
+        exit->source = EXIT_SOURCE_PIDFD;
+    else if (zombie_status(pidfd, pid, start_ticks, &wait_status))
+        exit->source = EXIT_SOURCE_PROC;
+    else
+        return false;
+    identity_exit_from_wait_status(wait_status, exit);
+    return true;
+}
+
+/*
+ * Kernels from 6.13 to 6.14 have the ioctl without the status, and no kernel tells
+ * for a living process what it will tell later: so a child is made, ends and is reaped.
+ */
+static bool probe_pidfd_exit(void)
+{
+    siginfo_t info;
+    sigset_t all;
+    sigset_t before;
+    int wait_status;
+    bool have = false;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before); /* the child must not run our handlers */
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(1);
+    if (pid > 0) {
+        int pidfd = identity_pidfd(pid);
+        waitid(P_PID, (id_t)pid, &info, WEXITED);
+        if (pidfd >= 0) {
+            have = reaped_status(pidfd, &wait_status) && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 1;
+            close(pidfd);
+        }
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return have;
+}
+
+bool identity_have_pidfd_exit(void)
+{
+    static int answer = -1;
+
+    if (answer == -1)
+        answer = probe_pidfd_exit();
+    return answer != 0;
+}

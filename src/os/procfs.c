@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/procfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define STAT_MAX 4096 /* 52 numbers of at most 20 digits and a name of at most 64 bytes are far less */
+#define STAT_FIELDS 52
+
+/* Fields of /proc/PID/stat by their number in proc(5). */
+enum {
+    FIELD_STATE = 3,
+    FIELD_PPID = 4,
+    FIELD_PGRP = 5,
+    FIELD_SESSION = 6,
+    FIELD_UTIME = 14,
+    FIELD_STIME = 15,
+    FIELD_NUM_THREADS = 20,
+    FIELD_STARTTIME = 22,
+    FIELD_RSS = 24,
+    FIELD_EXIT_CODE = 52,
+};
+
+/*
+ * Takes the numbers of the fields from FIELD_PPID on apart, async-signal-safe.
+ * Negative ones come out in two's complement.  Returns the number of the last field that was there.
+ */
+static int parse_numbers(const char *p, uint64_t numbers[STAT_FIELDS + 1])
+{
+    int field = FIELD_STATE;
+
+    while (field < STAT_FIELDS) {
+        while (*p == ' ')
+            p++;
+        bool negative = *p == '-';
+        if (negative)
+            p++;
+        if (*p < '0' || *p > '9')
+            break;
+
+        uint64_t value = 0;
+        for (; *p >= '0' && *p <= '9'; p++)
+            value = value * 10 + (uint64_t)(*p - '0');
+        numbers[++field] = negative ? -value : value;
+    }
+    return field;
+}
+
+/* TEXT: the whole file.  The name in it may hold anything; what follows its last parenthesis holds none. */
+static int parse_stat(const char *text, char *state, uint64_t numbers[STAT_FIELDS + 1])
+{
+    const char *p = strrchr(text, ')');
+
+    if (p == NULL || p[1] != ' ' || p[2] == '\0')
+        return -EPROTO;
+    *state = p[2];
+    return parse_numbers(p + 3, numbers) >= FIELD_RSS ? 0 : -EPROTO;
+}
+
+/* One read(2), so that all fields are of one moment.  Async-signal-safe. */
+static int read_small(const char *path, char *buf, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd == -1)
+        return -errno;
+
+    ssize_t n = read(fd, buf, size - 1);
+    int err = errno;
+    close(fd);
+    if (n == -1)
+        return -err;
+    buf[n] = '\0';
+    return 0;
+}
+
+int procfs_read_stat(pid_t pid, struct procfs_stat *st)
+{
+    char path[32];
+    char text[STAT_MAX];
+    uint64_t numbers[STAT_FIELDS + 1] = {0};
+
+    if (pid <= 0)
+        return -ESRCH;
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    int rc = read_small(path, text, sizeof(text));
+    if (rc == 0)
+        rc = parse_stat(text, &st->state, numbers);
+    if (rc < 0)
+        return rc == -ENOENT ? -ESRCH : rc;
+
+    st->ppid = (pid_t)numbers[FIELD_PPID];
+    st->pgrp = (pid_t)numbers[FIELD_PGRP];
+    st->session = (pid_t)numbers[FIELD_SESSION];
+    st->utime = numbers[FIELD_UTIME];
+    st->stime = numbers[FIELD_STIME];
+    st->num_threads = numbers[FIELD_NUM_THREADS];
+    st->start_ticks = numbers[FIELD_STARTTIME];
+    st->rss_pages = numbers[FIELD_RSS];
+    st->exit_code = (int)numbers[FIELD_EXIT_CODE];
+    return 0;
+}
+
+int procfs_self_start_ticks(uint64_t *ticks)
+{
+    char text[STAT_MAX];
+    char state;
+    uint64_t numbers[STAT_FIELDS + 1];
+
+    int rc = read_small("/proc/self/stat", text, sizeof(text));
+    if (rc == 0)
+        rc = parse_stat(text, &state, numbers);
+    if (rc == 0)
+        *ticks = numbers[FIELD_STARTTIME];
+    return rc;
+}
+
+/* A name that is a plain positive number, or 0. */
+static pid_t pid_of_name(const char *name)
+{
+    char *end;
+
+    if (name[0] < '1' || name[0] > '9')
+        return 0;
+    long value = strtol(name, &end, 10);
+    return *end == '\0' ? (pid_t)value : 0;
+}
+
+int procfs_each(bool (*fn)(void *ctx, pid_t pid), void *ctx)
+{
+    DIR *dir = opendir("/proc");
+    if (dir == NULL)
+        return -errno;
+
+    int rc = 0;
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(dir);
+        if (entry == NULL) {
+            rc = -errno;
+            break;
+        }
+        pid_t pid = pid_of_name(entry->d_name);
+        if (pid != 0 && !fn(ctx, pid))
+            break;
+    }
+    closedir(dir);
+    return rc;
+}
+
+/* The whole of a file whose size is not known before, NUL-terminated; NULL when it cannot be read. */
+static char *read_whole(const char *path, size_t *len)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd == -1)
+        return NULL;
+
+    size_t size = 4096;
+    size_t used = 0;
+    char *buf = xmalloc(size);
+    for (;;) {
+        ssize_t n = read(fd, buf + used, size - used - 1);
+        if (n == -1) {
+            free(buf);
+            buf = NULL;
+            break;
+        }
+        if (n == 0)
+            break;
+        used += (size_t)n;
+        if (used == size - 1) {
+            size *= 2;
+            buf = xreallocarray(buf, size, 1);
+        }
+    }
+    close(fd);
+    if (buf != NULL)
+        buf[used] = '\0';
+    *len = used;
+    return buf;
+}
+
+char *procfs_environ_get(pid_t pid, const char *key)
+{
+    char path[32];
+    size_t len;
+    size_t key_len = strlen(key);
+    char *value = NULL;
+
+    snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+    char *block = read_whole(path, &len);
+    if (block == NULL)
+        return NULL;
+    for (const char *p = block; p < block + len; p += strlen(p) + 1) {
+        if (strncmp(p, key, key_len) == 0 && p[key_len] == '=') {
+            value = xstrdup(p + key_len + 1);
+            break;
+        }
+    }
+    free(block);
+    return value;
+}
+
+bool procfs_uid(pid_t pid, uid_t *uid)
+{
+    char path[32];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+    if (stat(path, &st) == -1)
+        return false;
+    *uid = st.st_uid;
+    return true;
+}
+
+bool procfs_holds_file(pid_t pid, dev_t dev, ino_t ino)
+{
+    char path[32];
+    bool found = false;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        return false;
+    for (const struct dirent *entry = readdir(dir); entry != NULL && !found; entry = readdir(dir)) {
+        struct statx stx;
+
+        /* Without asking a file server that may be dead: what the kernel knows is enough. */
+        if (entry->d_name[0] == '.' || statx(dirfd(dir), entry->d_name, AT_STATX_DONT_SYNC, STATX_INO, &stx) == -1)
+            continue;
+        found = stx.stx_ino == ino && makedev(stx.stx_dev_major, stx.stx_dev_minor) == dev;
+    }
+    closedir(dir);
+    return found;
+}
+
+bool procfs_have_ptrace_cap(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    if (syscall(SYS_capget, &header, data) == -1)
+        return false;
+    return data[CAP_TO_INDEX(CAP_SYS_PTRACE)].effective & CAP_TO_MASK(CAP_SYS_PTRACE);
+}
