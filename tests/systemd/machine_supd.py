@@ -119,7 +119,8 @@ class Supd:
         return [int(pid) for file in path.rglob("cgroup.procs") for pid in file.read_text().split()]
 
     def alive(self, pid):
-        return self.run("test", "-d", f"/proc/{pid}", ok=False).returncode == 0
+        """A zombie is not: only its parent has not looked yet."""
+        return self.run("grep", "-q", "^State:.[^ZX]", f"/proc/{pid}/status", ok=False).returncode == 0
 
     def check_same(self, before):
         """Every process of BEFORE is the process of its service still."""
