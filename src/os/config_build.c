@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/config_build.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+#include "base/suggest.h"
+#include "os/config_ids.h"
+
+#define ERR_SIZE 512
+
+struct found_error {
+    unsigned file;
+    unsigned line;
+    size_t number; /* keeps the order of what stands in one line */
+    char *message;
+};
+
+/* A section and where it stands. */
+struct placed {
+    struct config_section *section;
+    unsigned file;
+};
+
+struct config_build {
+    bool internal;
+    struct config *config;
+    char **files;
+    unsigned n_files;
+    struct placed *services;
+    size_t n_services;
+    size_t services_room;
+    struct placed defaults; /* of these there is one at most */
+    struct placed control;
+    struct {
+        unsigned file;
+        unsigned line; /* 0: not given so far */
+    } tops[8];         /* by index in config_top_keys */
+    struct found_error *errors;
+    size_t n_errors;
+    struct config_ids *ids;
+};
+
+struct config_build *config_build_new(bool internal)
+{
+    struct config_build *b = xcalloc(1, sizeof(*b));
+
+    b->internal = internal;
+    b->config = config_new();
+    b->ids = config_ids_new();
+    return b;
+}
+
+unsigned config_build_add_file(struct config_build *build, const char *path)
+{
+    build->files = strv_push(build->files, xstrdup(path));
+    return build->n_files++;
+}
+
+/* Errors are shown on terminals and in logs, and the words in them come from the file. */
+static void make_printable(char *message)
+{
+    for (; *message != '\0'; message++) {
+        if ((unsigned char)*message < 0x20 || *message == 0x7f)
+            *message = '?';
+    }
+}
+
+void config_build_error(struct config_build *build, unsigned file, unsigned line, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    char *message = xvasprintf(fmt, ap);
+    va_end(ap);
+    make_printable(message);
+
+    build->errors = xreallocarray(build->errors, build->n_errors + 1, sizeof(*build->errors));
+    build->errors[build->n_errors] = (struct found_error){file, line, build->n_errors, message};
+    build->n_errors++;
+}
+
+/* "service "redis": " and its like, to begin a message with; to be freed. */
+static char *place_words(const struct config_section *section)
+{
+    switch (section->type) {
+    case CONFIG_TOP:
+        return xstrdup("");
+    case CONFIG_CONTROL:
+        return xstrdup("control: ");
+    case CONFIG_DEFAULTS:
+        return xstrdup("defaults: ");
+    case CONFIG_SERVICE:
+        return xasprintf("service \"%s\": ", section->title);
+    }
+    return xstrdup("");
+}
+
+static void entry_error(struct config_build *b, const struct placed *p, const struct config_entry *entry,
+                        const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+static void entry_error(struct config_build *b, const struct placed *p, const struct config_entry *entry,
+                        const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    char *text = xvasprintf(fmt, ap);
+    va_end(ap);
+
+    char *place = place_words(p->section);
+    config_build_error(b, p->file, entry->line, "%skey '%s'%s", place, entry->key, text);
+    free(place);
+    free(text);
+}
+
+/* Is it the second time that this section gives the key? */
+static bool given_before(struct config_build *b, const struct placed *p, size_t i)
+{
+    const struct config_entry *entry = &p->section->entries[i];
+
+    if (i == 0 || strcmp(entry[-1].key, entry->key) != 0)
+        return false;
+    entry_error(b, p, entry, " is given twice, first in line %u: give it once", entry[-1].line);
+    return true;
+}
+
+/* The one value of a setting, NULL with the error told when it is anything else. */
+static const char *setting_value(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    if (entry->kind == CONFIG_VALUE && entry->values[0][0] != '\0')
+        return entry->values[0];
+    if (entry->kind == CONFIG_VALUE)
+        entry_error(b, p, entry, ": the value is empty: leave the key out, or give it a value");
+    else
+        entry_error(b, p, entry, ": it takes one value, not a %s", entry->kind == CONFIG_LIST ? "list" : "section");
+    return NULL;
+}
+
+static bool check_absolute(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    if (entry->values[0][0] == '/')
+        return true;
+    entry_error(b, p, entry, ": '%s' is not an absolute path: write it from '/' on", entry->values[0]);
+    return false;
+}
+
+static void replace(char **to, const char *value)
+{
+    free(*to);
+    *to = xstrdup(value);
+}
+
+static void set_watch(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    static const char *const known[] = {"auto", "pidfd"};
+    static const char *const later[] = {"netlink", "poll", "ptrace"};
+    const char *value = entry->values[0];
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcmp(value, known[i]) == 0) {
+            replace(&b->config->settings.watch, value);
+            return;
+        }
+    }
+    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+        if (strcmp(value, later[i]) == 0) {
+            entry_error(b, p, entry, ": '%s' is not supported yet: use auto or pidfd", value);
+            return;
+        }
+    }
+    entry_error(b, p, entry, ": '%s' is none of auto, pidfd", value);
+}
+
+static void set_log_level(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    static const char *const words[] = {"error", "warning", "info", "debug"};
+    const char *value = entry->values[0];
+
+    if (log_level_parse(value, &b->config->settings.log_level))
+        return;
+    const char *near = suggest_nearest(value, words, sizeof(words) / sizeof(words[0]));
+    if (near != NULL)
+        entry_error(b, p, entry, ": '%s' is none of error, warning, info, debug; did you mean '%s'?", value, near);
+    else
+        entry_error(b, p, entry, ": '%s' is none of error, warning, info, debug", value);
+}
+
+static void set_top_key(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    if (setting_value(b, p, entry) == NULL)
+        return;
+    if (strcmp(entry->key, "log-level") == 0)
+        set_log_level(b, p, entry);
+    else if (strcmp(entry->key, "watch") == 0)
+        set_watch(b, p, entry);
+    else if (check_absolute(b, p, entry))
+        replace(&b->config->settings.runtime_dir, entry->values[0]);
+}
+
+/* Settings may stand in any file, each in one. */
+static void take_top(struct config_build *b, const struct placed *p)
+{
+    for (size_t i = 0; i < p->section->n_entries; i++) {
+        const struct config_entry *entry = &p->section->entries[i];
+        size_t k = 0;
+        while (strcmp(config_top_keys[k], entry->key) != 0)
+            k++;
+
+        if (b->tops[k].line != 0) {
+            entry_error(b, p, entry, " is given twice, first in %s:%u: give it once", b->files[b->tops[k].file],
+                        b->tops[k].line);
+            continue;
+        }
+        b->tops[k].file = p->file;
+        b->tops[k].line = entry->line;
+        set_top_key(b, p, entry);
+    }
+}
+
+static void set_socket(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+
+    if (!check_absolute(b, p, entry))
+        return;
+    if (strlen(entry->values[0]) > max) {
+        entry_error(b, p, entry, ": the path of a socket is at most %zu bytes long: choose a shorter one", max);
+        return;
+    }
+    replace(&b->config->settings.socket, entry->values[0]);
+}
+
+static void set_group(struct config_build *b, const struct placed *p, const struct config_entry *entry, char **name,
+                      gid_t *gid)
+{
+    char err[ERR_SIZE];
+
+    if (!b->internal && !ids_group(entry->values[0], gid, err, sizeof(err))) {
+        entry_error(b, p, entry, ": %s", err);
+        return;
+    }
+    replace(name, entry->values[0]);
+}
+
+static void set_control_key(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    struct settings *settings = &b->config->settings;
+    bool ok = true;
+
+    if (setting_value(b, p, entry) == NULL)
+        return;
+    if (strcmp(entry->key, "socket") == 0)
+        set_socket(b, p, entry);
+    else if (strcmp(entry->key, "admin-group") == 0)
+        set_group(b, p, entry, &settings->admin_group, &settings->admin_gid);
+    else if (strcmp(entry->key, "read-group") == 0)
+        set_group(b, p, entry, &settings->read_group, &settings->read_gid);
+    else if (strcmp(entry->key, "resolved-admin-gid") == 0)
+        ok = config_ids_number(entry->values[0], &settings->admin_gid);
+    else
+        ok = config_ids_number(entry->values[0], &settings->read_gid);
+    if (!ok)
+        entry_error(b, p, entry, ": '%s' is not a number", entry->values[0]);
+}
+
+static void build_control(struct config_build *b)
+{
+    const struct placed *p = &b->control;
+
+    for (size_t i = 0; p->section != NULL && i < p->section->n_entries; i++) {
+        if (!given_before(b, p, i))
+            set_control_key(b, p, &p->section->entries[i]);
+    }
+}
+
+/* False when the value was bad. */
+static bool set_service_key(struct config_build *b, const struct placed *p, const struct config_entry *entry,
+                            struct spec *spec)
+{
+    const struct spec_key *key = spec_key_find(entry->key);
+    char err[ERR_SIZE];
+
+    if (key == NULL) {
+        if (config_ids_set_internal(spec, entry))
+            return true;
+        entry_error(b, p, entry, ": the value makes no sense");
+        return false;
+    }
+    if (key->type == KEY_UNSUPPORTED) {
+        entry_error(b, p, entry, " is not supported yet");
+        return false;
+    }
+    if (entry->kind == CONFIG_SECTION) {
+        entry_error(b, p, entry, " is no section: write %s = VALUE", entry->key);
+        return false;
+    }
+    if (!spec_set(spec, key, entry->values, entry->n, entry->kind == CONFIG_LIST, err, sizeof(err))) {
+        entry_error(b, p, entry, ": %s", err);
+        return false;
+    }
+    return true;
+}
+
+static const struct config_entry *find_entry(const struct config_section *section, const char *key)
+{
+    for (size_t i = 0; i < section->n_entries; i++) {
+        if (strcmp(section->entries[i].key, key) == 0)
+            return &section->entries[i];
+    }
+    return NULL;
+}
+
+/* Unset, or something that can be looked up; anything else was refused before. */
+static bool has_value(const struct config_entry *entry)
+{
+    return entry == NULL || (entry->kind == CONFIG_VALUE && entry->values[0][0] != '\0');
+}
+
+/* Only where the section says something about ids: what `defaults` said was resolved with them. */
+static bool resolve_ids(struct config_build *b, const struct placed *p, struct spec *spec)
+{
+    const struct config_entry *user = find_entry(p->section, "user");
+    const struct config_entry *group = find_entry(p->section, "group");
+
+    if (b->internal || (user == NULL && group == NULL) || !has_value(user) || !has_value(group))
+        return true;
+
+    struct config_ids_errors errors = config_ids_resolve(b->ids, spec);
+    if (errors.user != NULL)
+        entry_error(b, p, user != NULL ? user : group, ": %s", errors.user);
+    if (errors.group != NULL)
+        entry_error(b, p, group != NULL ? group : user, ": %s", errors.group);
+    return errors.user == NULL && errors.group == NULL;
+}
+
+/* All that a section says; false when something of it is wrong. */
+static bool apply_section(struct config_build *b, const struct placed *p, struct spec *spec)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < p->section->n_entries; i++) {
+        if (given_before(b, p, i) || !set_service_key(b, p, &p->section->entries[i], spec))
+            ok = false;
+    }
+    return resolve_ids(b, p, spec) && ok;
+}
+
+static void build_service(struct config_build *b, const struct placed *p, const struct spec *defaults, bool defaults_ok)
+{
+    const struct config_section *section = p->section;
+    struct spec *spec = spec_dup(defaults);
+    char err[ERR_SIZE];
+
+    if (section->title[0] == '\0')
+        config_build_error(b, p->file, section->line, "a service needs a name: write service \"NAME\" { ... }");
+    else if (!spec_name_valid(section->title))
+        config_build_error(b, p->file, section->line,
+                           "service \"%s\": a name is 1 to %d of A-Z a-z 0-9 . _ - and begins with neither . nor -",
+                           section->title, SPEC_NAME_MAX);
+    replace(&spec->name, section->title);
+    replace(&spec->file, b->files[p->file]);
+    spec->line = section->line;
+
+    /* Where a value was refused already, its absence is no news. */
+    if (apply_section(b, p, spec) && defaults_ok && section->whole && !spec_validate(spec, err, sizeof(err)))
+        config_build_error(b, p->file, section->line, "service \"%s\": %s", section->title, err);
+    spec_list_push(&b->config->services, spec);
+}
+
+static int compare_places(const struct placed *a, const struct placed *b)
+{
+    if (a->file != b->file)
+        return a->file < b->file ? -1 : 1;
+    return a->section->line < b->section->line ? -1 : a->section->line > b->section->line;
+}
+
+static int compare_services(const void *a, const void *b)
+{
+    const struct placed *x = a;
+    const struct placed *y = b;
+    int order = strcmp(x->section->title, y->section->title);
+
+    return order != 0 ? order : compare_places(x, y);
+}
+
+static void refuse_duplicates(struct config_build *b)
+{
+    size_t first = 0;
+
+    for (size_t i = 1; i < b->n_services; i++) {
+        const struct placed *one = &b->services[first];
+        const struct placed *two = &b->services[i];
+        if (strcmp(one->section->title, two->section->title) != 0)
+            first = i;
+        else if (one->section->title[0] != '\0')
+            config_build_error(b, two->file, two->section->line, "service \"%s\" is defined twice, first in %s:%u",
+                               two->section->title, b->files[one->file], one->section->line);
+    }
+}
+
+static void build_services(struct config_build *b)
+{
+    struct spec *defaults = spec_new("defaults");
+    bool defaults_ok = b->defaults.section == NULL || apply_section(b, &b->defaults, defaults);
+
+    if (b->n_services > 0)
+        qsort(b->services, b->n_services, sizeof(*b->services), compare_services);
+    refuse_duplicates(b);
+    for (size_t i = 0; i < b->n_services; i++)
+        build_service(b, &b->services[i], defaults, defaults_ok);
+    spec_free(defaults);
+    spec_list_sort(&b->config->services);
+}
+
+static void add_service(struct config_build *b, const struct placed *p)
+{
+    if (b->n_services == b->services_room) {
+        b->services_room = 2 * b->services_room + 16;
+        b->services = xreallocarray(b->services, b->services_room, sizeof(*b->services));
+    }
+    b->services[b->n_services++] = *p;
+}
+
+/* `control` and `defaults`: one in all files together, without a name. */
+static void add_single(struct config_build *b, const struct placed *p, struct placed *to, const char *name)
+{
+    if (p->section->title[0] != '\0')
+        config_build_error(b, p->file, p->section->line, "'%s' takes no name: write %s { ... }", name, name);
+    if (to->section != NULL) {
+        config_build_error(b, p->file, p->section->line, "'%s' is given twice, first in %s:%u: put all into one", name,
+                           b->files[to->file], to->section->line);
+        config_section_free(p->section);
+        return;
+    }
+    *to = *p;
+}
+
+void config_build_add_section(struct config_build *build, unsigned file, struct config_section *section)
+{
+    struct placed p = {section, file};
+
+    switch (section->type) {
+    case CONFIG_TOP:
+        take_top(build, &p);
+        config_section_free(section);
+        break;
+    case CONFIG_CONTROL:
+        add_single(build, &p, &build->control, "control");
+        break;
+    case CONFIG_DEFAULTS:
+        add_single(build, &p, &build->defaults, "defaults");
+        break;
+    case CONFIG_SERVICE:
+        add_service(build, &p);
+        break;
+    }
+}
+
+static int compare_errors(const void *a, const void *b)
+{
+    const struct found_error *x = a;
+    const struct found_error *y = b;
+
+    if (x->file != y->file)
+        return x->file < y->file ? -1 : 1;
+    if (x->line != y->line)
+        return x->line < y->line ? -1 : 1;
+    return x->number < y->number ? -1 : 1;
+}
+
+static void hand_over_errors(struct config_build *b, struct config_errors *errors)
+{
+    *errors = (struct config_errors){0};
+    if (b->n_errors == 0)
+        return;
+
+    qsort(b->errors, b->n_errors, sizeof(*b->errors), compare_errors);
+    errors->items = xcalloc(b->n_errors, sizeof(*errors->items));
+    errors->n = b->n_errors;
+    for (size_t i = 0; i < b->n_errors; i++) {
+        const struct found_error *e = &b->errors[i];
+        errors->items[i] = (struct config_error){xstrdup(b->files[e->file]), e->line, e->message};
+    }
+    /* Half a configuration is none. */
+    spec_list_free(&b->config->services);
+}
+
+struct config *config_build_finish(struct config_build *build, struct config_errors *errors)
+{
+    struct config *config = build->config;
+
+    build_control(build);
+    build_services(build);
+    hand_over_errors(build, errors);
+
+    for (size_t i = 0; i < build->n_services; i++)
+        config_section_free(build->services[i].section);
+    if (build->defaults.section != NULL)
+        config_section_free(build->defaults.section);
+    if (build->control.section != NULL)
+        config_section_free(build->control.section);
+    config_ids_free(build->ids);
+    free(build->services);
+    free(build->errors);
+    strv_free(build->files);
+    free(build);
+    return config;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/strv.h"
+#include "os/config.h"
+
+/* In double quotes, so that libconfuse reads back the same bytes, whatever they are. */
+static void put_quoted(struct buf *out, const char *s)
+{
+    buf_add_char(out, '"');
+    for (; *s != '\0'; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\')
+            buf_add_char(out, '\\');
+        if (c < 0x20 || c == 0x7f)
+            buf_addf(out, "\\x%02x", c);
+        else
+            buf_add_char(out, *s);
+    }
+    buf_add_char(out, '"');
+}
+
+static void put_value(struct buf *out, const char *indent, const char *key, const char *value)
+{
+    if (value == NULL)
+        return;
+    buf_addf(out, "%s%s = ", indent, key);
+    put_quoted(out, value);
+    buf_add_char(out, '\n');
+}
+
+static void put_number(struct buf *out, const char *indent, const char *key, uint32_t number)
+{
+    buf_addf(out, "%s%s = %u\n", indent, key, number);
+}
+
+static void put_list(struct buf *out, const char *key, char *const *values)
+{
+    buf_addf(out, "    %s = {", key);
+    for (size_t i = 0; values[i] != NULL; i++) {
+        if (i > 0)
+            buf_add_string(out, ", ");
+        put_quoted(out, values[i]);
+    }
+    buf_add_string(out, "}\n");
+}
+
+static void put_settings(struct buf *out, const struct settings *settings)
+{
+    put_value(out, "", "runtime-dir", settings->runtime_dir);
+    put_value(out, "", "log-level", log_level_name(settings->log_level));
+    put_value(out, "", "watch", settings->watch);
+    if (settings->socket == NULL && settings->admin_group == NULL && settings->read_group == NULL)
+        return;
+
+    buf_add_string(out, "control {\n");
+    put_value(out, "    ", "socket", settings->socket);
+    put_value(out, "    ", "admin-group", settings->admin_group);
+    put_value(out, "    ", "read-group", settings->read_group);
+    if (settings->admin_group != NULL)
+        put_number(out, "    ", "resolved-admin-gid", settings->admin_gid);
+    if (settings->read_group != NULL)
+        put_number(out, "    ", "resolved-read-gid", settings->read_gid);
+    buf_add_string(out, "}\n");
+}
+
+static void put_ids(struct buf *out, const struct spec_ids *ids)
+{
+    if (!ids->set)
+        return;
+    put_number(out, "    ", "resolved-uid", ids->uid);
+    put_number(out, "    ", "resolved-gid", ids->gid);
+    buf_add_string(out, "    resolved-groups = {");
+    for (size_t i = 0; i < ids->n_groups; i++)
+        buf_addf(out, "%s%u", i > 0 ? ", " : "", ids->groups[i]);
+    buf_add_string(out, "}\n");
+    put_value(out, "    ", "resolved-user-name", ids->user_name);
+    put_value(out, "    ", "resolved-home", ids->home);
+    put_value(out, "    ", "resolved-shell", ids->shell);
+}
+
+static void put_service(struct buf *out, const struct spec *spec)
+{
+    buf_add_string(out, "service ");
+    put_quoted(out, spec->name);
+    buf_add_string(out, " {\n");
+    for (size_t i = 0; i < spec_n_keys; i++) {
+        bool is_list;
+        char **values = spec_get(spec, &spec_keys[i], &is_list);
+        if (values == NULL)
+            continue;
+        if (is_list)
+            put_list(out, spec_keys[i].name, values);
+        else
+            put_value(out, "    ", spec_keys[i].name, values[0]);
+        strv_free(values);
+    }
+    put_ids(out, &spec->ids);
+    put_value(out, "    ", "origin-file", spec->file);
+    put_number(out, "    ", "origin-line", spec->line);
+    buf_add_string(out, "}\n");
+}
+
+char *config_dump(const struct config *config)
+{
+    struct buf out = {0};
+
+    buf_add_string(&out, "# Written by supd: the configuration in force. Do not edit.\n");
+    put_settings(&out, &config->settings);
+    for (size_t i = 0; i < config->services.n; i++)
+        put_service(&out, config->services.items[i]);
+    return buf_steal(&out);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/config_ids.h"
+
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* One answer, good or bad. */
+struct answer {
+    char *user;
+    char *group;
+    struct spec_ids ids;
+    char *user_err;
+    char *group_err;
+};
+
+struct config_ids {
+    void *tree; /* of struct answer, tsearch(3) */
+};
+
+struct config_ids *config_ids_new(void)
+{
+    return xcalloc(1, sizeof(struct config_ids));
+}
+
+static void free_answer(void *data)
+{
+    struct answer *answer = data;
+
+    free(answer->user);
+    free(answer->group);
+    free(answer->ids.groups);
+    free(answer->ids.user_name);
+    free(answer->ids.home);
+    free(answer->ids.shell);
+    free(answer->user_err);
+    free(answer->group_err);
+    free(answer);
+}
+
+void config_ids_free(struct config_ids *ids)
+{
+    tdestroy(ids->tree, free_answer);
+    free(ids);
+}
+
+static int compare_strings(const char *a, const char *b)
+{
+    if (a == NULL || b == NULL)
+        return (a != NULL) - (b != NULL);
+    return strcmp(a, b);
+}
+
+static int compare_answers(const void *a, const void *b)
+{
+    const struct answer *x = a;
+    const struct answer *y = b;
+    int order = compare_strings(x->user, y->user);
+
+    return order != 0 ? order : compare_strings(x->group, y->group);
+}
+
+static struct answer *look_up(const char *user, const char *group)
+{
+    struct answer *answer = xcalloc(1, sizeof(*answer));
+    char own_group[16];
+    char err[512];
+    gid_t gid;
+
+    answer->user = xstrdup(user);
+    answer->group = xstrdup(group);
+    if (group != NULL && !ids_group(group, &gid, err, sizeof(err))) {
+        answer->group_err = xstrdup(err);
+        /* With a group in its place that cannot be wrong, what is still wrong is the user. */
+        snprintf(own_group, sizeof(own_group), "%u", (unsigned)getegid());
+        group = own_group;
+    }
+    if (!ids_resolve(user, group, &answer->ids, err, sizeof(err))) {
+        if (user != NULL)
+            answer->user_err = xstrdup(err);
+        else
+            answer->group_err = xstrdup(err);
+    }
+    return answer;
+}
+
+static void copy_ids(struct spec_ids *to, const struct spec_ids *from)
+{
+    free(to->groups);
+    free(to->user_name);
+    free(to->home);
+    free(to->shell);
+    *to = *from;
+    to->groups = NULL;
+    if (from->n_groups > 0) {
+        to->groups = xreallocarray(NULL, from->n_groups, sizeof(*to->groups));
+        memcpy(to->groups, from->groups, from->n_groups * sizeof(*to->groups));
+    }
+    to->user_name = xstrdup(from->user_name);
+    to->home = xstrdup(from->home);
+    to->shell = xstrdup(from->shell);
+}
+
+struct config_ids_errors config_ids_resolve(struct config_ids *ids, struct spec *spec)
+{
+    struct answer wanted = {.user = spec->user, .group = spec->group};
+    struct answer **found = tfind(&wanted, &ids->tree, compare_answers);
+    struct answer *answer = found != NULL ? *found : look_up(spec->user, spec->group);
+
+    if (found == NULL && tsearch(answer, &ids->tree, compare_answers) == NULL)
+        abort();
+    if (answer->user_err == NULL && answer->group_err == NULL)
+        copy_ids(&spec->ids, &answer->ids);
+    return (struct config_ids_errors){answer->user_err, answer->group_err};
+}
+
+bool config_ids_number(const char *text, uint32_t *number)
+{
+    size_t len = strspn(text, "0123456789");
+
+    if (len == 0 || len > 10 || text[len] != '\0')
+        return false;
+
+    unsigned long long n = strtoull(text, NULL, 10);
+    if (n > UINT32_MAX)
+        return false;
+    *number = (uint32_t)n;
+    return true;
+}
+
+static bool set_groups(struct spec_ids *ids, const struct config_entry *entry)
+{
+    free(ids->groups);
+    ids->groups = xcalloc(entry->n, sizeof(*ids->groups));
+    ids->n_groups = entry->n;
+    for (size_t i = 0; i < entry->n; i++) {
+        if (!config_ids_number(entry->values[i], &ids->groups[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool set_string(char **to, const char *value)
+{
+    free(*to);
+    *to = xstrdup(value);
+    return true;
+}
+
+bool config_ids_set_internal(struct spec *spec, const struct config_entry *entry)
+{
+    struct spec_ids *ids = &spec->ids;
+
+    if (strcmp(entry->key, "resolved-groups") == 0)
+        return entry->kind == CONFIG_LIST && set_groups(ids, entry);
+    if (entry->kind != CONFIG_VALUE)
+        return false;
+
+    const char *value = entry->values[0];
+    if (strcmp(entry->key, "resolved-uid") == 0) {
+        ids->set = true;
+        return config_ids_number(value, &ids->uid);
+    }
+    if (strcmp(entry->key, "resolved-gid") == 0)
+        return config_ids_number(value, &ids->gid);
+    if (strcmp(entry->key, "resolved-user-name") == 0)
+        return set_string(&ids->user_name, value);
+    if (strcmp(entry->key, "resolved-home") == 0)
+        return set_string(&ids->home, value);
+    if (strcmp(entry->key, "resolved-shell") == 0)
+        return set_string(&ids->shell, value);
+    if (strcmp(entry->key, "origin-line") == 0)
+        return config_ids_number(value, &spec->line);
+    return set_string(&spec->file, value);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ids of many services: each pair of user and group is looked up once.  And
+ * the keys by which a dump carries what was found.
+ */
+#ifndef SUPD_OS_CONFIG_IDS_H
+#define SUPD_OS_CONFIG_IDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/spec.h"
+#include "os/config_read.h"
+#include "os/ids.h"
+
+struct config_ids;
+
+struct config_ids *config_ids_new(void);
+void config_ids_free(struct config_ids *ids);
+
+/* What is wrong with a user, with a group; NULL: nothing. */
+struct config_ids_errors {
+    const char *user;
+    const char *group;
+};
+
+/* Sets spec->ids from its user and group.  Errors live as long as IDS; without any, the ids are set. */
+struct config_ids_errors config_ids_resolve(struct config_ids *ids, struct spec *spec);
+
+/* Decimal digits only. */
+bool config_ids_number(const char *text, uint32_t *number);
+
+/* A key of a dump, config_service_internals.  False when its value makes no sense. */
+bool config_ids_set_internal(struct spec *spec, const struct config_entry *entry);
+
+#endif
