@@ -290,6 +290,14 @@ static void on_hurry(struct step *s)
         signal_kill(s);
 }
 
+static void on_config(struct step *s)
+{
+    if (!svc_has_process(s->svc))
+        return;
+    s->svc->proc.stop = s->event->stop;
+    act(s, ACT_RECORD, 0);
+}
+
 static void on_boot(struct step *s)
 {
     struct svc *svc = s->svc;

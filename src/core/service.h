@@ -105,6 +105,7 @@ enum svc_event_type {
     SVC_EV_RESET,    /* command: forget failures */
     SVC_EV_SHUTDOWN, /* supd is ending */
     SVC_EV_HURRY,    /* a second SIGTERM: stop-timeout is now zero */
+    SVC_EV_CONFIG,   /* .stop: how its process is to be ended from now on, by a new configuration */
     SVC_EV_BOOT,     /* after a restore: nothing more will be learnt about the past, go on from here */
     SVC_EV_SLOT,     /* its turn to be forked */
     SVC_EV_FORKED,   /* .life, .pid, .digest, .stop: the child exists */

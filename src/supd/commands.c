@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+#include "supd/commands.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/signames.h"
+#include "os/clock.h"
+#include "os/identity.h"
+#include "os/procfs.h"
+#include "supd/reload.h"
+#include "supd/waiters.h"
+
+/* One request on its way through a verb. */
+struct call {
+    struct supervisor *sup;
+    const json_t *params;
+    struct reply *reply; /* NULL once it was answered or handed on */
+};
+
+/* ---- what is shown ---- */
+
+static struct proto_usage usage_of(const struct svc *svc)
+{
+    static long page_size;
+    static long ticks_per_second;
+    struct procfs_stat st;
+
+    if (page_size == 0) {
+        page_size = sysconf(_SC_PAGESIZE);
+        ticks_per_second = sysconf(_SC_CLK_TCK);
+    }
+    if (!svc_has_process(svc) || procfs_read_stat(svc->proc.pid, &st) < 0 || st.state == 'Z')
+        return (struct proto_usage){0};
+    return (struct proto_usage){
+        .known = true,
+        .stopped = st.state == 'T' || st.state == 't',
+        .memory = st.rss_pages * (uint64_t)page_size,
+        .cpu = (double)(st.utime + st.stime) / (double)ticks_per_second,
+        .tasks = st.num_threads,
+    };
+}
+
+json_t *command_service(const struct service *service)
+{
+    struct proto_usage usage = usage_of(&service->svc);
+
+    return proto_service(service->spec->name, &service->svc, service->spec, service_config_stale(service), &usage,
+                         clock_now());
+}
+
+json_t *command_outcome(const struct service *service, bool ok, const char *message)
+{
+    return json_pack("{s:s, s:b, s:s, s:o}", "name", service->spec->name, "ok", ok, "message", message, "service",
+                     command_service(service));
+}
+
+/* ---- parameters ---- */
+
+static void refuse(struct call *call, enum proto_error code, const char *text)
+{
+    reply_error(call->reply, code, NULL, "%s", text);
+    call->reply = NULL;
+}
+
+static void refuse_param(struct call *call, const char *key, const char *want)
+{
+    reply_error(call->reply, PROTO_E_INVALID_PARAMS, NULL, "%s: %s", key, want);
+    call->reply = NULL;
+}
+
+/* Only the KNOWN ones (ended by NULL) may be there. */
+static bool known_params(struct call *call, const char *const *known)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)call->params, key, value)
+    {
+        const char *const *k = known;
+
+        while (*k && strcmp(*k, key) != 0)
+            k++;
+        if (!*k) {
+            refuse_param(call, key, "no such parameter of this method");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool bool_param(struct call *call, const char *key, bool *value)
+{
+    json_t *json = json_object_get(call->params, key);
+
+    *value = json_is_true(json);
+    if (!json || json_is_boolean(json) || json_is_null(json))
+        return true;
+    refuse_param(call, key, "must be true or false");
+    return false;
+}
+
+/* Seconds -> us; 0 where it is not given. */
+static bool timeout_param(struct call *call, int64_t *usec)
+{
+    json_t *json = json_object_get(call->params, "timeout");
+    double seconds = json_number_value(json);
+
+    *usec = 0;
+    if (!json || json_is_null(json))
+        return true;
+    if (!json_is_number(json) || !isfinite(seconds) || seconds < 0 || seconds > 1e9) {
+        refuse_param(call, "timeout", "must be a number of seconds");
+        return false;
+    }
+    *usec = (int64_t)(seconds * (double)USEC_PER_SEC);
+    if (*usec == 0)
+        *usec = 1;
+    return true;
+}
+
+static bool names_param(struct call *call, bool required, json_t **names)
+{
+    size_t i;
+    json_t *name;
+
+    *names = json_object_get(call->params, "names");
+    if (json_is_null(*names))
+        *names = NULL;
+    if (!*names && !required)
+        return true;
+    if (!json_is_array(*names) || (required && json_array_size(*names) == 0)) {
+        refuse_param(call, "names", "must be an array of names or globs");
+        return false;
+    }
+    json_array_foreach(*names, i, name)
+    {
+        if (!json_is_string(name)) {
+            refuse_param(call, "names", "must be an array of names or globs");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The services that a request is about, in order of name, each once. */
+struct selection {
+    struct service **items;
+    size_t n;
+};
+
+static bool name_selected(json_t *names, bool *matched, const char *name)
+{
+    bool selected = false;
+    size_t i;
+    json_t *pattern;
+
+    json_array_foreach(names, i, pattern)
+    {
+        if (proto_name_matches(json_string_value(pattern), name)) {
+            matched[i] = true;
+            selected = true;
+        }
+    }
+    return selected;
+}
+
+/* Answers and returns false where a name or glob matches nothing.  NAMES NULL: all. */
+static bool select_services(struct call *call, json_t *names, struct selection *selection)
+{
+    struct supervisor *sup = call->sup;
+    size_t n_names = json_array_size(names);
+    bool *matched = xcalloc(n_names + 1, sizeof *matched);
+    json_t *unknown = json_array();
+
+    selection->n = 0;
+    selection->items = xcalloc(HASH_CNT(by_name, sup->services) + 1, sizeof(struct service *));
+    if (n_names == 1 && !proto_is_glob(json_string_value(json_array_get(names, 0)))) {
+        struct service *service = service_find(sup, json_string_value(json_array_get(names, 0)));
+
+        matched[0] = service != NULL;
+        if (service)
+            selection->items[selection->n++] = service;
+    } else {
+        for (struct service *s = sup->services; s; s = s->by_name.next) {
+            if (!names || name_selected(names, matched, s->spec->name))
+                selection->items[selection->n++] = s;
+        }
+    }
+
+    for (size_t i = 0; i < n_names; i++) {
+        if (!matched[i])
+            json_array_append(unknown, json_array_get(names, i));
+    }
+    free(matched);
+    if (json_array_size(unknown) == 0) {
+        json_decref(unknown);
+        return true;
+    }
+    free(selection->items);
+    const char *first = json_string_value(json_array_get(unknown, 0));
+    reply_error(call->reply, PROTO_E_UNKNOWN_SERVICE, json_pack("{s:O}", "names", unknown), "%s: %s",
+                proto_is_glob(first) ? "no service matches" : "unknown service", first);
+    json_decref(unknown);
+    call->reply = NULL;
+    return false;
+}
+
+/* ---- verbs ---- */
+
+static void service_list(struct call *call)
+{
+    json_t *names;
+    struct selection selection;
+
+    if (!known_params(call, (const char *const[]){"names", NULL}) || !names_param(call, false, &names) ||
+        !select_services(call, names, &selection))
+        return;
+    json_t *array = json_array();
+    for (size_t i = 0; i < selection.n; i++)
+        json_array_append_new(array, command_service(selection.items[i]));
+    free(selection.items);
+    reply_result(call->reply, array);
+}
+
+struct lifecycle_verb {
+    enum svc_event_type event;
+    enum wait_kind wait;
+    bool can_wait;
+};
+
+static void lifecycle(struct call *call, const struct lifecycle_verb *verb)
+{
+    static const char *const with_wait[] = {"names", "wait", "timeout", NULL};
+    static const char *const without[] = {"names", NULL};
+    struct selection selection;
+    json_t *names;
+    bool wait = false;
+    int64_t timeout = 0;
+
+    if (!known_params(call, verb->can_wait ? with_wait : without) || !names_param(call, true, &names))
+        return;
+    if (!bool_param(call, "wait", &wait) || !timeout_param(call, &timeout))
+        return;
+    if (call->sup->phase != PHASE_RUN) {
+        refuse(call, PROTO_E_REFUSED, "supd is shutting down");
+        return;
+    }
+    if (!select_services(call, names, &selection))
+        return;
+
+    struct waiter *waiter = waiter_new(call->sup, call->reply, wait ? timeout : 0, NULL);
+    for (size_t i = 0; i < selection.n; i++) {
+        struct service *service = selection.items[i];
+        struct svc before = service->svc;
+        char err[512];
+
+        if (service->removing && verb->event != SVC_EV_STOP)
+            waiter_add_done(waiter, service, false, "it is being removed from the configuration");
+        else if (!service_command(service, verb->event, err, sizeof err))
+            waiter_add_done(waiter, service, false, err);
+        else if (wait)
+            waiter_add(waiter, service, verb->wait, &before);
+        else
+            waiter_add_done(waiter, service, true, svc_state_name(service->svc.state));
+    }
+    free(selection.items);
+    waiter_start(waiter);
+}
+
+static void service_start(struct call *call)
+{
+    lifecycle(call, &(struct lifecycle_verb){SVC_EV_START, WAIT_START, true});
+}
+
+static void service_stop(struct call *call)
+{
+    lifecycle(call, &(struct lifecycle_verb){SVC_EV_STOP, WAIT_STOP, true});
+}
+
+static void service_restart(struct call *call)
+{
+    lifecycle(call, &(struct lifecycle_verb){SVC_EV_RESTART, WAIT_RESTART, true});
+}
+
+static void service_reset(struct call *call)
+{
+    lifecycle(call, &(struct lifecycle_verb){SVC_EV_RESET, WAIT_STOP, false});
+}
+
+static bool signal_param(struct call *call, int *signo)
+{
+    json_t *json = json_object_get(call->params, "signal");
+
+    *signo = -1;
+    if (json_is_string(json))
+        *signo = signal_from_name(json_string_value(json));
+    else if (json_is_integer(json) && json_integer_value(json) > 0 && json_integer_value(json) <= SIGRTMAX)
+        *signo = (int)json_integer_value(json);
+    if (*signo > 0)
+        return true;
+    refuse_param(call, "signal", "must be the name or number of a signal, such as \"HUP\"");
+    return false;
+}
+
+static json_t *signal_one(const struct service *service, int signo)
+{
+    char name[16];
+    char text[128];
+
+    if (!svc_has_process(&service->svc) || service->pidfd < 0)
+        return command_outcome(service, false, "has no process");
+    int rc = identity_signal(service->pidfd, signo);
+    if (rc < 0)
+        snprintf(text, sizeof text, "%s", strerror(-rc));
+    else
+        snprintf(text, sizeof text, "sent %s to pid %d", signal_to_name(signo, name), service->svc.proc.pid);
+    return command_outcome(service, rc == 0, text);
+}
+
+static void service_signal(struct call *call)
+{
+    struct selection selection;
+    json_t *names;
+    int signo;
+
+    if (!known_params(call, (const char *const[]){"names", "signal", NULL}) || !names_param(call, true, &names) ||
+        !signal_param(call, &signo) || !select_services(call, names, &selection))
+        return;
+    json_t *array = json_array();
+    for (size_t i = 0; i < selection.n; i++)
+        json_array_append_new(array, signal_one(selection.items[i], signo));
+    free(selection.items);
+    reply_result(call->reply, array);
+}
+
+static void not_supported(struct call *call)
+{
+    refuse(call, PROTO_E_REFUSED, "not supported yet");
+}
+
+static void config_check(struct call *call)
+{
+    if (!known_params(call, (const char *const[]){NULL}))
+        return;
+    reload_request(call->sup, &(struct reload_options){.check = true}, call->reply);
+}
+
+static void config_reload(struct call *call)
+{
+    struct reload_options options = {0};
+
+    if (!known_params(call, (const char *const[]){"dry-run", "restart", "timeout", NULL}) ||
+        !bool_param(call, "dry-run", &options.dry_run) || !bool_param(call, "restart", &options.restart) ||
+        !timeout_param(call, &options.timeout))
+        return;
+    if (call->sup->phase != PHASE_RUN) {
+        refuse(call, PROTO_E_REFUSED, "supd is shutting down");
+        return;
+    }
+    reload_request(call->sup, &options, call->reply);
+}
+
+static void events_subscribe(struct call *call)
+{
+    json_t *names;
+
+    if (!known_params(call, (const char *const[]){"names", NULL}) || !names_param(call, false, &names))
+        return;
+    reply_subscribe(call->reply, names);
+    reply_result(call->reply, json_true());
+}
+
+static void supd_info(struct call *call)
+{
+    struct supervisor *sup = call->sup;
+    struct timestamp now = clock_now();
+    struct utsname uts;
+
+    if (!known_params(call, (const char *const[]){NULL}))
+        return;
+    uname(&uts);
+    const char *why = identity_have_pidfd_exit()
+                          ? "pidfd: the kernel tells the exit status of processes that are not children"
+                          : "pidfd: this kernel keeps no exit status of processes that are not children (Linux 6.15 "
+                            "does); it is read from /proc while they are zombies";
+    json_t *info =
+        json_pack("{s:s, s:i, s:o, s:o, s:s, s:b}", "version", PACKAGE_VERSION, "pid", (int)getpid(), "since",
+                  proto_seconds(sup->started.wall), "uptime", proto_seconds(now.mono - sup->started.mono), "config",
+                  sup->config_path, "config-fallback", sup->config_fallback);
+    json_object_set_new(info, "runtime-dir", json_string(sup->runtime_dir));
+    json_object_set_new(info, "socket", json_string(sup->socket_path));
+    json_object_set_new(info, "instance", json_string(sup->lock.instance));
+    json_object_set_new(info, "watch", json_string("pidfd"));
+    json_object_set_new(info, "watch-reason", json_string(why));
+    json_object_set_new(info, "services", json_integer((json_int_t)HASH_CNT(by_name, sup->services)));
+    json_object_set_new(info, "running", json_integer((json_int_t)sup->n_running));
+    json_object_set_new(info, "clients", json_integer((json_int_t)server_clients(sup->server)));
+    json_object_set_new(info, "kernel", json_string(uts.release));
+    reply_result(call->reply, info);
+}
+
+static void supd_shutdown(struct call *call)
+{
+    struct supervisor *sup = call->sup;
+    bool leave;
+
+    if (!known_params(call, (const char *const[]){"leave-services", NULL}) ||
+        !bool_param(call, "leave-services", &leave))
+        return;
+    if (leave) {
+        log_info("leaving, and leaving the services as they are, by command");
+        reply_result(call->reply, json_true());
+        shutdown_leave(sup);
+        return;
+    }
+    int rc = persist_shutdown(sup);
+    if (rc < 0) {
+        reply_error(call->reply, PROTO_E_REFUSED, NULL, "not done, because it cannot be recorded in %s/state: %s",
+                    sup->runtime_dir, strerror(-rc));
+        return;
+    }
+    reply_result(call->reply, json_true());
+    shutdown_begin(sup);
+}
+
+static const struct verb {
+    const char *method;
+    bool admin; /* changes something */
+    void (*fn)(struct call *call);
+} verbs[] = {
+    {"service.list", false, service_list},   {"service.start", true, service_start},
+    {"service.stop", true, service_stop},    {"service.restart", true, service_restart},
+    {"service.reload", true, not_supported}, {"service.signal", true, service_signal},
+    {"service.reset", true, service_reset},  {"config.check", false, config_check},
+    {"config.reload", true, config_reload},  {"events.subscribe", false, events_subscribe},
+    {"supd.info", false, supd_info},         {"supd.upgrade", true, not_supported},
+    {"supd.shutdown", true, supd_shutdown},
+};
+
+void command_run(struct supervisor *sup, const char *method, const json_t *params, bool admin, struct reply *reply)
+{
+    struct call call = {.sup = sup, .params = params, .reply = reply};
+
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        if (strcmp(verbs[i].method, method) != 0)
+            continue;
+        if (verbs[i].admin && !admin)
+            reply_error(reply, PROTO_E_NOT_PERMITTED, NULL, "not permitted: %s needs admin-group", method);
+        else
+            verbs[i].fn(&call);
+        return;
+    }
+    reply_error(reply, PROTO_E_METHOD_NOT_FOUND, NULL, "no such method: %s", method);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supd(8): options.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "supd/startup.h"
+
+#define DEFAULT_CONFIG SYSCONFDIR "/supd/supd.conf"
+
+enum { OPT_INIT = 256, OPT_STOP_LEFTOVERS };
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, 'c'}, {"runtime-dir", required_argument, NULL, 'r'},
+    {"check", no_argument, NULL, 't'},        {"daemon", no_argument, NULL, 'd'},
+    {"init", no_argument, NULL, OPT_INIT},    {"stop-leftovers", no_argument, NULL, OPT_STOP_LEFTOVERS},
+    {"verbose", no_argument, NULL, 'v'},      {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+};
+
+static void usage(FILE *out)
+{
+    fprintf(out, "Usage: supd [OPTION]...\n"
+                 "Keeps services alive, through its own death.\n"
+                 "\n"
+                 "  -c, --config FILE      read FILE instead of " DEFAULT_CONFIG "\n"
+                 "  -r, --runtime-dir DIR  keep the lock, the state file and the socket in DIR\n"
+                 "  -t, --check            read the configuration, report every error, start nothing\n"
+                 "  -d, --daemon           go to the background; return once supd serves\n"
+                 "      --init             be process 1 of a container (not supported yet)\n"
+                 "      --stop-leftovers   end what a dead supd left running, then exit\n"
+                 "  -v, --verbose          log debugging messages too\n"
+                 "  -V, --version          print the version and exit\n"
+                 "  -h, --help             print this and exit\n"
+                 "\n"
+                 "See supd(8) and supd.conf(5).\n");
+}
+
+int main(int argc, char **argv)
+{
+    struct startup_options options = {.config = DEFAULT_CONFIG};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:r:tdvVh", long_options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            options.config = optarg;
+            break;
+        case 'r':
+            options.runtime_dir = optarg;
+            break;
+        case 't':
+            options.check = true;
+            break;
+        case 'd':
+            options.daemon = true;
+            break;
+        case OPT_INIT:
+            fprintf(stderr, "supd: --init is not supported yet\n");
+            return 2;
+        case OPT_STOP_LEFTOVERS:
+            options.stop_leftovers = true;
+            break;
+        case 'v':
+            options.verbose = true;
+            break;
+        case 'V':
+            printf("supd %s\n", PACKAGE_VERSION);
+            return EXIT_SUCCESS;
+        case 'h':
+            usage(stdout);
+            return EXIT_SUCCESS;
+        default:
+            fprintf(stderr, "Try 'supd --help'.\n");
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "supd: unexpected argument '%s'\nTry 'supd --help'.\n", argv[optind]);
+        return 2;
+    }
+    return startup_run(&options);
+}

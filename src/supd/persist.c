@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What supd writes to the state file, and what happens when it cannot.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "os/clock.h"
+#include "os/procfs.h"
+#include "supd/supervisor.h"
+
+/* How often a record that could not be written is tried again. */
+#define RETRY_INTERVAL USEC_PER_SEC
+/* How long new starts are held back for the children before their exec to get there, so that the file can be rewritten. */
+#define REWRITE_HOLD USEC_PER_SEC
+
+/* In a new file there is no SPAWN record of the child's own, so its start time must stand in the snapshot. */
+static void learn_start_ticks(struct service *service, struct svc *svc)
+{
+    struct procfs_stat st;
+
+    if (!svc_has_process(svc) || svc->pre_exec || svc->proc.start_ticks != 0 || !service->is_child)
+        return;
+    if (procfs_read_stat(svc->proc.pid, &st) == 0)
+        svc->proc.start_ticks = st.start_ticks;
+}
+
+static void put_all(void *ctx, struct statefile *file)
+{
+    struct supervisor *sup = ctx;
+    uint8_t record[RECORD_MAX];
+
+    statefile_put(file, record, record_encode_header(record, &sup->epoch));
+    if (sup->shutdown_recorded)
+        statefile_put(file, record, record_encode_shutdown(record));
+    for (struct service *s = sup->services; s; s = s->by_name.next) {
+        struct svc svc = s->svc;
+
+        learn_start_ticks(s, &svc);
+        statefile_put(file, record, record_encode_service(record, s->spec->name, &svc));
+    }
+}
+
+static int rewrite(struct supervisor *sup)
+{
+    int rc = statefile_rewrite(sup->state, put_all, sup);
+
+    sup->rewrite_wanted = false;
+    if (rc < 0)
+        log_warning("%s/state cannot be written anew, it goes on growing: %s", sup->runtime_dir, strerror(-rc));
+    return rc;
+}
+
+int persist_begin(struct supervisor *sup)
+{
+    sup->state = statefile_new(sup->runtime_dir);
+    return statefile_rewrite(sup->state, put_all, sup);
+}
+
+/* Starts the rewriting of a file that has grown, now or after those before their exec. */
+static void consider_rewrite(struct supervisor *sup)
+{
+    if (sup->rewrite_wanted || !statefile_wants_rewrite(sup->state))
+        return;
+    if (sup->pre_exec == 0) {
+        rewrite(sup);
+        return;
+    }
+    int64_t now = clock_now().mono;
+    if (now < sup->rewrite_hold_until + 10 * REWRITE_HOLD)
+        return; /* somebody hangs before his exec: do not hold the others back all the time */
+    sup->rewrite_wanted = true;
+    sup->rewrite_hold_until = now + REWRITE_HOLD;
+}
+
+bool persist_allows_fork(struct supervisor *sup)
+{
+    if (!sup->rewrite_wanted)
+        return true;
+    if (sup->pre_exec == 0) {
+        rewrite(sup);
+        return true;
+    }
+    if (clock_now().mono < sup->rewrite_hold_until)
+        return false;
+    sup->rewrite_wanted = false;
+    return true;
+}
+
+void persist_after_exec(struct supervisor *sup)
+{
+    if (sup->rewrite_wanted && sup->pre_exec == 0)
+        rewrite(sup);
+}
+
+static int append(struct supervisor *sup, const uint8_t *record, size_t len)
+{
+    int rc = statefile_append(sup->state, record, len);
+
+    if (rc < 0 && !sup->state_failing)
+        log_error("cannot record in %s/state: %s; it is tried again every second", sup->runtime_dir, strerror(-rc));
+    if (rc == 0 && sup->state_failing)
+        log_info("%s/state can be written again", sup->runtime_dir);
+    sup->state_failing = rc < 0;
+    return rc;
+}
+
+int persist_snapshot(struct service *service, const struct svc *svc)
+{
+    uint8_t record[RECORD_MAX];
+    int rc = append(service->sup, record, record_encode_service(record, service->spec->name, svc));
+
+    if (rc == 0) {
+        service->unrecorded = false;
+        consider_rewrite(service->sup);
+    }
+    return rc;
+}
+
+static void on_retry(void *ctx)
+{
+    struct supervisor *sup = ctx;
+
+    for (struct service *s = sup->services; s; s = s->by_name.next) {
+        if (s->unrecorded && persist_snapshot(s, &s->svc) < 0) {
+            loop_timer_set(sup->retry_timer, RETRY_INTERVAL);
+            return;
+        }
+    }
+}
+
+void persist_fact(struct service *service)
+{
+    struct supervisor *sup = service->sup;
+
+    if (persist_snapshot(service, &service->svc) == 0)
+        return;
+    service->unrecorded = true;
+    if (!sup->retry_timer)
+        sup->retry_timer = loop_timer_new(sup->loop, on_retry, sup);
+    loop_timer_set(sup->retry_timer, RETRY_INTERVAL);
+}
+
+void persist_removed(struct supervisor *sup, const char *name)
+{
+    uint8_t record[RECORD_MAX];
+
+    append(sup, record, record_encode_removed(record, name));
+}
+
+int persist_shutdown(struct supervisor *sup)
+{
+    uint8_t record[RECORD_MAX];
+    int rc = append(sup, record, record_encode_shutdown(record));
+
+    if (rc == 0)
+        sup->shutdown_recorded = true;
+    return rc;
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking back what an earlier supd of this runtime directory has left running.
+ *
+ * The state file is replayed under the lock, so no child is still about to write
+ * to it.  Each process without a recorded end is opened as a pidfd and verified
+ * by its start time.  Nothing is guessed from /proc, with one exception: where
+ * the file is missing or damaged, a session leader of the right user that carries
+ * this runtime directory's random id, and its own pid, in its environment is ours.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "core/record.h"
+#include "os/clock.h"
+#include "os/identity.h"
+#include "os/procfs.h"
+#include "os/statefile.h"
+#include "supd/supervisor.h"
+
+/* A recorded process, or one found in /proc, that lives. */
+struct survivor {
+    const char *name; /* of the image, or found_name */
+    char *found_name; /* NULL unless it was found in /proc */
+    pid_t pid;
+    uint64_t start_ticks;
+    int pidfd; /* -1 once it was taken */
+};
+
+struct survey {
+    struct supervisor *sup;
+    struct replay *replay;
+    struct survivor *items; /* the recorded ones in order of name, then those found in /proc */
+    size_t n;
+    size_t n_recorded;
+    int fatal; /* a process could not be opened for another reason than its end: -errno */
+};
+
+static struct survivor *survey_push(struct survey *survey)
+{
+    survey->items = xreallocarray(survey->items, survey->n + 1, sizeof *survey->items);
+    survey->items[survey->n] = (struct survivor){.pidfd = -1};
+    return &survey->items[survey->n++];
+}
+
+static int compare_survivors(const void *a, const void *b)
+{
+    return strcmp(((const struct survivor *)a)->name, ((const struct survivor *)b)->name);
+}
+
+static struct survivor *survey_find(const struct survey *survey, const char *name)
+{
+    struct survivor key = {.name = name};
+    struct survivor *found = survey->n_recorded == 0 ? NULL
+                                                     : bsearch(&key, survey->items, survey->n_recorded,
+                                                               sizeof *survey->items, compare_survivors);
+
+    for (size_t i = survey->n_recorded; !found && i < survey->n; i++) {
+        if (strcmp(survey->items[i].name, name) == 0)
+            found = &survey->items[i];
+    }
+    return found;
+}
+
+/* The value of KEY in PID's environment is WANT? */
+static bool environ_is(pid_t pid, const char *key, const char *want)
+{
+    char *value = procfs_environ_get(pid, key);
+    bool is = value && strcmp(value, want) == 0;
+
+    free(value);
+    return is;
+}
+
+static bool find_unrecorded(void *ctx, pid_t pid)
+{
+    struct survey *survey = ctx;
+    struct procfs_stat st;
+    char own_pid[16];
+
+    snprintf(own_pid, sizeof own_pid, "%d", pid);
+    if (!environ_is(pid, "SUPD_INSTANCE", survey->sup->lock.instance) || !environ_is(pid, "SUPD_EXEC_PID", own_pid))
+        return true;
+    if (procfs_read_stat(pid, &st) < 0 || st.session != pid || st.state == 'Z')
+        return true;
+    char *name = procfs_environ_get(pid, "SUPD_SERVICE");
+    if (!name || !spec_name_valid(name) || survey_find(survey, name)) {
+        free(name);
+        return true;
+    }
+    int pidfd = identity_open(pid, st.start_ticks);
+    if (pidfd < 0) {
+        free(name);
+        return true;
+    }
+    log_warning("%s: process %d is not in the state file but carries our id: it is taken back", name, pid);
+    struct survivor *found = survey_push(survey);
+    found->found_name = name;
+    found->name = name;
+    found->pid = pid;
+    found->start_ticks = st.start_ticks;
+    found->pidfd = pidfd;
+    return true;
+}
+
+/* Opens every recorded process that has no recorded end. */
+static void open_recorded(struct survey *survey)
+{
+    const struct replay *replay = survey->replay;
+
+    for (size_t i = 0; i < replay->n; i++) {
+        struct svc_image *image = replay->images[i];
+
+        if (!image->has_process)
+            continue;
+        int pidfd = identity_open(image->svc.proc.pid, image->svc.proc.start_ticks);
+        if (pidfd == -ESRCH)
+            continue;
+        if (pidfd < 0) {
+            survey->fatal = pidfd;
+            return;
+        }
+        struct survivor *found = survey_push(survey);
+        found->name = image->name;
+        found->pid = image->svc.proc.pid;
+        found->start_ticks = image->svc.proc.start_ticks;
+        found->pidfd = pidfd;
+    }
+    survey->n_recorded = survey->n;
+}
+
+/* An empty replay stands for "there is nothing to take back". */
+static void forget_replay(struct survey *survey)
+{
+    replay_free(survey->replay);
+    survey->replay = replay_new(NULL, 0);
+}
+
+/* Judges what was read.  Returns whether processes may live that it does not tell of. */
+static bool judge(struct survey *survey, size_t len)
+{
+    const struct replay *replay = survey->replay;
+    const char *dir = survey->sup->runtime_dir;
+
+    if (replay->has_epoch && !epoch_equal(&replay->epoch, &survey->sup->epoch)) {
+        log_info("%s/state is of an earlier boot or an earlier life of this container: beginning afresh", dir);
+        forget_replay(survey);
+        return false;
+    }
+    if (len > 0 && (replay->records == 0 || !replay->has_epoch)) {
+        log_error("%s/state makes no sense: it is kept aside as %s/state.bad", dir, dir);
+        statefile_set_aside(dir);
+        return true;
+    }
+    if (replay->newer)
+        log_warning("%s/state holds records of a newer version of supd, which are passed over", dir);
+    if (replay->damaged > 0)
+        log_error("%s/state is damaged in %zu place%s (%zu bytes); the rest of it, %zu records, is used", dir,
+                  replay->damaged, replay->damaged == 1 ? "" : "s", replay->skipped, replay->records);
+    /* A missing file is a clean stop, or somebody removed it: only an id that was given out can tell. */
+    return replay->damaged > 0 || replay->newer || (len == 0 && !survey->sup->lock.fresh);
+}
+
+struct survey *survey_new(struct supervisor *sup, char *err, size_t err_size)
+{
+    struct survey *survey = xcalloc(1, sizeof *survey);
+    uint8_t *data;
+    size_t len;
+    int rc = statefile_read(sup->runtime_dir, &data, &len);
+
+    survey->sup = sup;
+    if (rc < 0) {
+        snprintf(err, err_size, "cannot read %s/state: %s; services may be running that it tells of", sup->runtime_dir,
+                 strerror(-rc));
+        free(survey);
+        return NULL;
+    }
+    survey->replay = replay_new(data, len);
+    free(data);
+    bool incomplete = judge(survey, len);
+    open_recorded(survey);
+    if (survey->fatal < 0) {
+        snprintf(err, err_size, "cannot open a running service's process: %s; starting it again would double it",
+                 strerror(-survey->fatal));
+        survey_free(survey);
+        return NULL;
+    }
+    if (incomplete)
+        procfs_each(find_unrecorded, survey);
+    return survey;
+}
+
+void survey_free(struct survey *survey)
+{
+    if (!survey)
+        return;
+    for (size_t i = 0; i < survey->n; i++) {
+        if (survey->items[i].pidfd >= 0)
+            close(survey->items[i].pidfd);
+        free(survey->items[i].found_name);
+    }
+    free(survey->items);
+    replay_free(survey->replay);
+    free(survey);
+}
+
+bool survey_any_alive(const struct survey *survey)
+{
+    return survey->n > 0;
+}
+
+bool survey_shutdown_pending(const struct survey *survey)
+{
+    return survey->replay->shutdown && survey->n > 0;
+}
+
+/* ---- taking back ---- */
+
+/* When a process began, from ticks since boot to our clocks. */
+static struct timestamp time_of_ticks(uint64_t ticks)
+{
+    struct timestamp now = clock_now();
+    struct timespec boot;
+
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    int64_t since_boot = boot.tv_sec * USEC_PER_SEC + boot.tv_nsec / 1000;
+    int64_t age = since_boot - (int64_t)(ticks * (uint64_t)USEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
+    if (age < 0)
+        age = 0;
+    return (struct timestamp){.mono = now.mono - age, .wall = now.wall - age};
+}
+
+/* A service that runs but is not in the configuration any more: there to be stopped. */
+static struct service *add_orphan(struct supervisor *sup, const char *name)
+{
+    struct spec *spec = spec_new(name);
+
+    spec->command = strv_push(spec->command, xstrdup("(removed)"));
+    spec->enabled = false;
+    struct service *service = service_add(sup, spec);
+    service->removing = true;
+    return service;
+}
+
+/* What the state file did not tell of a process found in /proc. */
+static void image_from_survivor(struct service *service, const struct survivor *found, struct svc *svc)
+{
+    svc->state = SVC_STARTING;
+    svc->desired_up = true;
+    svc->life++;
+    svc->ended = false;
+    svc->stop_phase = STOP_NONE;
+    svc->deadline = 0;
+    svc->started = time_of_ticks(found->start_ticks);
+    svc->proc.pid = found->pid;
+    svc->proc.start_ticks = found->start_ticks;
+    svc->proc.digest = 0; /* not known: shown as stale */
+    svc->proc.stop = service_stop_params(service->spec);
+    svc->group = found->pid;
+}
+
+/* A process of another user than the service's is not believed, whatever its environment says. */
+static bool right_user(const struct service *service, pid_t pid)
+{
+    uid_t uid;
+    uid_t want = service->spec->ids.set ? service->spec->ids.uid : geteuid();
+
+    return procfs_uid(pid, &uid) && uid == want;
+}
+
+static void restore(struct service *service, const struct svc_image *image, struct survivor *found)
+{
+    struct svc svc = image ? image->svc : service->svc;
+
+    if (found && found->found_name) {
+        if (service->removing || !right_user(service, found->pid)) {
+            log_warning("%s: process %d is left alone: it is not the service's by its user or configuration",
+                        found->name, found->pid);
+            found = NULL;
+        } else {
+            image_from_survivor(service, found, &svc);
+        }
+    }
+    service_restore(service, &svc);
+    if (found) {
+        service->pidfd = found->pidfd;
+        found->pidfd = -1;
+    }
+}
+
+/* All are restored: now tell each what became of its process, and let it go on. */
+static void resume(struct service *service)
+{
+    struct svc_event event = {.life = service->svc.life};
+
+    if (service->pidfd >= 0) {
+        event.type = SVC_EV_ADOPTED;
+        service_event(service, &event);
+        log_info("%s: process %d is taken back", service->spec->name, service->svc.proc.pid);
+        service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG,
+                                                   .stop = service->removing ? service->svc.proc.stop
+                                                                             : service_stop_params(service->spec)});
+        process_watch_adopted(service);
+    } else if (svc_has_process(&service->svc)) {
+        event.type = SVC_EV_EXITED;
+        event.exit.how = EXIT_HOW_UNKNOWN;
+        event.exit.source = EXIT_SOURCE_NONE;
+        event.exit.at = clock_now().wall;
+        service_event(service, &event);
+        log_warning("%s: its process ended while supd was away; the status is not known", service->spec->name);
+    }
+    if (service->removing) {
+        service_remove(service);
+    } else {
+        service_event(service, &(struct svc_event){.type = SVC_EV_BOOT});
+    }
+}
+
+bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t err_size)
+{
+    struct replay *replay = survey->replay;
+
+    for (size_t i = 0; i < replay->n; i++) {
+        const char *name = replay->images[i]->name;
+
+        if (!service_find(sup, name))
+            add_orphan(sup, name);
+    }
+    for (size_t i = 0; i < survey->n; i++) {
+        if (!service_find(sup, survey->items[i].name))
+            add_orphan(sup, survey->items[i].name);
+    }
+    services_sort(sup);
+    for (struct service *s = sup->services; s; s = s->by_name.next) {
+        const struct svc_image *image = replay_find(replay, s->spec->name);
+        struct survivor *found = survey_find(survey, s->spec->name);
+
+        if (image || found)
+            restore(s, image, found);
+    }
+
+    /* From here on there is a state file that tells the same as the old one. */
+    int rc = persist_begin(sup);
+    if (rc < 0) {
+        snprintf(err, err_size, "cannot write %s/state: %s", sup->runtime_dir, strerror(-rc));
+        return false;
+    }
+    for (struct service *s = sup->services; s; s = s->by_name.next)
+        resume(s);
+    return true;
+}

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+#include "supd/reload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "core/plan.h"
+#include "os/identity.h"
+#include "os/rundir.h"
+#include "supd/waiters.h"
+
+/* A helper that hangs longer than this (a file server that is gone) is given up. */
+#define HELPER_TIMEOUT (60 * USEC_PER_SEC)
+/* What the helper's answer begins with. */
+#define ANSWER_GOOD 'G'   /* then the text of config_dump() */
+#define ANSWER_ERRORS 'E' /* then a JSON array of {file, line, message} */
+#define ANSWER_MAX ((size_t)256 * 1024 * 1024)
+
+struct job {
+    struct reload_options options;
+    struct reply *reply; /* NULL: by signal, or the caller has hung up */
+    bool by_signal;
+    TAILQ_ENTRY(job) link;
+};
+
+struct reload {
+    struct supervisor *sup;
+    TAILQ_HEAD(, job) jobs; /* the first one is at work */
+    int pidfd;
+    int fd;
+    struct loop_io *io;
+    struct loop_timer *timer;
+    char *answer;
+    size_t len;
+    size_t room;
+};
+
+static void start_next(struct reload *reload);
+
+/* ---- the helper ---- */
+
+static json_t *errors_to_json(const struct config_errors *errors)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < errors->n; i++)
+        json_array_append_new(array, json_pack("{s:s, s:i, s:s}", "file", errors->items[i].file, "line",
+                                               (int)errors->items[i].line, "message", errors->items[i].message));
+    return array;
+}
+
+static void write_or_die(int fd, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, data, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            _exit(EXIT_FAILURE);
+        data += n;
+        len -= (size_t)n;
+    }
+}
+
+/* In the child: nothing of supd's may be used but the memory. */
+static void helper_run(const char *path, pid_t parent, int fd) __attribute__((noreturn));
+
+static void helper_run(const char *path, pid_t parent, int fd)
+{
+    struct config_errors errors;
+    char kind = ANSWER_GOOD;
+    char *text;
+
+    for (int signo = 1; signo < NSIG; signo++)
+        signal(signo, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(EXIT_FAILURE);
+    /* The lock, the sockets and the clients are not to be held open by somebody who may hang. */
+    dup3(fd, 3, O_CLOEXEC);
+    closefrom(4);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+
+    struct config *config = config_load(path, &errors);
+    if (errors.n == 0) {
+        text = config_dump(config);
+    } else {
+        kind = ANSWER_ERRORS;
+        text = json_dumps(errors_to_json(&errors), JSON_COMPACT);
+    }
+    write_or_die(3, &kind, 1);
+    write_or_die(3, text, strlen(text));
+    _exit(EXIT_SUCCESS);
+}
+
+/* Forks the helper; its end of the pipe is read by on_readable().  0 or -errno. */
+static int helper_start(struct reload *reload)
+{
+    sigset_t all;
+    sigset_t old;
+    int fds[2];
+    pid_t parent = getpid();
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &old);
+    pid_t pid = fork();
+    if (pid == 0) {
+        /* Where the pipe got one of 0-3 (they were closed), dup3() to 3 would be refused or close it. */
+        int fd = fcntl(fds[1], F_DUPFD_CLOEXEC, 4);
+
+        helper_run(reload->sup->config_path, parent, fd);
+    }
+    int error = errno;
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    close(fds[1]);
+    if (pid < 0) {
+        close(fds[0]);
+        return -error;
+    }
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    reload->fd = fds[0];
+    reload->pidfd = identity_pidfd(pid);
+    return 0;
+}
+
+/* Lets go of the helper, dead or alive: its end is reaped with the others. */
+static void helper_clear(struct reload *reload)
+{
+    loop_io_free(reload->io);
+    reload->io = NULL;
+    loop_timer_clear(reload->timer);
+    if (reload->pidfd >= 0) {
+        identity_signal(reload->pidfd, SIGKILL);
+        close(reload->pidfd);
+    }
+    if (reload->fd >= 0)
+        close(reload->fd);
+    reload->pidfd = reload->fd = -1;
+    free(reload->answer);
+    reload->answer = NULL;
+    reload->len = reload->room = 0;
+}
+
+/* ---- the end of a job ---- */
+
+static void job_done(struct reload *reload)
+{
+    struct job *job = TAILQ_FIRST(&reload->jobs);
+
+    TAILQ_REMOVE(&reload->jobs, job, link);
+    free(job);
+    helper_clear(reload);
+    start_next(reload);
+}
+
+/* Nothing was changed, and why.  ERRORS (stolen) may be NULL. */
+static void job_failed(struct reload *reload, const char *text, json_t *errors)
+{
+    struct supervisor *sup = reload->sup;
+    struct job *job = TAILQ_FIRST(&reload->jobs);
+    size_t i;
+    json_t *error;
+
+    if (!job->options.check) {
+        log_error("the configuration is not taken: %s; the one in force stays", text);
+        json_array_foreach(errors, i, error)
+        {
+            const char *file = json_string_value(json_object_get(error, "file"));
+            long line = (long)json_integer_value(json_object_get(error, "line"));
+            const char *message = json_string_value(json_object_get(error, "message"));
+
+            if (line > 0)
+                log_error("%s:%ld: %s", file, line, message);
+            else
+                log_error("%s: %s", file, message);
+        }
+        server_tell_reload(sup, false);
+    }
+    if (job->reply)
+        reply_error(job->reply, PROTO_E_CONFIG, errors ? errors : json_array(), "%s", text);
+    else
+        json_decref(errors);
+    if (job->by_signal)
+        notify_ready(sup);
+    job_done(reload);
+}
+
+static json_t *plan_to_json(const struct plan *plan, bool restart)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct plan_step *step = &plan->steps[i];
+        json_t *keys = json_array();
+
+        for (const char **key = step->keys; key && *key; key++)
+            json_array_append_new(keys, json_string(*key));
+        json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:b, s:b}", "action", plan_action_name(step->action),
+                                               "name", step->name, "keys", keys, "needs-restart", step->needs_process,
+                                               "restarted", step->needs_process && restart));
+    }
+    return array;
+}
+
+/* Settings that a running supd cannot change. */
+static json_t *settings_warnings(const struct supervisor *sup, const struct settings *next)
+{
+    static const char *const fixed[] = {"runtime-dir", "control.socket", "watch"};
+    const char *names[16];
+    size_t n = config_settings_diff(&sup->config->settings, next, names, sizeof names / sizeof *names);
+    json_t *warnings = json_array();
+
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < sizeof fixed / sizeof *fixed; k++) {
+            if (strcmp(names[i], fixed[k]) == 0)
+                json_array_append_new(warnings, json_sprintf("%s: takes effect when supd is started again", names[i]));
+        }
+    }
+    return warnings;
+}
+
+/* ---- applying ---- */
+
+static void apply_add(struct supervisor *sup, struct spec *spec)
+{
+    struct service *service = service_find(sup, spec->name);
+    char err[256];
+
+    if (!service) {
+        service = service_add(sup, spec);
+        service_event(service, &(struct svc_event){.type = SVC_EV_BOOT});
+        return;
+    }
+    /* It was on its way out: it stays. */
+    service->removing = false;
+    service_set_spec(service, spec);
+    if (spec->enabled && !service_command(service, SVC_EV_START, err, sizeof err))
+        log_error("%s: %s", service->spec->name, err);
+}
+
+static void apply_remove(struct service *service, struct waiter *waiter)
+{
+    struct svc before = service->svc;
+
+    if (waiter)
+        waiter_add(waiter, service, WAIT_REMOVE, &before);
+    service_remove(service);
+}
+
+static void apply_change(struct service *service, const struct plan_step *step, struct spec *spec, bool restart,
+                         struct waiter *waiter)
+{
+    struct svc before = service->svc;
+    char err[256];
+
+    service_set_spec(service, spec);
+    if (!restart || !step->needs_process || !svc_has_process(&service->svc))
+        return;
+    if (!service_command(service, SVC_EV_RESTART, err, sizeof err))
+        log_error("%s: %s", service->spec->name, err);
+    else if (waiter)
+        waiter_add(waiter, service, WAIT_RESTART, &before);
+}
+
+/* Takes each spec that a step needs out of the new configuration's list. */
+static void apply(struct supervisor *sup, struct config *config, const struct plan *plan, bool restart,
+                  struct waiter *waiter)
+{
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct plan_step *step = &plan->steps[i];
+        struct service *service = service_find(sup, step->name);
+
+        switch (step->action) {
+        case PLAN_ADD:
+            server_tell_service(sup, "added", step->name);
+            apply_add(sup, spec_dup(step->to));
+            break;
+        case PLAN_REMOVE:
+            apply_remove(service, waiter); /* "removed" is told once it is */
+            break;
+        case PLAN_CHANGE:
+            server_tell_service(sup, "changed", step->name);
+            apply_change(service, step, spec_dup(step->to), restart, waiter);
+            break;
+        }
+    }
+    services_sort(sup);
+    for (size_t i = 0; i < config->services.n; i++)
+        spec_free(config->services.items[i]);
+    free(config->services.items);
+    config->services = (struct spec_list){0};
+    config_free(sup->config);
+    sup->config = config;
+    sup->config_fallback = false;
+    if (!sup->verbose)
+        log_set_level(config->settings.log_level);
+}
+
+/* The specs in force, borrowed, for plan_new(). */
+static struct spec_list specs_in_force(const struct supervisor *sup)
+{
+    struct spec_list list = {.items = xcalloc(HASH_CNT(by_name, sup->services) + 1, sizeof(struct spec *))};
+
+    for (struct service *s = sup->services; s; s = s->by_name.next) {
+        if (!s->removing)
+            list.items[list.n++] = s->spec;
+    }
+    return list;
+}
+
+static void job_apply(struct reload *reload, struct config *config, const char *dump, size_t dump_len)
+{
+    struct supervisor *sup = reload->sup;
+    struct job *job = TAILQ_FIRST(&reload->jobs);
+    struct spec_list old = specs_in_force(sup);
+    struct plan *plan = plan_new(&old, &config->services);
+    bool dry_run = job->options.dry_run;
+    json_t *result = json_pack("{s:b, s:o, s:o}", "applied", !dry_run, "plan", plan_to_json(plan, job->options.restart),
+                               "warnings", settings_warnings(sup, &config->settings));
+
+    if (dry_run) {
+        if (job->reply)
+            reply_result(job->reply, result);
+        else
+            json_decref(result);
+        config_free(config);
+    } else {
+        struct waiter *waiter = NULL;
+        int rc = rundir_write_file(sup->runtime_dir, "config.good", dump, dump_len);
+
+        if (rc < 0)
+            log_warning("cannot keep the configuration in %s/config.good: %s", sup->runtime_dir, strerror(-rc));
+        if (job->reply)
+            waiter = waiter_new(sup, job->reply, job->options.timeout, result);
+        else
+            json_decref(result);
+        apply(sup, config, plan, job->options.restart, waiter);
+        log_info("the configuration is taken: %zu step%s", plan->n, plan->n == 1 ? "" : "s");
+        server_tell_reload(sup, true);
+        notify_status(sup);
+        if (job->by_signal)
+            notify_ready(sup);
+        if (waiter)
+            waiter_start(waiter);
+    }
+    plan_free(plan);
+    free(old.items);
+    job_done(reload);
+}
+
+/* ---- reading the helper's answer ---- */
+
+static void answer_complete(struct reload *reload)
+{
+    struct job *job = TAILQ_FIRST(&reload->jobs);
+    const char *text = reload->answer + 1;
+    size_t len = reload->len - 1;
+    struct config_errors errors;
+    json_error_t error;
+
+    if (reload->len == 0 || (reload->answer[0] != ANSWER_GOOD && reload->answer[0] != ANSWER_ERRORS)) {
+        job_failed(reload, "the process that reads the configuration ended without an answer", NULL);
+        return;
+    }
+    if (reload->answer[0] == ANSWER_ERRORS) {
+        job_failed(reload, "the configuration has errors", json_loadb(text, len, 0, &error));
+        return;
+    }
+
+    struct config *config = config_load_dump("config.good", text, len, &errors);
+    if (errors.n > 0) {
+        job_failed(reload, "the configuration cannot be read back", errors_to_json(&errors));
+        config_free(config);
+    } else if (job->options.check) {
+        if (job->reply)
+            reply_result(job->reply, json_pack("{s:b, s:i}", "ok", 1, "services", (int)config->services.n));
+        config_free(config);
+        job_done(reload);
+    } else {
+        job_apply(reload, config, text, len);
+    }
+    config_errors_clear(&errors);
+}
+
+static void on_readable(void *ctx)
+{
+    struct reload *reload = ctx;
+
+    for (;;) {
+        if (reload->room - reload->len < 65536) {
+            reload->room = reload->room ? 2 * reload->room : 131072;
+            reload->answer = xreallocarray(reload->answer, reload->room, 1);
+        }
+        ssize_t n = read(reload->fd, reload->answer + reload->len, reload->room - reload->len - 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0)
+            break;
+        reload->len += (size_t)n;
+        if (reload->len > ANSWER_MAX) {
+            job_failed(reload, "the configuration is too large", NULL);
+            return;
+        }
+    }
+    reload->answer[reload->len] = '\0';
+    answer_complete(reload);
+}
+
+static void on_timeout(void *ctx)
+{
+    job_failed(ctx, "reading the configuration takes too long: is one of its files on a file system that hangs?", NULL);
+}
+
+static void start_next(struct reload *reload)
+{
+    struct job *job = TAILQ_FIRST(&reload->jobs);
+    char text[128];
+
+    if (!job)
+        return;
+    int rc = helper_start(reload);
+    if (rc < 0) {
+        snprintf(text, sizeof text, "no process to read the configuration can be made: %s", strerror(-rc));
+        job_failed(reload, text, NULL);
+        return;
+    }
+    reload->io = loop_io_new(reload->sup->loop, reload->fd, LOOP_READ, on_readable, reload);
+    loop_timer_set(reload->timer, HELPER_TIMEOUT);
+}
+
+/* The caller has hung up: a reload goes on all the same, a question does not matter any more but is at work. */
+static void on_caller_gone(void *ctx)
+{
+    struct job *job = ctx;
+
+    job->reply = NULL;
+}
+
+void reload_request(struct supervisor *sup, const struct reload_options *options, struct reply *reply)
+{
+    if (!sup->reload) {
+        sup->reload = xcalloc(1, sizeof *sup->reload);
+        sup->reload->sup = sup;
+        sup->reload->pidfd = sup->reload->fd = -1;
+        sup->reload->timer = loop_timer_new(sup->loop, on_timeout, sup->reload);
+        TAILQ_INIT(&sup->reload->jobs);
+    }
+    struct reload *reload = sup->reload;
+    struct job *job = xcalloc(1, sizeof *job);
+
+    job->options = *options;
+    job->reply = reply;
+    job->by_signal = reply == NULL;
+    if (reply)
+        reply_on_gone(reply, on_caller_gone, job);
+    TAILQ_INSERT_TAIL(&reload->jobs, job, link);
+    if (TAILQ_FIRST(&reload->jobs) == job)
+        start_next(reload);
+}
+
+void reload_free(struct reload *reload)
+{
+    struct job *job;
+
+    if (!reload)
+        return;
+    helper_clear(reload);
+    while ((job = TAILQ_FIRST(&reload->jobs))) {
+        TAILQ_REMOVE(&reload->jobs, job, link);
+        free(job);
+    }
+    loop_timer_free(reload->timer);
+    free(reload);
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+#include "supd/startup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "os/identity.h"
+#include "os/rundir.h"
+#include "supd/daemon.h"
+#include "supd/server.h"
+#include "supd/supervisor.h"
+
+/* Descriptors beside the one of each service: clients, pipes of children before their exec, our own. */
+#define SPARE_DESCRIPTORS 256
+#define CONFIG_GOOD_MAX ((size_t)256 * 1024 * 1024)
+
+static void print_errors(const struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->n; i++) {
+        const struct config_error *e = &errors->items[i];
+
+        if (e->line > 0)
+            fprintf(stderr, "%s:%u: %s\n", e->file, e->line, e->message);
+        else
+            fprintf(stderr, "%s: %s\n", e->file, e->message);
+    }
+}
+
+static void log_errors(const struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->n; i++) {
+        const struct config_error *e = &errors->items[i];
+
+        if (e->line > 0)
+            log_error("%s:%u: %s", e->file, e->line, e->message);
+        else
+            log_error("%s: %s", e->file, e->message);
+    }
+}
+
+/* As many descriptors as we may have; services get back what we had. */
+static rlim_t raise_nofile(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return RLIM_INFINITY;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_max;
+}
+
+/* A configuration that could not be run is refused while nothing has been started. */
+static bool enough_descriptors(const struct config *config, rlim_t hard)
+{
+    size_t need = config->services.n + SPARE_DESCRIPTORS;
+
+    if (hard == RLIM_INFINITY || need <= hard)
+        return true;
+    fprintf(stderr,
+            "%zu services need about %zu file descriptors, and the hard limit is %llu: raise it (ulimit -Hn, or "
+            "LimitNOFILE= of the unit)\n",
+            config->services.n, need, (unsigned long long)hard);
+    return false;
+}
+
+static char *absolute_path(const char *path)
+{
+    char *cwd;
+
+    if (path[0] == '/')
+        return xstrdup(path);
+    cwd = getcwd(NULL, 0);
+    char *absolute = xasprintf("%s/%s", cwd ? cwd : "", path);
+    free(cwd);
+    return absolute;
+}
+
+static int check_only(const char *path, rlim_t hard)
+{
+    struct config_errors errors;
+    struct config *config = config_load(path, &errors);
+    bool ok = errors.n == 0;
+
+    print_errors(&errors);
+    if (ok)
+        ok = enough_descriptors(config, hard);
+    if (ok)
+        printf("%s: no errors, %zu service%s\n", path, config->services.n, config->services.n == 1 ? "" : "s");
+    config_errors_clear(&errors);
+    config_free(config);
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static bool choose_runtime_dir(struct supervisor *sup, const struct startup_options *options)
+{
+    char err[512];
+
+    if (options->runtime_dir)
+        sup->runtime_dir = absolute_path(options->runtime_dir);
+    else if (sup->config->settings.runtime_dir)
+        sup->runtime_dir = xstrdup(sup->config->settings.runtime_dir);
+    else
+        sup->runtime_dir = rundir_default(err, sizeof err);
+    if (sup->runtime_dir && rundir_prepare(sup->runtime_dir, err, sizeof err))
+        return true;
+    log_error("%s", err);
+    return false;
+}
+
+static void ask_for_time(void *ctx)
+{
+    struct supervisor *sup = ctx;
+
+    sdnotify_send(sup->sd, "EXTEND_TIMEOUT_USEC=%lld", (long long)(10 * USEC_PER_SEC));
+}
+
+/* The lock, or false: with *OWNED set where another supd lives. */
+static bool take_lock(struct supervisor *sup, pid_t *owner, bool *owned)
+{
+    char err[512];
+
+    *owned = false;
+    switch (lock_take(sup->runtime_dir, &sup->lock, owner, ask_for_time, sup, err, sizeof err)) {
+    case LOCK_TAKEN:
+        return true;
+    case LOCK_OWNED:
+        *owned = true;
+        return false;
+    case LOCK_ERROR:
+        log_error("%s", err);
+        return false;
+    }
+    return false;
+}
+
+/* RUNTIME/config.good in place of a configuration with errors. */
+static bool fall_back(struct supervisor *sup)
+{
+    char *path = xasprintf("%s/config.good", sup->runtime_dir);
+    struct config_errors errors = {0};
+    struct config *config = NULL;
+    char *text;
+    size_t len;
+    int rc = rundir_read_file(path, CONFIG_GOOD_MAX, &text, &len);
+
+    if (rc < 0) {
+        log_error("services are running, but the configuration has errors and there is no last good one: %s: %s", path,
+                  strerror(-rc));
+        free(path);
+        return false;
+    }
+    config = config_load_dump(path, text, len, &errors);
+    free(text);
+    bool ok = errors.n == 0;
+    if (ok) {
+        log_error(
+            "services are running: going on with the last good configuration, %s; repair %s, then `supctl reread`",
+            path, sup->config_path);
+        config_free(sup->config);
+        sup->config = config;
+        sup->config_fallback = true;
+    } else {
+        log_errors(&errors);
+        config_free(config);
+    }
+    config_errors_clear(&errors);
+    free(path);
+    return ok;
+}
+
+static void keep_good_config(const struct supervisor *sup)
+{
+    char *dump = config_dump(sup->config);
+    int rc = rundir_write_file(sup->runtime_dir, "config.good", dump, strlen(dump));
+
+    if (rc < 0)
+        log_warning("cannot keep the configuration in %s/config.good: %s", sup->runtime_dir, strerror(-rc));
+    free(dump);
+}
+
+/* The specs move from the configuration into the services. */
+static void add_services(struct supervisor *sup)
+{
+    struct spec_list *list = &sup->config->services;
+
+    for (size_t i = 0; i < list->n; i++)
+        service_add(sup, list->items[i]);
+    free(list->items);
+    *list = (struct spec_list){0};
+}
+
+static bool open_loop(struct supervisor *sup)
+{
+    char err[256];
+
+    sup->loop = loop_new();
+    if (!sup->loop) {
+        log_error("no event loop can be had: %s", strerror(errno));
+        return false;
+    }
+    if (!process_init(sup, err, sizeof err)) {
+        log_error("%s", err);
+        return false;
+    }
+    shutdown_install_signals(sup);
+    return true;
+}
+
+static bool open_server(struct supervisor *sup)
+{
+    char err[512];
+
+    sup->socket_path = sup->config->settings.socket ? xstrdup(sup->config->settings.socket)
+                                                    : xasprintf("%s/control.sock", sup->runtime_dir);
+    sup->server = server_new(sup, err, sizeof err);
+    if (!sup->server)
+        log_error("%s", err);
+    return sup->server != NULL;
+}
+
+/* Everything between the lock and the loop.  DAEMON_FD: see daemon_ready(), or -1. */
+static int serve(struct supervisor *sup, const struct startup_options *options, struct survey *survey, int daemon_fd)
+{
+    char err[512];
+
+    if (!open_loop(sup))
+        return EXIT_FAILURE;
+    notify_init(sup);
+    if (!options->stop_leftovers && !open_server(sup))
+        return EXIT_FAILURE;
+    bool finish_shutdown = survey_shutdown_pending(survey);
+    add_services(sup);
+    if (!reattach(sup, survey, err, sizeof err)) {
+        log_error("%s", err);
+        return EXIT_FAILURE;
+    }
+    sigchld_sweep(sup->sigchld);
+
+    log_info("supd %s, pid %d: %u service%s, runtime directory %s", PACKAGE_VERSION, getpid(),
+             HASH_CNT(by_name, sup->services), HASH_CNT(by_name, sup->services) == 1 ? "" : "s", sup->runtime_dir);
+    notify_ready(sup);
+    if (daemon_fd >= 0)
+        daemon_ready(daemon_fd);
+    if (finish_shutdown)
+        log_info("finishing the shutdown that was asked for before supd died");
+    if (finish_shutdown || options->stop_leftovers)
+        shutdown_begin(sup);
+    return loop_run(sup->loop) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* With the lock held: what is there, and with which configuration we go on. */
+static int run_locked(struct supervisor *sup, const struct startup_options *options, struct config_errors *errors,
+                      int daemon_fd)
+{
+    const char *what = NULL;
+    char err[512];
+    int rc = identity_epoch(&sup->epoch, &what);
+
+    if (rc < 0) {
+        log_error("cannot read %s: %s (is /proc mounted?)", what, strerror(-rc));
+        return EXIT_FAILURE;
+    }
+    struct survey *survey = survey_new(sup, err, sizeof err);
+    if (!survey) {
+        log_error("%s", err);
+        return EXIT_FAILURE;
+    }
+
+    int status = EXIT_FAILURE;
+    if (errors->n > 0) {
+        log_errors(errors);
+        if (!survey_any_alive(survey)) {
+            log_error("nothing is started, because the configuration has errors");
+            goto out;
+        }
+        if (!fall_back(sup))
+            goto out;
+    } else if (!options->stop_leftovers) {
+        keep_good_config(sup);
+    }
+    status = serve(sup, options, survey, daemon_fd);
+out:
+    survey_free(survey);
+    return status;
+}
+
+static int run(struct supervisor *sup, const struct startup_options *options, struct config_errors *errors, rlim_t hard)
+{
+    int daemon_fd = -1;
+    pid_t owner = 0;
+    bool owned;
+
+    if (errors->n == 0 && !enough_descriptors(sup->config, hard))
+        return EXIT_FAILURE;
+    if (!choose_runtime_dir(sup, options))
+        return EXIT_FAILURE;
+    if (options->daemon) {
+        daemon_fd = daemon_begin();
+        if (daemon_fd < 0) {
+            log_error("cannot become a daemon: %s", strerror(-daemon_fd));
+            return EXIT_FAILURE;
+        }
+    }
+    if (!take_lock(sup, &owner, &owned)) {
+        if (owned && options->stop_leftovers)
+            return EXIT_SUCCESS;
+        if (owned)
+            log_error("supd is already running for %s, pid %d", sup->runtime_dir, owner);
+        return EXIT_FAILURE;
+    }
+    /* What a service leaves behind comes to us when it is orphaned, and is reaped. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    return run_locked(sup, options, errors, daemon_fd);
+}
+
+/* A descriptor 0-2 that is closed would be taken by the lock or a socket, and be written to. */
+static void open_std_fds(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
+
+int startup_run(const struct startup_options *options)
+{
+    struct supervisor sup;
+    struct config_errors errors = {0};
+
+    open_std_fds();
+    supervisor_init(&sup);
+    spawn_baseline_take(&sup.baseline);
+    rlim_t hard = raise_nofile();
+    log_open(LOG_TARGET_STDERR, "supd");
+    if (options->check)
+        return check_only(options->config, hard);
+
+    sup.config_path = absolute_path(options->config);
+    if (options->stop_leftovers) {
+        sup.config = config_new();
+        struct config *config = config_load(sup.config_path, &errors);
+        /* Only for the place of the runtime directory; errors do not matter here. */
+        sup.config->settings.runtime_dir = xstrdup(config->settings.runtime_dir);
+        config_free(config);
+        config_errors_clear(&errors);
+        errors = (struct config_errors){0};
+    } else {
+        sup.config = config_load(sup.config_path, &errors);
+    }
+    sup.verbose = options->verbose;
+    log_set_level(options->verbose ? LOG_LEVEL_DEBUG : sup.config->settings.log_level);
+
+    int status = run(&sup, options, &errors, hard);
+    config_errors_clear(&errors);
+    supervisor_clear(&sup);
+    return status;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the options to a running loop, and out again.
+ */
+#ifndef SUPD_SUPD_STARTUP_H
+#define SUPD_SUPD_STARTUP_H
+
+#include <stdbool.h>
+
+struct startup_options {
+    const char *config;      /* -c */
+    const char *runtime_dir; /* -r, or NULL */
+    bool check;              /* -t */
+    bool daemon;             /* -d */
+    bool verbose;            /* -v */
+    bool stop_leftovers;     /* --stop-leftovers */
+};
+
+/* Returns the exit status of supd. */
+int startup_run(const struct startup_options *options);
+
+#endif

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+#include "supd/supervisor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "os/clock.h"
+#include "supd/reload.h"
+#include "supd/server.h"
+#include "supd/waiters.h"
+
+/* Children that may stand between fork and exec at a time: a pipe each, and what the rewriting of the state file waits for. */
+#define START_SLOTS 64
+/* Forks in one turn of the loop, so that clients and ends of services are seen between. */
+#define FORKS_PER_TURN 32
+
+static void on_queue(void *ctx);
+
+void supervisor_init(struct supervisor *sup)
+{
+    memset(sup, 0, sizeof *sup);
+    sup->lock.fd = -1;
+    sup->started = clock_now();
+    sup->rng = (uint64_t)sup->started.wall ^ ((uint64_t)getpid() << 32);
+    TAILQ_INIT(&sup->starts);
+    TAILQ_INIT(&sup->condemned);
+}
+
+static void service_free(struct service *service)
+{
+    struct supervisor *sup = service->sup;
+
+    waiters_service_gone(service);
+    process_release(service);
+    if (service->is_child)
+        HASH_DELETE(by_pid, sup->children, service);
+    if (service->queued == QUEUED_TO_START)
+        TAILQ_REMOVE(&sup->starts, service, queue_link);
+    else if (service->queued == QUEUED_TO_DELETE)
+        TAILQ_REMOVE(&sup->condemned, service, queue_link);
+    HASH_DELETE(by_name, sup->services, service);
+    loop_timer_free(service->timer);
+    spec_free(service->spec);
+    free(service);
+}
+
+void supervisor_clear(struct supervisor *sup)
+{
+    struct service *service;
+    struct service *tmp;
+
+    reload_free(sup->reload);
+    server_free(sup->server);
+    sup->server = NULL;
+    HASH_ITER(by_name, sup->services, service, tmp)
+    {
+        service_free(service);
+    }
+    notify_clear(sup);
+    loop_timer_free(sup->queue_timer);
+    loop_timer_free(sup->retry_timer);
+    for (size_t i = 0; i < SUPERVISOR_SIGNALS; i++)
+        loop_signal_free(sup->signals[i]);
+    sigchld_free(sup->sigchld);
+    statefile_free(sup->state);
+    loop_free(sup->loop);
+    config_free(sup->config);
+    spawn_baseline_clear(&sup->baseline);
+    lock_release(&sup->lock);
+    free(sup->config_path);
+    free(sup->runtime_dir);
+    free(sup->socket_path);
+}
+
+/* ---- the table of services ---- */
+
+struct service *service_find(struct supervisor *sup, const char *name)
+{
+    struct service *service;
+
+    HASH_FIND(by_name, sup->services, name, strlen(name), service);
+    return service;
+}
+
+struct service *service_add(struct supervisor *sup, struct spec *spec)
+{
+    struct service *service = xcalloc(1, sizeof *service);
+
+    service->sup = sup;
+    service->spec = spec;
+    service->digest = spec_process_digest(spec);
+    service->pidfd = -1;
+    service->report_fd = -1;
+    TAILQ_INIT(&service->waits);
+    svc_init(&service->svc, spec, clock_now());
+    /* The key is the spec's name; service_set_spec() keeps that string alive. */
+    HASH_ADD_KEYPTR(by_name, sup->services, spec->name, strlen(spec->name), service);
+    return service;
+}
+
+static int compare_names(const struct service *a, const struct service *b)
+{
+    return strcmp(a->spec->name, b->spec->name);
+}
+
+void services_sort(struct supervisor *sup)
+{
+    HASH_SRT(by_name, sup->services, compare_names);
+}
+
+struct svc_stop_params service_stop_params(const struct spec *spec)
+{
+    return (struct svc_stop_params){
+        .signal = spec->stop_signal,
+        .kill_mode = spec->kill_mode,
+        .timeout = spec->stop_timeout,
+    };
+}
+
+void service_set_spec(struct service *service, struct spec *spec)
+{
+    struct spec *old = service->spec;
+    char *name = spec->name;
+
+    /* The table's key points to the old spec's name: it stays with the service. */
+    spec->name = old->name;
+    old->name = name;
+    spec_free(old);
+    service->spec = spec;
+    service->digest = spec_process_digest(spec);
+    service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = service_stop_params(spec)});
+}
+
+bool service_config_stale(const struct service *service)
+{
+    return svc_has_process(&service->svc) && service->svc.proc.digest != service->digest;
+}
+
+static void condemn(struct service *service)
+{
+    if (service->queued == QUEUED_TO_DELETE)
+        return;
+    service->queued = QUEUED_TO_DELETE;
+    TAILQ_INSERT_TAIL(&service->sup->condemned, service, queue_link);
+    queue_wake(service->sup);
+}
+
+static bool is_gone(const struct service *service)
+{
+    return service->removing && service->svc.state == SVC_STOPPED && service->queued != QUEUED_TO_START;
+}
+
+void service_remove(struct service *service)
+{
+    service->removing = true;
+    service_event(service, &(struct svc_event){.type = SVC_EV_STOP});
+    if (is_gone(service))
+        condemn(service);
+}
+
+/* ---- the queue of starts ---- */
+
+void queue_wake(struct supervisor *sup)
+{
+    if (!sup->queue_timer)
+        sup->queue_timer = loop_timer_new(sup->loop, on_queue, sup);
+    loop_timer_set(sup->queue_timer, 0);
+}
+
+static void enqueue(struct service *service)
+{
+    if (service->queued == QUEUED_TO_START)
+        return;
+    if (service->queued == QUEUED_TO_DELETE)
+        TAILQ_REMOVE(&service->sup->condemned, service, queue_link);
+    service->queued = QUEUED_TO_START;
+    TAILQ_INSERT_TAIL(&service->sup->starts, service, queue_link);
+    queue_wake(service->sup);
+}
+
+static void dequeue(struct service *service)
+{
+    if (service->queued != QUEUED_TO_START)
+        return;
+    TAILQ_REMOVE(&service->sup->starts, service, queue_link);
+    service->queued = QUEUED_NOT;
+}
+
+static void delete_condemned(struct supervisor *sup)
+{
+    struct service *service;
+
+    while ((service = TAILQ_FIRST(&sup->condemned))) {
+        TAILQ_REMOVE(&sup->condemned, service, queue_link);
+        service->queued = QUEUED_NOT;
+        if (!is_gone(service))
+            continue;
+        log_info("%s: removed", service->spec->name);
+        persist_removed(sup, service->spec->name);
+        server_tell_service(sup, "removed", service->spec->name);
+        service_free(service);
+    }
+}
+
+static void on_queue(void *ctx)
+{
+    struct supervisor *sup = ctx;
+
+    delete_condemned(sup);
+    for (unsigned n = 0; !TAILQ_EMPTY(&sup->starts); n++) {
+        struct service *service = TAILQ_FIRST(&sup->starts);
+
+        if (sup->pre_exec >= START_SLOTS || !persist_allows_fork(sup))
+            return; /* the next exec wakes us */
+        if (n == FORKS_PER_TURN) {
+            queue_wake(sup);
+            return;
+        }
+        dequeue(service);
+        service_event(service, &(struct svc_event){.type = SVC_EV_SLOT});
+    }
+    shutdown_check(sup);
+}
+
+/* ---- carrying out ---- */
+
+static void on_deadline(void *ctx)
+{
+    struct service *service = ctx;
+
+    service->timer_at = 0;
+    service_event(service, &(struct svc_event){.type = SVC_EV_DEADLINE});
+}
+
+/* One timer a service, for the one deadline that its state has. */
+static void arm_timer(struct service *service, struct timestamp now)
+{
+    int64_t deadline = service->svc.deadline;
+
+    if (deadline == service->timer_at)
+        return;
+    service->timer_at = deadline;
+    if (deadline == 0) {
+        loop_timer_clear(service->timer);
+        return;
+    }
+    if (!service->timer)
+        service->timer = loop_timer_new(service->sup->loop, on_deadline, service);
+    loop_timer_set(service->timer, deadline - now.mono);
+}
+
+static void log_change(const struct service *service, enum svc_state from)
+{
+    const struct svc *svc = &service->svc;
+    const char *name = service->spec->name;
+    char buf[64];
+
+    switch (svc->state) {
+    case SVC_RUNNING:
+        log_info("%s: %s, pid %d", name, svc->adopted ? "taken back" : "running", svc->proc.pid);
+        break;
+    case SVC_BACKOFF:
+        log_warning(
+            "%s: %s; next start in %s", name, svc->reason,
+            duration_format((svc->deadline - svc->since.mono) / USEC_PER_MSEC * USEC_PER_MSEC, buf, sizeof buf));
+        break;
+    case SVC_WAITING:
+        if (svc->next_is_restart && from != SVC_BACKOFF)
+            log_warning("%s: %s; starting it again", name, svc->reason);
+        break;
+    case SVC_FAILED:
+        log_error("%s: failed: %s", name, svc->reason);
+        break;
+    case SVC_STOPPING:
+    case SVC_STOPPED:
+    case SVC_EXITED:
+        log_info("%s: %s: %s", name, svc_state_name(svc->state), svc->reason);
+        break;
+    case SVC_STARTING:
+    case SVC_N_STATES:
+        log_debug("%s: %s", name, svc_state_name(svc->state));
+        break;
+    }
+}
+
+static void announce(struct service *service, enum svc_state from)
+{
+    struct supervisor *sup = service->sup;
+
+    if (service->svc.state == SVC_RUNNING)
+        sup->n_running++;
+    if (from == SVC_RUNNING)
+        sup->n_running--;
+    log_change(service, from);
+    server_tell_state(service, from);
+    waiters_check(service);
+    notify_status(sup);
+}
+
+static void carry_out(struct service *service, struct svc_action action)
+{
+    switch (action.type) {
+    case ACT_RECORD:
+        break; /* done before anything else */
+    case ACT_QUEUE:
+        enqueue(service);
+        break;
+    case ACT_UNQUEUE:
+        dequeue(service);
+        break;
+    case ACT_FORK:
+        process_fork(service);
+        break;
+    case ACT_SIGNAL_MAIN:
+        process_signal_main(service, action.signal);
+        break;
+    case ACT_SIGNAL_GROUP:
+        process_signal_group(service, action.signal);
+        break;
+    case ACT_CHECK_GROUP:
+        process_check_group(service);
+        break;
+    case ACT_WATCH_GROUP:
+        process_watch_group(service);
+        break;
+    }
+}
+
+static bool has_action(const struct svc_actions *actions, enum svc_action_type type)
+{
+    for (size_t i = 0; i < actions->n; i++) {
+        if (actions->items[i].type == type)
+            return true;
+    }
+    return false;
+}
+
+/* The one place where a service becomes another. */
+static void commit(struct service *service, const struct svc *next, const struct svc_actions *actions, bool recorded,
+                   struct timestamp now)
+{
+    enum svc_state from = service->svc.state;
+
+    service->svc = *next;
+    if (!recorded && has_action(actions, ACT_RECORD))
+        persist_fact(service);
+    arm_timer(service, now);
+    if (!svc_has_process(&service->svc) && service->svc.group == 0)
+        process_release(service);
+    if (service->svc.state != from)
+        announce(service, from);
+    for (size_t i = 0; i < actions->n; i++)
+        carry_out(service, actions->items[i]);
+    service_update_busy(service);
+    if (is_gone(service))
+        condemn(service);
+}
+
+void service_update_busy(struct service *service)
+{
+    struct supervisor *sup = service->sup;
+    bool busy = svc_has_process(&service->svc) || service->svc.group != 0 || service->is_child;
+
+    if (busy == service->busy)
+        return;
+    service->busy = busy;
+    sup->n_busy += busy ? 1 : (size_t)-1;
+    if (sup->n_busy == 0 && sup->phase == PHASE_STOPPING)
+        queue_wake(sup);
+}
+
+void service_restore(struct service *service, const struct svc *svc)
+{
+    if (svc->state == SVC_RUNNING && service->svc.state != SVC_RUNNING)
+        service->sup->n_running++;
+    service->svc = *svc;
+    service_update_busy(service);
+}
+
+void service_event(struct service *service, const struct svc_event *event)
+{
+    struct timestamp now = clock_now();
+    struct svc next = service->svc;
+    struct svc_actions actions;
+
+    svc_step(&next, service->spec, event, now, &service->sup->rng, &actions);
+    commit(service, &next, &actions, false, now);
+}
+
+bool service_command(struct service *service, enum svc_event_type type, char *err, size_t err_size)
+{
+    struct timestamp now = clock_now();
+    struct svc next = service->svc;
+    struct svc_actions actions;
+
+    svc_step(&next, service->spec, &(struct svc_event){.type = type}, now, &service->sup->rng, &actions);
+    if (has_action(&actions, ACT_RECORD)) {
+        int rc = persist_snapshot(service, &next);
+
+        if (rc < 0) {
+            snprintf(err, err_size, "not done, because it cannot be recorded in %s/state: %s",
+                     service->sup->runtime_dir, strerror(-rc));
+            return false;
+        }
+    }
+    commit(service, &next, &actions, true, now);
+    return true;
+}

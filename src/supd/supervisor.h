@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor: the one context that everything of this layer is handed, and
+ * the only code that carries out what core/service.h decides.
+ *
+ *   supervisor.c  the services, the queue of starts, carrying out actions
+ *   process.c     from a fork to the end of a process: report pipe, SIGCHLD, leftovers
+ *   persist.c     records: written before what must not happen unrecorded
+ *   reattach.c    what the state file of an earlier supd says, made true again
+ *   shutdown.c    signals, and the ways to end
+ *   reload.c      a new configuration: read by a helper, planned, applied
+ *   waiters.c     commands whose caller waits for the outcome
+ *   server.c      JSON-RPC on the control socket     commands.c  its verbs
+ *   notify.c      what systemd is told
+ */
+#ifndef SUPD_SUPD_SUPERVISOR_H
+#define SUPD_SUPD_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+#include "core/record.h"
+#include "core/service.h"
+#include "loop/ctlsock.h"
+#include "loop/loop.h"
+#include "loop/sigchld.h"
+#include "loop/watch_pidfd.h"
+#include "os/config.h"
+#include "os/lock.h"
+#include "os/sdnotify.h"
+#include "os/spawn.h"
+#include "os/statefile.h"
+
+struct supervisor;
+struct leftovers;
+struct reload;
+struct server;
+struct wait_item;
+
+TAILQ_HEAD(wait_items, wait_item);
+
+/* A service as the supervisor holds it: the pure part, and what the kernel gave us for it. */
+struct service {
+    struct supervisor *sup;
+    struct svc svc; /* changed by commit() in supervisor.c only */
+    struct spec *spec;
+    uint64_t digest; /* spec_process_digest(spec) */
+    bool removing;   /* gone from the configuration: freed once it has stopped */
+    bool unrecorded; /* its last snapshot could not be written */
+    bool busy;       /* counted in sup->n_busy */
+
+    /* The present process, or the last one while its group lives on. */
+    int pidfd;     /* -1: none */
+    int report_fd; /* -1: exec confirmed */
+    char *failure; /* what the child reported before it ended */
+    struct loop_io *report;
+    bool is_child; /* forked by us and not reaped */
+    bool check_after_reap;
+    struct watch_pidfd *watch; /* a process that is not our child */
+    struct leftovers *leftovers;
+
+    struct loop_timer *timer;
+    int64_t timer_at; /* what it is set to, mono us; 0 = not */
+    enum { QUEUED_NOT, QUEUED_TO_START, QUEUED_TO_DELETE } queued;
+    TAILQ_ENTRY(service) queue_link;
+    struct wait_items waits;
+    UT_hash_handle by_name;
+    UT_hash_handle by_pid;
+    int32_t pid_key; /* key of by_pid: only while is_child */
+};
+
+TAILQ_HEAD(service_queue, service);
+
+enum supervisor_phase {
+    PHASE_RUN,
+    PHASE_STOPPING, /* every service is being ended, then we go */
+    PHASE_LEAVING,  /* we go now and leave the services as they are */
+};
+
+struct supervisor {
+    struct loop *loop;
+    struct config *config; /* in force; its specs have moved into the services */
+    bool config_fallback;  /* it is RUNTIME/config.good, the file having errors */
+    char *config_path;
+    char *runtime_dir;
+    char *socket_path;
+    struct lock lock;
+    struct spawn_baseline baseline;
+    struct timestamp started;
+    struct epoch epoch;
+    uint64_t rng;
+    enum supervisor_phase phase;
+    bool shutdown_recorded; /* `supctl shutdown` was acknowledged */
+    bool verbose;           /* -v: log-level is debug whatever the file says */
+
+    struct service *services; /* by name */
+    size_t n_running;
+    size_t n_busy;            /* services with a process, or something of one, left */
+    bool terminate_seen;      /* a SIGTERM or SIGINT has come: the next one shortens every stop-timeout */
+    struct service *children; /* by pid */
+    struct service_queue starts;
+    struct service_queue condemned; /* to be deleted in the next turn, when nobody holds a pointer any more */
+    struct loop_timer *queue_timer;
+    size_t pre_exec; /* children between fork and exec */
+
+    struct statefile *state;
+    struct loop_timer *retry_timer; /* for records that could not be written */
+    bool state_failing;
+    bool rewrite_wanted;
+    int64_t rewrite_hold_until;
+
+    struct sigchld *sigchld;
+    struct server *server; /* NULL: no control socket */
+    struct reload *reload;
+    struct sdnotify *sd;
+    struct loop_io *sd_writable;
+    struct loop_timer *watchdog_timer;
+    struct loop_timer *extend_timer;
+    struct loop_timer *status_timer;
+    bool status_due;
+
+#define SUPERVISOR_SIGNALS 6
+    struct loop_signal *signals[SUPERVISOR_SIGNALS];
+};
+
+/* ---- supervisor.c ---- */
+
+void supervisor_init(struct supervisor *sup);
+/* Closes and frees everything; running services are left as they are. */
+void supervisor_clear(struct supervisor *sup);
+
+struct service *service_find(struct supervisor *sup, const char *name);
+/* A new service, stopped.  Takes SPEC over. */
+struct service *service_add(struct supervisor *sup, struct spec *spec);
+/* Marks it as gone from the configuration: it is stopped, and forgotten once nothing of it is left. */
+void service_remove(struct service *service);
+/* Puts SPEC, which it takes over, in place of the service's; what can be applied to a running process is. */
+void service_set_spec(struct service *service, struct spec *spec);
+/* Puts the table in order of name, in which `for (s = sup->services; s; s = s->by_name.next)` then walks. */
+void services_sort(struct supervisor *sup);
+
+/* Puts back what a record said, before any event is fed. */
+void service_restore(struct service *service, const struct svc *svc);
+/* How a process of this spec is ended. */
+struct svc_stop_params service_stop_params(const struct spec *spec);
+
+/* A fact: changes the service, whether or not it can be recorded now. */
+void service_event(struct service *service, const struct svc_event *event);
+/* A command: is carried out only once it is recorded; else false with ERR written and nothing is changed. */
+bool service_command(struct service *service, enum svc_event_type type, char *err, size_t err_size);
+
+/* Is its process one that was started from an older configuration? */
+bool service_config_stale(const struct service *service);
+
+/* To be called when what the service has of processes has changed. */
+void service_update_busy(struct service *service);
+
+/* Lets the queue of starts go on in the next turn of the loop. */
+void queue_wake(struct supervisor *sup);
+
+/* ---- process.c ---- */
+
+bool process_init(struct supervisor *sup, char *err, size_t err_size);
+/* Forks the child of the service's present life; feeds FORKED or FORK_FAILED. */
+void process_fork(struct service *service);
+void process_signal_main(struct service *service, int signo);
+void process_signal_group(struct service *service, int signo);
+/* Counts what is left of the group and feeds SVC_EV_GROUP, now or once the main process is reaped. */
+void process_check_group(struct service *service);
+/* Feeds SVC_EV_GROUP again when those counted last have ended. */
+void process_watch_group(struct service *service);
+/* Watches an adopted process; its pidfd is set. */
+void process_watch_adopted(struct service *service);
+/* Lets go of descriptors that belong to a life that is over. */
+void process_release(struct service *service);
+
+/* ---- persist.c ---- */
+
+/* Writes a new state file with a snapshot of every service.  0 or -errno. */
+int persist_begin(struct supervisor *sup);
+/* Appends a snapshot of SVC as SERVICE's.  0 or -errno. */
+int persist_snapshot(struct service *service, const struct svc *svc);
+/* The same for a fact: kept and tried again where it cannot be written. */
+void persist_fact(struct service *service);
+void persist_removed(struct supervisor *sup, const char *name);
+int persist_shutdown(struct supervisor *sup);
+/* May a child be forked, or does the rewriting of the file wait for those before their exec? */
+bool persist_allows_fork(struct supervisor *sup);
+/* One child less stands between fork and exec. */
+void persist_after_exec(struct supervisor *sup);
+
+/* ---- reattach.c ---- */
+
+struct survey;
+
+/*
+ * Reads the state file under the lock and finds the living.  NULL with ERR
+ * written when it cannot be read.
+ */
+struct survey *survey_new(struct supervisor *sup, char *err, size_t err_size);
+void survey_free(struct survey *survey);
+/* Is a recorded process alive? */
+bool survey_any_alive(const struct survey *survey);
+/* Was supd killed in the middle of an acknowledged shutdown, with processes left? */
+bool survey_shutdown_pending(const struct survey *survey);
+/* Makes the services of the configuration in force, and takes back what lives.  False with ERR written when that is impossible. */
+bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t err_size);
+
+/* ---- shutdown.c ---- */
+
+void shutdown_install_signals(struct supervisor *sup);
+/* Ends all services, then the loop. */
+void shutdown_begin(struct supervisor *sup);
+/* Ends the loop now and leaves the services. */
+void shutdown_leave(struct supervisor *sup);
+/* To be called after each change: ends the loop when the last service has stopped. */
+void shutdown_check(struct supervisor *sup);
+
+/* ---- notify.c ---- */
+
+void notify_init(struct supervisor *sup);
+void notify_ready(struct supervisor *sup);
+void notify_reloading(struct supervisor *sup);
+void notify_stopping(struct supervisor *sup);
+/* One line for `systemctl status`. */
+void notify_status(struct supervisor *sup);
+void notify_clear(struct supervisor *sup);
+
+#endif

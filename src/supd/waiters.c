@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+#include "supd/waiters.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "core/proto.h"
+#include "os/clock.h"
+#include "supd/commands.h"
+
+struct wait_item {
+    struct waiter *waiter;
+    struct service *service; /* NULL once it is done */
+    enum wait_kind kind;
+    uint64_t life;               /* before the command */
+    bool was_running;            /* and not on its way down */
+    json_t *outcome;             /* NULL while it is pending */
+    TAILQ_ENTRY(wait_item) link; /* in service->waits */
+};
+
+struct waiter {
+    struct supervisor *sup;
+    struct reply *reply;
+    json_t *result;
+    struct loop_timer *timer;
+    struct wait_item **items;
+    size_t n;
+    size_t pending;
+    bool started;
+};
+
+static void waiter_free(struct waiter *waiter)
+{
+    for (size_t i = 0; i < waiter->n; i++) {
+        struct wait_item *item = waiter->items[i];
+
+        if (item->service)
+            TAILQ_REMOVE(&item->service->waits, item, link);
+        json_decref(item->outcome);
+        free(item);
+    }
+    free(waiter->items);
+    loop_timer_free(waiter->timer);
+    json_decref(waiter->result);
+    free(waiter);
+}
+
+/* The outcomes, in the order of the names; pending ones as they stand. */
+static json_t *outcomes(struct waiter *waiter)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < waiter->n; i++) {
+        struct wait_item *item = waiter->items[i];
+
+        if (!item->outcome)
+            item->outcome = command_outcome(item->service, false, "not done yet");
+        json_array_append(array, item->outcome);
+    }
+    return array;
+}
+
+static void complete(struct waiter *waiter)
+{
+    json_t *result = waiter->result ? json_incref(waiter->result) : outcomes(waiter);
+
+    reply_result(waiter->reply, result);
+    waiter_free(waiter);
+}
+
+static void on_timeout(void *ctx)
+{
+    struct waiter *waiter = ctx;
+
+    reply_error(waiter->reply, PROTO_E_TIMED_OUT, outcomes(waiter), "timed out; the command goes on");
+    waiter_free(waiter);
+}
+
+/* The caller has hung up. */
+static void on_gone(void *ctx)
+{
+    waiter_free(ctx);
+}
+
+struct waiter *waiter_new(struct supervisor *sup, struct reply *reply, int64_t timeout, json_t *result)
+{
+    struct waiter *waiter = xcalloc(1, sizeof *waiter);
+
+    waiter->sup = sup;
+    waiter->reply = reply;
+    waiter->result = result;
+    if (timeout > 0) {
+        waiter->timer = loop_timer_new(sup->loop, on_timeout, waiter);
+        loop_timer_set(waiter->timer, timeout);
+    }
+    reply_on_gone(reply, on_gone, waiter);
+    return waiter;
+}
+
+static struct wait_item *new_item(struct waiter *waiter)
+{
+    struct wait_item *item = xcalloc(1, sizeof *item);
+
+    item->waiter = waiter;
+    waiter->items = xreallocarray(waiter->items, waiter->n + 1, sizeof(struct wait_item *));
+    waiter->items[waiter->n++] = item;
+    return item;
+}
+
+static void finish_item(struct wait_item *item, json_t *outcome)
+{
+    struct waiter *waiter = item->waiter;
+
+    TAILQ_REMOVE(&item->service->waits, item, link);
+    item->service = NULL;
+    item->outcome = outcome;
+    waiter->pending--;
+    if (waiter->started && waiter->pending == 0)
+        complete(waiter);
+}
+
+static json_t *outcome_of(struct service *service, bool ok, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static json_t *outcome_of(struct service *service, bool ok, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    char *message = xvasprintf(fmt, ap);
+    va_end(ap);
+    json_t *outcome = command_outcome(service, ok, message);
+    free(message);
+    return outcome;
+}
+
+/* What a start or restart has come to, NULL while that is open. */
+static json_t *start_outcome(struct wait_item *item)
+{
+    struct service *service = item->service;
+    const struct svc *svc = &service->svc;
+    bool new_life = svc->life > item->life;
+    char buf[64];
+
+    switch (svc->state) {
+    case SVC_RUNNING:
+        if (!new_life && item->kind == WAIT_START && item->was_running)
+            return outcome_of(service, true, "was running already, pid %d", svc->proc.pid);
+        if (!new_life)
+            return NULL;
+        return outcome_of(service, true, "%s, pid %d", item->kind == WAIT_START ? "started" : "restarted",
+                          svc->proc.pid);
+    case SVC_EXITED:
+        return new_life ? outcome_of(service, true, "ran and ended: %s", svc->reason) : NULL;
+    case SVC_BACKOFF:
+        if (!new_life)
+            return NULL;
+        duration_format((svc->deadline - svc->since.mono) / USEC_PER_MSEC * USEC_PER_MSEC, buf, sizeof buf);
+        return outcome_of(service, false, "%s; next try in %s", svc->reason, buf);
+    case SVC_FAILED:
+        return new_life ? outcome_of(service, false, "failed: %s", svc->reason) : NULL;
+    case SVC_STOPPED:
+        return outcome_of(service, false, "%s meanwhile", svc->reason);
+    case SVC_WAITING:
+    case SVC_STARTING:
+    case SVC_STOPPING:
+    case SVC_N_STATES:
+        return NULL;
+    }
+    return NULL;
+}
+
+static json_t *stop_outcome(struct wait_item *item)
+{
+    struct service *service = item->service;
+    const struct svc *svc = &service->svc;
+
+    if (svc->state == SVC_STOPPED)
+        return outcome_of(service, true, "stopped");
+    if (svc->desired_up && svc->state != SVC_STOPPING)
+        return outcome_of(service, false, "started again meanwhile");
+    return NULL;
+}
+
+static void check_item(struct wait_item *item)
+{
+    json_t *outcome = NULL;
+
+    switch (item->kind) {
+    case WAIT_START:
+    case WAIT_RESTART:
+        outcome = start_outcome(item);
+        break;
+    case WAIT_STOP:
+        outcome = stop_outcome(item);
+        break;
+    case WAIT_REMOVE:
+        break; /* waiters_service_gone() */
+    }
+    if (outcome)
+        finish_item(item, outcome);
+}
+
+void waiter_add(struct waiter *waiter, struct service *service, enum wait_kind kind, const struct svc *before)
+{
+    struct wait_item *item = new_item(waiter);
+
+    item->service = service;
+    item->kind = kind;
+    item->life = before->life;
+    item->was_running = before->state == SVC_RUNNING;
+    TAILQ_INSERT_TAIL(&service->waits, item, link);
+    waiter->pending++;
+    check_item(item);
+}
+
+void waiter_add_done(struct waiter *waiter, struct service *service, bool ok, const char *message)
+{
+    new_item(waiter)->outcome = command_outcome(service, ok, message);
+}
+
+void waiter_start(struct waiter *waiter)
+{
+    waiter->started = true;
+    if (waiter->pending == 0)
+        complete(waiter);
+}
+
+void waiters_check(struct service *service)
+{
+    struct wait_item *item = TAILQ_FIRST(&service->waits);
+
+    while (item) {
+        /* Completing one frees its waiter, whose other items belong to other services, unless a name was given twice. */
+        struct wait_item *next = TAILQ_NEXT(item, link);
+
+        check_item(item);
+        item = next;
+    }
+}
+
+void waiters_service_gone(struct service *service)
+{
+    struct wait_item *item;
+
+    while ((item = TAILQ_FIRST(&service->waits))) {
+        bool ok = item->kind == WAIT_REMOVE || item->kind == WAIT_STOP;
+
+        finish_item(item, outcome_of(service, ok, "removed from the configuration"));
+    }
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Commands whose caller waits until it is known what became of them.  A waiter
+ * has an item for each service; items complete as the services change, and with
+ * the last one, or at the time limit, the answer is sent.
+ */
+#ifndef SUPD_SUPD_WAITERS_H
+#define SUPD_SUPD_WAITERS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "supd/server.h"
+#include "supd/supervisor.h"
+
+enum wait_kind { WAIT_START, WAIT_STOP, WAIT_RESTART, WAIT_REMOVE };
+
+struct waiter;
+
+/*
+ * Takes REPLY over.  TIMEOUT in us, 0 = none.  RESULT (stolen) is the answer when
+ * all is done; NULL: the array of outcomes is.
+ */
+struct waiter *waiter_new(struct supervisor *sup, struct reply *reply, int64_t timeout, json_t *result);
+
+/* BEFORE: the service as it was before the command. */
+void waiter_add(struct waiter *waiter, struct service *service, enum wait_kind kind, const struct svc *before);
+
+/* An item that is known at once. */
+void waiter_add_done(struct waiter *waiter, struct service *service, bool ok, const char *message);
+
+/* All items are in: answers now where nothing is pending. */
+void waiter_start(struct waiter *waiter);
+
+/* The service has changed. */
+void waiters_check(struct service *service);
+/* The service is about to be freed. */
+void waiters_service_gone(struct service *service);
+
+#endif
