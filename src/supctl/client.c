@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+#include "supctl/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/bytebuf.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "core/proto.h"
+#include "supctl/text.h"
+
+#define READ_SIZE (64 * 1024)
+#define SYSTEM_SOCKET "/run/supd/control.sock"
+
+struct client {
+    int fd;
+    int64_t limit;    /* us, for messages */
+    int64_t deadline; /* us of CLOCK_MONOTONIC, or CLIENT_NO_LIMIT */
+    struct bytebuf in;
+    size_t scanned; /* bytes of `in` known to hold no newline */
+    int last_id;
+    pid_t peer_pid;
+};
+
+static int64_t clock_mono(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * USEC_PER_SEC + ts.tv_nsec / 1000;
+}
+
+/* What is left of the time, us; CLIENT_NO_LIMIT. */
+static int64_t time_left(const struct client *client)
+{
+    if (client->deadline == CLIENT_NO_LIMIT)
+        return CLIENT_NO_LIMIT;
+    int64_t left = client->deadline - clock_mono();
+    return left > 0 ? left : 0;
+}
+
+static int tell_timed_out(const struct client *client)
+{
+    char buf[32];
+
+    complain("supd did not answer within %s; 'supctl --timeout D' waits longer",
+             duration_format(client->limit, buf, sizeof buf));
+    return SUPCTL_TIMED_OUT;
+}
+
+static int tell_ended(void)
+{
+    complain("supd closed the connection before it answered; its log may say why");
+    return SUPCTL_UNREACHABLE;
+}
+
+/* The path; *OWNED is to be freed. */
+static const char *socket_path(const struct options *options, char **owned)
+{
+    const char *env = getenv("SUPD_SOCKET");
+    const char *dir = getenv("XDG_RUNTIME_DIR");
+
+    *owned = NULL;
+    if (options->socket)
+        return options->socket;
+    if (env && *env)
+        return env;
+    if (geteuid() == 0 || !dir || !*dir)
+        return SYSTEM_SOCKET;
+    *owned = xasprintf("%s/supd/control.sock", dir);
+    return access(*owned, F_OK) == 0 ? *owned : SYSTEM_SOCKET;
+}
+
+static int tell_no_connection(const char *path, int error)
+{
+    switch (error) {
+    case ENOENT:
+        complain("supd cannot be reached: %s does not exist; start supd, or name its socket with -s", path);
+        return SUPCTL_UNREACHABLE;
+    case ECONNREFUSED:
+        complain("supd cannot be reached: nobody listens on %s; start supd, or name its socket with -s", path);
+        return SUPCTL_UNREACHABLE;
+    case EACCES:
+    case EPERM:
+        complain("%s may not be opened by this user; be root, the user of supd, or a member of its admin-group or "
+                 "read-group",
+                 path);
+        return SUPCTL_NOT_PERMITTED;
+    default:
+        complain("supd cannot be reached: %s: %s", path, strerror(error));
+        return SUPCTL_UNREACHABLE;
+    }
+}
+
+/* A full queue makes connect(2) wait, for a stuck supd without end: SO_SNDTIMEO bounds that. */
+static int connect_within(struct client *client, const struct sockaddr_un *addr)
+{
+    int64_t left = time_left(client);
+
+    if (left != CLIENT_NO_LIMIT) {
+        /* All zero would mean no bound. */
+        struct timeval tv = {.tv_sec = left / USEC_PER_SEC, .tv_usec = left % USEC_PER_SEC + 1};
+        setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+    }
+    int rc;
+    do
+        rc = connect(client->fd, (const struct sockaddr *)addr, sizeof *addr);
+    while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : errno;
+}
+
+static int connect_to(struct client *client, const char *path)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+    if (strlen(path) >= sizeof addr.sun_path) {
+        complain("the socket path %s is too long; the most is %zu bytes", path, sizeof addr.sun_path - 1);
+        return SUPCTL_USAGE;
+    }
+    memcpy(addr.sun_path, path, strlen(path) + 1);
+    client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (client->fd < 0) {
+        complain("socket: %s", strerror(errno));
+        return SUPCTL_FAILED;
+    }
+    int error = connect_within(client, &addr);
+    if (error == EAGAIN)
+        return tell_timed_out(client);
+    if (error != 0)
+        return tell_no_connection(path, error);
+
+    struct ucred cred;
+    socklen_t len = sizeof cred;
+    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
+        client->peer_pid = cred.pid;
+    return SUPCTL_DONE;
+}
+
+int64_t client_limit(const struct options *options, int64_t otherwise, int64_t grace)
+{
+    return options->given & OPTION_TIMEOUT ? options->timeout + grace : otherwise;
+}
+
+struct client *client_open(const struct options *options, int64_t limit, int *status)
+{
+    struct client *client = xcalloc(1, sizeof *client);
+    char *owned;
+
+    client->fd = -1;
+    client->limit = limit;
+    client->deadline = client->limit == CLIENT_NO_LIMIT ? CLIENT_NO_LIMIT : clock_mono() + client->limit;
+    *status = connect_to(client, socket_path(options, &owned));
+    free(owned);
+    if (*status == SUPCTL_DONE)
+        return client;
+    client_close(client);
+    return NULL;
+}
+
+void client_close(struct client *client)
+{
+    if (client->fd >= 0)
+        close(client->fd);
+    bytebuf_free(&client->in);
+    free(client);
+}
+
+pid_t client_peer_pid(const struct client *client)
+{
+    return client->peer_pid;
+}
+
+/* Waits until the socket is ready for EVENTS. */
+static int wait_for(const struct client *client, short events)
+{
+    struct pollfd pfd = {.fd = client->fd, .events = events};
+
+    for (;;) {
+        int64_t left = time_left(client);
+        struct timespec ts = {.tv_sec = left / USEC_PER_SEC, .tv_nsec = left % USEC_PER_SEC * 1000};
+        int n = ppoll(&pfd, 1, left == CLIENT_NO_LIMIT ? NULL : &ts, NULL);
+        if (n > 0)
+            return SUPCTL_DONE;
+        if (n == 0)
+            return tell_timed_out(client);
+        if (errno != EINTR) {
+            complain("poll: %s", strerror(errno));
+            return SUPCTL_FAILED;
+        }
+    }
+}
+
+/* One that is refused is answered and closed before it was read: then what counts is the answer, so go on to it. */
+static int send_all(const struct client *client, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(client->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0) {
+            data += n;
+            len -= (size_t)n;
+            continue;
+        }
+        if (errno == EPIPE || errno == ECONNRESET)
+            return SUPCTL_DONE;
+        if (errno != EAGAIN && errno != EINTR) {
+            complain("writing to supd: %s", strerror(errno));
+            return SUPCTL_UNREACHABLE;
+        }
+        int status = errno == EINTR ? SUPCTL_DONE : wait_for(client, POLLOUT);
+        if (status != SUPCTL_DONE)
+            return status;
+    }
+    return SUPCTL_DONE;
+}
+
+/* Reads until `in` begins with a whole line, of *LEN bytes with its newline; 0 at the end of the connection. */
+static int read_line(struct client *client, size_t *len)
+{
+    *len = 0;
+    for (;;) {
+        if (client->in.len > client->scanned) {
+            const char *data = bytebuf_data(&client->in);
+            const char *end = memchr(data + client->scanned, '\n', client->in.len - client->scanned);
+            if (end) {
+                *len = (size_t)(end - data) + 1;
+                return SUPCTL_DONE;
+            }
+            client->scanned = client->in.len;
+        }
+        ssize_t n = recv(client->fd, bytebuf_reserve(&client->in, READ_SIZE), READ_SIZE, MSG_DONTWAIT);
+        if (n > 0) {
+            bytebuf_commit(&client->in, (size_t)n);
+            continue;
+        }
+        if (n == 0 || errno == ECONNRESET)
+            return SUPCTL_DONE;
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN) {
+            complain("reading from supd: %s", strerror(errno));
+            return SUPCTL_UNREACHABLE;
+        }
+        int status = wait_for(client, POLLIN);
+        if (status != SUPCTL_DONE)
+            return status;
+    }
+}
+
+/* The next message; *MESSAGE is NULL at the end of the connection. */
+static int read_message(struct client *client, json_t **message)
+{
+    size_t len;
+    int status = read_line(client, &len);
+
+    *message = NULL;
+    if (status != SUPCTL_DONE || len == 0)
+        return status;
+    *message = json_loadb(bytebuf_data(&client->in), len, 0, NULL);
+    bytebuf_consume(&client->in, len);
+    client->scanned = 0;
+    if (json_is_object(*message))
+        return SUPCTL_DONE;
+    json_decref(*message);
+    *message = NULL;
+    complain("what listens there does not speak supd's protocol; is -s or SUPD_SOCKET right?");
+    return SUPCTL_FAILED;
+}
+
+static bool is_answer_to(const json_t *message, int id)
+{
+    const json_t *its = json_object_get(message, "id");
+
+    /* An error about a request that could not be read has the id null. */
+    return (json_is_integer(its) && json_integer_value(its) == id) ||
+           (json_is_null(its) && json_object_get(message, "error"));
+}
+
+static int read_answer(struct client *client, int id, json_t **message)
+{
+    for (;;) {
+        int status = read_message(client, message);
+        if (status != SUPCTL_DONE)
+            return status;
+        if (!*message)
+            return tell_ended();
+        if (is_answer_to(*message, id))
+            return SUPCTL_DONE;
+        json_decref(*message);
+    }
+}
+
+int client_call(struct client *client, const char *method, json_t *params, struct answer *answer)
+{
+    int id = ++client->last_id;
+    json_t *request = proto_request(id, method, params);
+    size_t len;
+    char *line = proto_encode(request, &len);
+
+    *answer = (struct answer){0};
+    json_decref(request);
+    int status = send_all(client, line, len);
+    free(line);
+    if (status == SUPCTL_DONE)
+        status = read_answer(client, id, &answer->whole);
+    if (status != SUPCTL_DONE)
+        return status;
+
+    answer->result = json_object_get(answer->whole, "result");
+    if (answer->result)
+        return SUPCTL_DONE;
+    const json_t *error = json_object_get(answer->whole, "error");
+    const char *message = json_string_value(json_object_get(error, "message"));
+    answer->code = (int)json_integer_value(json_object_get(error, "code"));
+    answer->message = message ? message : "supd gave an error without a word";
+    answer->data = json_object_get(error, "data");
+    return SUPCTL_DONE;
+}
+
+void answer_clear(struct answer *answer)
+{
+    json_decref(answer->whole);
+    *answer = (struct answer){0};
+}
+
+int client_ask(struct client *client, const char *method, json_t *params, json_t **result)
+{
+    struct answer answer;
+    int status = client_call(client, method, params, &answer);
+
+    *result = NULL;
+    if (status == SUPCTL_DONE && !answer.result)
+        status = client_tell_error(client, &answer);
+    if (status == SUPCTL_DONE)
+        *result = json_incref(answer.result);
+    answer_clear(&answer);
+    return status;
+}
+
+int client_next_event(struct client *client, bool tell_end, json_t **params)
+{
+    json_t *message;
+
+    *params = NULL;
+    for (;;) {
+        int status = read_message(client, &message);
+        if (status != SUPCTL_DONE)
+            return status;
+        if (!message && tell_end)
+            complain("the connection to supd has ended");
+        if (!message)
+            return SUPCTL_UNREACHABLE;
+        *params = json_incref(json_object_get(message, "params"));
+        json_decref(message);
+        if (*params)
+            return SUPCTL_DONE;
+    }
+}

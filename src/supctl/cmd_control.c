@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* start, stop, restart, signal, reset: a command to services, and what became of each */
+#include "supctl/commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/signames.h"
+#include "core/proto.h"
+#include "supctl/client.h"
+#include "supctl/params.h"
+#include "supctl/text.h"
+
+/* One line for each service; false when one of them did not do what was asked for. */
+static bool tell_outcomes(const json_t *outcomes)
+{
+    const json_t *outcome;
+    size_t i;
+    bool good = true;
+
+    json_array_foreach(outcomes, i, outcome)
+    {
+        const char *name = json_string_value(json_object_get(outcome, "name"));
+        const char *message = json_string_value(json_object_get(outcome, "message"));
+        bool ok = json_is_true(json_object_get(outcome, "ok"));
+
+        good = good && ok;
+        if (!ok) {
+            complain("%s: %s", name ? name : "?", message ? message : "failed");
+            continue;
+        }
+        char *clean = text_clean(message ? message : "done");
+        printf("%s: %s\n", name ? name : "?", clean);
+        free(clean);
+    }
+    return good;
+}
+
+static bool all_good(const json_t *outcomes)
+{
+    const json_t *outcome;
+    size_t i;
+
+    json_array_foreach(outcomes, i, outcome)
+    {
+        if (!json_is_true(json_object_get(outcome, "ok")))
+            return false;
+    }
+    return true;
+}
+
+static int finish(struct client *client, const struct options *options, const struct answer *answer)
+{
+    const json_t *outcomes = answer->result;
+    bool good;
+
+    if (answer->code == PROTO_E_TIMED_OUT)
+        outcomes = answer->data;
+    if (!outcomes)
+        return client_tell_error(client, answer);
+
+    if (options->given & OPTION_JSON) {
+        text_print_json(outcomes);
+        good = all_good(outcomes);
+    } else {
+        good = tell_outcomes(outcomes);
+    }
+    if (!answer->result)
+        return client_tell_error(client, answer);
+    return good ? SUPCTL_DONE : SUPCTL_FAILED;
+}
+
+static int send_command(const struct options *options, const char *method, json_t *params, int64_t limit)
+{
+    struct answer answer;
+    int status;
+    struct client *client = client_open(options, limit, &status);
+
+    if (!client) {
+        json_decref(params);
+        return status;
+    }
+    status = client_call(client, method, params, &answer);
+    if (status == SUPCTL_DONE)
+        status = finish(client, options, &answer);
+    answer_clear(&answer);
+    client_close(client);
+    return status;
+}
+
+/* supd minds --timeout and tells how far each service has come; we only see to it that it does. */
+static int send_and_wait(const struct options *options, const char *method)
+{
+    json_t *params = params_of_names(options->args, options->n_args);
+
+    if (options->given & OPTION_NO_WAIT)
+        return send_command(options, method, params, client_limit(options, CLIENT_USUAL_LIMIT, 0));
+    json_object_set_new(params, "wait", json_true());
+    params_add_timeout(params, options);
+    return send_command(options, method, params, client_limit(options, CLIENT_NO_LIMIT, CLIENT_GRACE));
+}
+
+int cmd_start(const struct options *options)
+{
+    return send_and_wait(options, "service.start");
+}
+
+int cmd_stop(const struct options *options)
+{
+    return send_and_wait(options, "service.stop");
+}
+
+int cmd_restart(const struct options *options)
+{
+    return send_and_wait(options, "service.restart");
+}
+
+int cmd_signal(const struct options *options)
+{
+    const char *word = options->args[0];
+
+    if (signal_from_name(word) < 0) {
+        complain("signal: '%s' is no signal; 'supctl signal HUP NAME' sends SIGHUP, 'kill -l' lists all", word);
+        return SUPCTL_USAGE;
+    }
+    json_t *params = params_of_names(options->args + 1, options->n_args - 1);
+    json_object_set_new(params, "signal", json_string(word));
+    return send_command(options, "service.signal", params, client_limit(options, CLIENT_USUAL_LIMIT, 0));
+}
+
+int cmd_reset(const struct options *options)
+{
+    json_t *params = params_of_names(options->args, options->n_args);
+
+    return send_command(options, "service.reset", params, client_limit(options, CLIENT_USUAL_LIMIT, 0));
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* info, shutdown, version: about supd itself */
+#include "supctl/commands.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "core/proto.h"
+#include "supctl/client.h"
+#include "supctl/text.h"
+
+#define LAST_BREATH (10 * 1000) /* ms between the end of the connection and that of the process */
+
+static void print_value(const char *key, const json_t *value)
+{
+    char buf[64];
+
+    if (json_is_null(value)) {
+        puts("-");
+    } else if (json_is_boolean(value)) {
+        puts(json_is_true(value) ? "yes" : "no");
+    } else if (json_is_string(value)) {
+        char *clean = text_clean(json_string_value(value));
+        puts(clean);
+        free(clean);
+    } else if (strcmp(key, "since") == 0 && json_is_number(value)) {
+        puts(text_time(json_number_value(value), false, buf, sizeof buf));
+    } else if (strcmp(key, "uptime") == 0 && json_is_number(value)) {
+        puts(text_duration(json_number_value(value), buf, sizeof buf));
+    } else {
+        text_print_json(value);
+    }
+}
+
+static void print_info(json_t *info)
+{
+    const char *key;
+    json_t *value;
+    size_t widest = 0;
+
+    json_object_foreach(info, key, value)
+    {
+        if (strlen(key) > widest)
+            widest = strlen(key);
+    }
+    json_object_foreach(info, key, value)
+    {
+        printf("%s:%*s ", key, (int)(widest - strlen(key)), "");
+        print_value(key, value);
+    }
+}
+
+int cmd_info(const struct options *options)
+{
+    json_t *info;
+    int status;
+    struct client *client = client_open(options, client_limit(options, CLIENT_USUAL_LIMIT, 0), &status);
+
+    if (!client)
+        return status;
+    status = client_ask(client, "supd.info", NULL, &info);
+    if (status == SUPCTL_DONE && options->given & OPTION_JSON)
+        text_print_json(info);
+    else if (status == SUPCTL_DONE)
+        print_info(info);
+    json_decref(info);
+    client_close(client);
+    return status;
+}
+
+int cmd_version(const struct options *options)
+{
+    json_t *info = NULL;
+    int status;
+    struct client *client = client_open(options, client_limit(options, CLIENT_USUAL_LIMIT, 0), &status);
+
+    if (client) {
+        status = client_ask(client, "supd.info", NULL, &info);
+        client_close(client);
+    }
+    const char *version = json_string_value(json_object_get(info, "version"));
+    if (options->given & OPTION_JSON) {
+        json_t *both = json_object();
+        json_object_set_new(both, "supctl", json_string(PACKAGE_VERSION));
+        json_object_set_new(both, "supd", proto_string(version));
+        text_print_json(both);
+        json_decref(both);
+    } else {
+        puts("supctl " PACKAGE_VERSION);
+        if (version)
+            printf("supd %s\n", version);
+    }
+    json_decref(info);
+    return status;
+}
+
+/*
+ * The connection ends a moment before the process does, and only then can the next
+ * supd have its lock.  The pidfd was opened while the connection stood, so it is no other process's.
+ */
+static int wait_for_death(int pidfd, pid_t pid)
+{
+    struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+
+    if (pidfd < 0)
+        return SUPCTL_DONE;
+    int n = poll(&pfd, 1, LAST_BREATH);
+    if (n != 0)
+        return SUPCTL_DONE;
+    complain("supd closed the connection, but process %d still runs; its log may say why", (int)pid);
+    return SUPCTL_FAILED;
+}
+
+/* Whatever comes before the end is of no interest. */
+static int wait_for_end(struct client *client)
+{
+    json_t *event;
+    int status;
+
+    while ((status = client_next_event(client, false, &event)) == SUPCTL_DONE)
+        json_decref(event);
+    return status == SUPCTL_UNREACHABLE ? SUPCTL_DONE : status;
+}
+
+int cmd_shutdown(const struct options *options)
+{
+    bool wait = !(options->given & OPTION_NO_WAIT);
+    json_t *params = json_object();
+    json_t *result;
+    int status;
+
+    struct client *client =
+        client_open(options, client_limit(options, wait ? CLIENT_NO_LIMIT : CLIENT_USUAL_LIMIT, 0), &status);
+    if (!client) {
+        json_decref(params);
+        return status;
+    }
+    pid_t pid = client_peer_pid(client);
+    int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    if (options->given & OPTION_LEAVE_SERVICES)
+        json_object_set_new(params, "leave-services", json_true());
+
+    status = client_ask(client, "supd.shutdown", params, &result);
+    if (status == SUPCTL_DONE && wait)
+        status = wait_for_end(client);
+    if (status == SUPCTL_DONE && wait)
+        status = wait_for_death(pidfd, pid);
+    if (status == SUPCTL_DONE && options->given & OPTION_JSON)
+        text_print_json(result);
+    else if (status == SUPCTL_DONE)
+        puts(wait ? "supd has ended" : "supd is shutting down");
+    json_decref(result);
+    if (pidfd >= 0)
+        close(pidfd);
+    client_close(client);
+    return status;
+}

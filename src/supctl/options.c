@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "supctl/options.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/suggest.h"
+#include "base/units.h"
+
+enum { LONG_BASE = 256 }; /* above any character: the values of long options are LONG_BASE + flag */
+
+static const struct option long_options[] = {
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {"socket", required_argument, NULL, 's'},
+    {"json", no_argument, NULL, LONG_BASE + OPTION_JSON},
+    {"no-wait", no_argument, NULL, LONG_BASE + OPTION_NO_WAIT},
+    {"timeout", required_argument, NULL, LONG_BASE + OPTION_TIMEOUT},
+    {"restart", no_argument, NULL, LONG_BASE + OPTION_RESTART},
+    {"dry-run", no_argument, NULL, LONG_BASE + OPTION_DRY_RUN},
+    {"leave-services", no_argument, NULL, LONG_BASE + OPTION_LEAVE_SERVICES},
+    {0},
+};
+
+#define N_LONG (sizeof long_options / sizeof *long_options - 1)
+
+const char *option_name(enum option_flags flag)
+{
+    for (size_t i = 0; i < N_LONG; i++) {
+        if (long_options[i].val == LONG_BASE + (int)flag)
+            return long_options[i].name;
+    }
+    return "";
+}
+
+static void set_error(struct options *options, char *error)
+{
+    if (options->error)
+        free(error);
+    else
+        options->error = error;
+}
+
+static void unknown_option(struct options *options, const char *word)
+{
+    const char *names[N_LONG];
+    size_t len = strcspn(word, "=");
+    char *name = xstrndup(word, len);
+
+    for (size_t i = 0; i < N_LONG; i++)
+        names[i] = long_options[i].name;
+    const char *near = strncmp(name, "--", 2) == 0 ? suggest_nearest(name + 2, names, N_LONG) : NULL;
+    if (near && strcmp(near, name + 2) == 0)
+        set_error(options, xasprintf("option '--%s' takes no value", near));
+    else if (near)
+        set_error(options, xasprintf("unknown option '%s'; did you mean '--%s'?", name, near));
+    else
+        set_error(options, xasprintf("unknown option '%s'; 'supctl --help' lists all", name));
+    free(name);
+}
+
+static void set_timeout(struct options *options, const char *text)
+{
+    options->given |= OPTION_TIMEOUT;
+    if (!duration_parse(text, &options->timeout) || options->timeout == 0)
+        set_error(options, xasprintf("'%s' is no time to wait; write it as 30s, 5m or 1m30s", text));
+}
+
+static void add_word(struct options *options, char *word)
+{
+    if (!options->command)
+        options->command = word;
+    else
+        options->args[options->n_args++] = word;
+}
+
+void options_parse(struct options *options, int argc, char **argv)
+{
+    int c;
+
+    *options = (struct options){0};
+    options->args = xcalloc((size_t)argc + 1, sizeof *options->args);
+    opterr = 0;
+    for (;;) {
+        int at = optind;
+        c = getopt_long(argc, argv, "-:hVs:", long_options, NULL);
+        if (c == -1)
+            break;
+        if (c == 1)
+            add_word(options, optarg);
+        else if (c == 'h')
+            options->help = true;
+        else if (c == 'V')
+            options->version = true;
+        else if (c == 's')
+            options->socket = optarg;
+        else if (c == LONG_BASE + OPTION_TIMEOUT)
+            set_timeout(options, optarg);
+        else if (c == ':')
+            set_error(options, xasprintf("option '%s' needs a value", argv[at]));
+        else if (c == '?')
+            unknown_option(options, argv[at]);
+        else
+            options->given |= (unsigned)(c - LONG_BASE);
+    }
+    while (optind < argc)
+        add_word(options, argv[optind++]);
+}
+
+void options_clear(struct options *options)
+{
+    free(options->args);
+    free(options->error);
+    *options = (struct options){0};
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#include "supctl/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "supctl/text.h"
+
+#define GAP 2 /* blanks between columns */
+
+struct row {
+    enum table_colour colour;
+    char **cells;
+};
+
+struct table {
+    const struct table_column *columns;
+    size_t n_columns;
+    size_t *widths; /* of all columns but the last */
+    struct row *rows;
+    size_t n_rows;
+    size_t size;
+};
+
+struct table *table_new(const struct table_column *columns, size_t n)
+{
+    struct table *table = xcalloc(1, sizeof *table);
+
+    table->columns = columns;
+    table->n_columns = n;
+    table->widths = xcalloc(n, sizeof *table->widths);
+    for (size_t i = 0; i < n; i++)
+        table->widths[i] = text_width(columns[i].heading);
+    return table;
+}
+
+void table_free(struct table *table)
+{
+    for (size_t r = 0; r < table->n_rows; r++) {
+        for (size_t i = 0; i < table->n_columns; i++)
+            free(table->rows[r].cells[i]);
+        free(table->rows[r].cells);
+    }
+    free(table->rows);
+    free(table->widths);
+    free(table);
+}
+
+void table_add(struct table *table, enum table_colour colour, const char *const *cells)
+{
+    if (table->n_rows == table->size) {
+        table->size = table->size > 0 ? table->size * 2 : 16;
+        table->rows = xreallocarray(table->rows, table->size, sizeof *table->rows);
+    }
+    struct row *row = &table->rows[table->n_rows++];
+    row->colour = colour;
+    row->cells = xcalloc(table->n_columns, sizeof *row->cells);
+    for (size_t i = 0; i < table->n_columns; i++) {
+        size_t width = text_width(cells[i]);
+        row->cells[i] = xstrdup(cells[i]);
+        if (width > table->widths[i])
+            table->widths[i] = width;
+    }
+}
+
+static void put_blanks(size_t n, FILE *out)
+{
+    fprintf(out, "%*s", (int)n, "");
+}
+
+static const char *colour_code(enum table_colour colour)
+{
+    static const char *const codes[] = {
+        [TABLE_PLAIN] = "",
+        [TABLE_GREEN] = "\033[32m",
+        [TABLE_YELLOW] = "\033[33m",
+        [TABLE_RED] = "\033[31m",
+    };
+
+    return codes[colour];
+}
+
+/* The last column: what fits, and no blanks behind it. */
+static void put_last(const char *text, size_t used, const struct table_style *style, FILE *out)
+{
+    if (style->width == 0) {
+        fputs(text, out);
+        return;
+    }
+    char *fits = text_cut(text, style->width > used ? style->width - used : 0, style->utf8 ? "…" : "..");
+    fputs(fits, out);
+    free(fits);
+}
+
+static void put_cell(const struct table *table, size_t i, const char *text, enum table_colour colour, FILE *out)
+{
+    const struct table_column *column = &table->columns[i];
+    size_t blanks = table->widths[i] - text_width(text);
+    const char *code = column->colour ? colour_code(colour) : "";
+
+    if (column->right)
+        put_blanks(blanks, out);
+    fprintf(out, "%s%s%s", code, text, *code ? "\033[0m" : "");
+    if (!column->right)
+        put_blanks(blanks, out);
+}
+
+static void put_row(const struct table *table, const char *const *cells, enum table_colour colour,
+                    const struct table_style *style, FILE *out)
+{
+    size_t used = 0;
+    size_t n = table->n_columns;
+
+    /* Nothing hangs behind the last cell that holds something. */
+    while (n > 0 && cells[n - 1][0] == '\0')
+        n--;
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            put_blanks(GAP, out);
+        if (i == table->n_columns - 1)
+            put_last(cells[i], used, style, out);
+        else
+            put_cell(table, i, cells[i], style->colour ? colour : TABLE_PLAIN, out);
+        used += table->widths[i] + GAP;
+    }
+    putc('\n', out);
+}
+
+void table_print(const struct table *table, const struct table_style *style, FILE *out)
+{
+    const char **headings = xcalloc(table->n_columns, sizeof *headings);
+
+    for (size_t i = 0; i < table->n_columns; i++)
+        headings[i] = table->columns[i].heading;
+    put_row(table, headings, TABLE_PLAIN, style, out);
+    free(headings);
+    for (size_t r = 0; r < table->n_rows; r++)
+        put_row(table, (const char *const *)table->rows[r].cells, table->rows[r].colour, style, out);
+}
+
+/* $COLUMNS is somebody's wish and goes first, as in other programs. */
+static size_t terminal_width(void)
+{
+    const char *columns = getenv("COLUMNS");
+    struct winsize size;
+
+    if (columns) {
+        long n = strtol(columns, NULL, 10);
+        if (n > 0 && n < 100000)
+            return (size_t)n;
+    }
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return 80;
+}
+
+/* From the names of the locale alone: setlocale(3) would read files for it. */
+static bool locale_is_utf8(void)
+{
+    static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        const char *value = getenv(variables[i]);
+        if (value && *value)
+            return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+    }
+    return false;
+}
+
+struct table_style table_style_of_stdout(void)
+{
+    struct table_style style = {0};
+    const char *no_color = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+
+    if (!isatty(STDOUT_FILENO))
+        return style;
+    style.width = terminal_width();
+    style.colour = !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+    style.utf8 = locale_is_utf8();
+    return style;
+}

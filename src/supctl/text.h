@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Words for people: what comes from supd made harmless for a terminal, times, messages on stderr.
+ */
+#ifndef SUPD_SUPCTL_TEXT_H
+#define SUPD_SUPCTL_TEXT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* "supctl: ...\n" to stderr, after what is already printed.  Cleaned as text_clean() does. */
+void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The same without "supctl: ". */
+void complain_plainly(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * TEXT (UTF-8) with everything that could move a cursor, change a colour or turn the direction of
+ * writing replaced: "\x1b", "?" or a space.  To be freed.
+ */
+char *text_clean(const char *text);
+
+/* Columns that TEXT takes, one for each character. */
+size_t text_width(const char *text);
+
+/* TEXT in at most WIDTH columns, the last of them taken by ELLIPSIS where something was cut.  To be freed. */
+char *text_cut(const char *text, size_t width, const char *ellipsis);
+
+/* "3 s ago", "just now".  Both are seconds since 1970. */
+const char *text_ago(double then, double now, char *buf, size_t size);
+
+/* Seconds as duration_human() says them; "0 s" for less than none. */
+const char *text_duration(double seconds, char *buf, size_t size);
+
+/* "2026-11-21 20:25:24", local time; with milliseconds ".123" if MILLIS. */
+const char *text_time(double when, bool millis, char *buf, size_t size);
+
+/* Now, seconds since 1970. */
+double text_now(void);
+
+/* How a process ended, from the "exit" of a service: "exit 1", "killed by SEGV (core dumped)", "ended, status unknown". */
+const char *text_exit(const json_t *exit, char *buf, size_t size);
+
+/* Prints VALUE as compact JSON and a newline. */
+void text_print_json(const json_t *value);
+
+#endif
