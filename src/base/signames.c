@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/suggest.h"
+
 static const struct {
     const char *name;
     int signo;
@@ -82,4 +84,15 @@ const char *signal_to_name(int signo, char buf[16])
     else
         snprintf(buf, 16, "%d", signo);
     return buf;
+}
+
+const char *signal_suggest(const char *word)
+{
+    const char *known[N_NAMES];
+
+    if (strncasecmp(word, "SIG", 3) == 0)
+        word += 3;
+    for (size_t i = 0; i < N_NAMES; i++)
+        known[i] = names[i].name;
+    return suggest_nearest(word, known, N_NAMES);
 }

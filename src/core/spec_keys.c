@@ -214,12 +214,21 @@ static bool set_duration(const struct input *in, const char *value, int64_t *to)
     return true;
 }
 
+static bool fail_signal(const struct input *in, const char *value, const char *text)
+{
+    const char *near = signal_suggest(value);
+
+    if (near != NULL)
+        return fail(in, "'%s' is %s; did you mean '%s'?", value, text, near);
+    return fail(in, "'%s' is %s", value, text);
+}
+
 static bool set_signal(const struct input *in, const char *value, int32_t *to)
 {
     int signo = signal_from_name(value);
 
     if (signo < 0)
-        return fail(in, "'%s' is not a signal: write a name of signal(7), as TERM, or a number", value);
+        return fail_signal(in, value, "not a signal: write a name of signal(7), as TERM, or a number");
     *to = signo;
     return true;
 }
@@ -239,7 +248,7 @@ static bool set_exit_set(const struct input *in, struct exit_set *to)
         /* A number is always a code: 15 is `exit 15`, not SIGTERM. */
         int signo = value[strspn(value, "0123456789")] == '\0' ? -1 : signal_from_name(value);
         if (signo < 0)
-            return fail(in, "'%s' is neither an exit code from 0 to 255 nor the name of a signal, as TERM", value);
+            return fail_signal(in, value, "neither an exit code from 0 to 255 nor the name of a signal, as TERM");
         exit_set_add_signal(&set, signo);
     }
     *to = set;

@@ -162,11 +162,9 @@ static void set_watch(struct config_build *b, const struct placed *p, const stru
     static const char *const later[] = {"netlink", "poll", "ptrace"};
     const char *value = entry->values[0];
 
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (strcmp(value, known[i]) == 0) {
-            replace(&b->config->settings.watch, value);
-            return;
-        }
+    if (strcmp(value, known[0]) == 0 || strcmp(value, known[1]) == 0) {
+        replace(&b->config->settings.watch, value);
+        return;
     }
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
         if (strcmp(value, later[i]) == 0) {
@@ -174,7 +172,11 @@ static void set_watch(struct config_build *b, const struct placed *p, const stru
             return;
         }
     }
-    entry_error(b, p, entry, ": '%s' is none of auto, pidfd", value);
+    const char *near = suggest_nearest(value, known, sizeof(known) / sizeof(known[0]));
+    if (near != NULL)
+        entry_error(b, p, entry, ": '%s' is none of auto, pidfd; did you mean '%s'?", value, near);
+    else
+        entry_error(b, p, entry, ": '%s' is none of auto, pidfd", value);
 }
 
 static void set_log_level(struct config_build *b, const struct placed *p, const struct config_entry *entry)
