@@ -514,13 +514,21 @@ static const struct {
     void (*fn)(struct step *s);
     bool of_a_life; /* ignored unless the event's life is the present one */
 } handlers[SVC_EV_N] = {
-    [SVC_EV_START] = {on_start, false},       [SVC_EV_STOP] = {on_stop, false},
-    [SVC_EV_RESTART] = {on_restart, false},   [SVC_EV_RESET] = {on_reset, false},
-    [SVC_EV_SHUTDOWN] = {on_shutdown, false}, [SVC_EV_HURRY] = {on_hurry, false},
-    [SVC_EV_BOOT] = {on_boot, false},         [SVC_EV_SLOT] = {on_slot, false},
-    [SVC_EV_FORKED] = {on_forked, true},      [SVC_EV_FORK_FAILED] = {on_fork_failed, true},
-    [SVC_EV_EXECED] = {on_execed, true},      [SVC_EV_ADOPTED] = {on_adopted, true},
-    [SVC_EV_EXITED] = {on_exited, true},      [SVC_EV_GROUP] = {on_group, true},
+    [SVC_EV_START] = {on_start, false},
+    [SVC_EV_STOP] = {on_stop, false},
+    [SVC_EV_RESTART] = {on_restart, false},
+    [SVC_EV_RESET] = {on_reset, false},
+    [SVC_EV_SHUTDOWN] = {on_shutdown, false},
+    [SVC_EV_HURRY] = {on_hurry, false},
+    [SVC_EV_CONFIG] = {on_config, false},
+    [SVC_EV_BOOT] = {on_boot, false},
+    [SVC_EV_SLOT] = {on_slot, false},
+    [SVC_EV_FORKED] = {on_forked, true},
+    [SVC_EV_FORK_FAILED] = {on_fork_failed, true},
+    [SVC_EV_EXECED] = {on_execed, true},
+    [SVC_EV_ADOPTED] = {on_adopted, true},
+    [SVC_EV_EXITED] = {on_exited, true},
+    [SVC_EV_GROUP] = {on_group, true},
     [SVC_EV_DEADLINE] = {on_deadline, false},
 };
 
