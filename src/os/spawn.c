@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+#include "os/identity.h"
+#include "os/spawn_child.h"
+
+/* What systemd, or a supd that runs us, meant for us alone.  A name that ends in '_' stands for all that begin so. */
+static const char *const private_vars[] = {
+    "NOTIFY_SOCKET",    "WATCHDOG_", "LISTEN_",          "JOURNAL_STREAM", "INVOCATION_ID",
+    "SYSTEMD_EXEC_PID", "FDSTORE",   "MEMORY_PRESSURE_", "SUPD_",
+};
+
+static bool is_private(const char *assignment)
+{
+    for (size_t i = 0; i < sizeof(private_vars) / sizeof(private_vars[0]); i++) {
+        size_t len = strlen(private_vars[i]);
+
+        if (strncmp(assignment, private_vars[i], len) == 0 &&
+            (private_vars[i][len - 1] == '_' || assignment[len] == '='))
+            return true;
+    }
+    return false;
+}
+
+void spawn_baseline_take(struct spawn_baseline *baseline)
+{
+    *baseline = (struct spawn_baseline){.oom_score_adj = INT_MIN};
+    getrlimit(RLIMIT_NOFILE, &baseline->nofile);
+    spawn_read_oom_score_adj(&baseline->oom_score_adj);
+    sigprocmask(SIG_SETMASK, NULL, &baseline->sigmask);
+    for (char **p = environ; p != NULL && *p != NULL; p++) {
+        if (!is_private(*p))
+            baseline->environment = strv_push(baseline->environment, xstrdup(*p));
+    }
+}
+
+void spawn_baseline_clear(struct spawn_baseline *baseline)
+{
+    strv_free(baseline->environment);
+    baseline->environment = NULL;
+}
+
+/* clone3(2) as fork(2), but that the pidfd comes with the child; the child returns 0. */
+static pid_t fork_with_pidfd(int *pidfd)
+{
+    struct clone_args args = {
+        .flags = CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+    /* Sandboxes that read the flags of clone(2) refuse a clone3(2) that they cannot look into. */
+    if (pid != -1 || (errno != ENOSYS && errno != EPERM))
+        return pid;
+    *pidfd = -1;
+    return fork();
+}
+
+/* A child without a pidfd cannot be named safely: it does not get to run. */
+static bool ensure_pidfd(pid_t pid, int *pidfd, char *err, size_t err_size)
+{
+    if (*pidfd >= 0)
+        return true;
+    *pidfd = identity_pidfd(pid);
+    if (*pidfd >= 0)
+        return true;
+
+    snprintf(err, err_size, "pidfd_open: %s", strerror(-*pidfd));
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    return false;
+}
+
+/* Above the standard streams, which the child puts in place. */
+static bool make_report_pipe(int fds[2])
+{
+    if (pipe2(fds, O_CLOEXEC) == -1)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        if (fds[i] > STDERR_FILENO)
+            continue;
+        int moved = fcntl(fds[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        if (moved == -1)
+            goto fail;
+        close(fds[i]);
+        fds[i] = moved;
+    }
+    if (fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0)
+        return true;
+fail:
+    close(fds[0]);
+    close(fds[1]);
+    return false;
+}
+
+bool spawn_process(const struct spawn_request *req, struct spawn_child *child, char *err, size_t err_size)
+{
+    int report[2];
+    int pidfd = -1;
+    sigset_t all;
+    sigset_t before;
+
+    if (!make_report_pipe(report)) {
+        snprintf(err, err_size, "pipe: %s", strerror(errno));
+        return false;
+    }
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork_with_pidfd(&pidfd);
+    if (pid == 0)
+        spawn_child_run(req, report[1]);
+    int fork_errno = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(report[1]);
+
+    if (pid == -1) {
+        snprintf(err, err_size, "fork: %s", strerror(fork_errno));
+        close(report[0]);
+        return false;
+    }
+    if (!ensure_pidfd(pid, &pidfd, err, err_size)) {
+        close(report[0]);
+        return false;
+    }
+    *child = (struct spawn_child){.pid = pid, .pidfd = pidfd, .report_fd = report[0]};
+    return true;
+}
+
+enum spawn_outcome spawn_report_read(int report_fd, char *text, size_t size)
+{
+    ssize_t n = read(report_fd, text, size - 1);
+
+    if (n == -1 && (errno == EAGAIN || errno == EINTR))
+        return SPAWN_PENDING;
+    if (n <= 0)
+        return SPAWN_CLOSED;
+    text[n] = '\0';
+    return SPAWN_FAILED;
+}

@@ -1,0 +1,869 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+#include "core/record.h"
+#include "os/identity.h"
+#include "os/procfs.h"
+#include "tests/check_main.h"
+
+/* One service in a private directory, and what became of it. */
+struct bench {
+    char dir[32];
+    char out[64];
+    struct spec *spec;
+    struct spawn_baseline baseline;
+    uint8_t record[RECORD_MAX];
+    struct spawn_request req;
+    struct spawn_child child;
+    enum spawn_outcome outcome;
+    char text[512];
+    char output[65536];
+    int status;
+};
+
+static char *in_dir(const struct bench *bench, const char *name)
+{
+    return xasprintf("%s/%s", bench->dir, name);
+}
+
+static char **argv_of(const char *a, const char *b, const char *c)
+{
+    char **argv = strv_push(NULL, xstrdup(a));
+
+    if (b != NULL)
+        argv = strv_push(argv, xstrdup(b));
+    if (c != NULL)
+        argv = strv_push(argv, xstrdup(c));
+    return argv;
+}
+
+static void set_command(struct bench *bench, const char *a, const char *b, const char *c)
+{
+    strv_free(bench->spec->command);
+    bench->spec->command = argv_of(a, b, c);
+}
+
+static void set_script(struct bench *bench, const char *script)
+{
+    set_command(bench, "/bin/sh", "-c", script);
+}
+
+static void set_log(struct spec_log *log, enum log_kind kind, const char *path)
+{
+    free(log->path);
+    log->kind = kind;
+    log->path = xstrdup(path);
+}
+
+static void setup(struct bench *bench, const char *script)
+{
+    memset(bench, 0, sizeof(*bench));
+    strcpy(bench->dir, "/tmp/supd-spawn-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(bench->dir));
+    ck_assert_int_eq(chmod(bench->dir, 0755), 0);
+    snprintf(bench->out, sizeof(bench->out), "%s/out", bench->dir);
+    bench->spec = spec_new("web");
+    set_script(bench, script);
+    set_log(&bench->spec->log, LOG_KIND_FILE, bench->out);
+    spawn_baseline_take(&bench->baseline);
+
+    char *state = in_dir(bench, "state");
+    bench->req = (struct spawn_request){
+        .spec = bench->spec,
+        .baseline = &bench->baseline,
+        .instance_id = "0123abcd",
+        .record = bench->record,
+        .state_fd = open(state, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600),
+    };
+    free(state);
+    ck_assert_int_ge(bench->req.state_fd, 0);
+
+    struct svc svc = {.life = 1};
+    struct svc_stop_params stop = {.signal = SIGTERM};
+    bench->req.record_len =
+        record_encode_spawn(bench->record, ROLE_SERVICE, "web", &svc, 1, &stop, (struct timestamp){0});
+}
+
+static void teardown(struct bench *bench)
+{
+    static const char *const files[] = {"out", "err", "state", "env", "script", "sub"};
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char *path = in_dir(bench, files[i]);
+        remove(path);
+        free(path);
+    }
+    ck_assert_int_eq(rmdir(bench->dir), 0);
+    close(bench->req.state_fd);
+    spawn_baseline_clear(&bench->baseline);
+    spec_free(bench->spec);
+}
+
+static void start(struct bench *bench)
+{
+    char err[256] = "";
+
+    ck_assert_msg(spawn_process(&bench->req, &bench->child, err, sizeof(err)), "%s", err);
+    ck_assert_int_eq(fcntl(bench->child.pidfd, F_GETFD), FD_CLOEXEC);
+    ck_assert_int_eq(fcntl(bench->child.report_fd, F_GETFD), FD_CLOEXEC);
+    ck_assert_int_ne(fcntl(bench->child.report_fd, F_GETFL) & O_NONBLOCK, 0);
+}
+
+static void await_report(struct bench *bench)
+{
+    struct pollfd pfd = {.fd = bench->child.report_fd, .events = POLLIN};
+
+    ck_assert_int_eq(poll(&pfd, 1, 60000), 1);
+    bench->outcome = spawn_report_read(bench->child.report_fd, bench->text, sizeof(bench->text));
+    ck_assert_int_ne(bench->outcome, SPAWN_PENDING);
+}
+
+static void await_end(struct bench *bench)
+{
+    ck_assert_int_eq(waitpid(bench->child.pid, &bench->status, 0), bench->child.pid);
+    ck_assert_int_eq(identity_signal(bench->child.pidfd, 0), -ESRCH);
+    close(bench->child.pidfd);
+    close(bench->child.report_fd);
+}
+
+static void read_output(struct bench *bench, const char *path)
+{
+    int fd = open(path, O_RDONLY);
+    ck_assert_int_ge(fd, 0);
+    ssize_t n = read(fd, bench->output, sizeof(bench->output) - 1);
+    ck_assert_int_ge(n, 0);
+    bench->output[n] = '\0';
+    close(fd);
+}
+
+/* Runs to the end; the exec must have happened. */
+static void run(struct bench *bench)
+{
+    start(bench);
+    await_report(bench);
+    ck_assert_msg(bench->outcome == SPAWN_CLOSED, "%s", bench->text);
+    await_end(bench);
+    ck_assert(WIFEXITED(bench->status));
+    ck_assert_int_eq(WEXITSTATUS(bench->status), 0);
+    if (bench->spec->log.kind == LOG_KIND_FILE)
+        read_output(bench, bench->out);
+}
+
+/* The exec must not happen, with this report and this exit code. */
+static void run_failing(struct bench *bench, const char *report, int code)
+{
+    start(bench);
+    await_report(bench);
+    ck_assert_int_eq(bench->outcome, SPAWN_FAILED);
+    ck_assert_str_eq(bench->text, report);
+    await_end(bench);
+    ck_assert(WIFEXITED(bench->status));
+    ck_assert_int_eq(WEXITSTATUS(bench->status), code);
+}
+
+static bool has_line(const struct bench *bench, const char *line)
+{
+    size_t len = strlen(line);
+
+    for (const char *p = bench->output; p != NULL; p = strchr(p, '\n')) {
+        p += *p == '\n';
+        if (strncmp(p, line, len) == 0 && (p[len] == '\n' || p[len] == '\0'))
+            return true;
+        if (*p == '\0')
+            return false;
+    }
+    return false;
+}
+
+static void set_user(struct bench *bench, const char *name)
+{
+    struct spec *spec = bench->spec;
+    const struct passwd *pw = getpwnam(name);
+
+    ck_assert_ptr_nonnull(pw);
+    spec->user = xstrdup(name);
+    spec->ids = (struct spec_ids){
+        .set = true,
+        .uid = pw->pw_uid,
+        .gid = pw->pw_gid,
+        .user_name = xstrdup(name),
+        .home = xstrdup("/srv/home"),
+        .shell = xstrdup("/bin/shell"),
+    };
+}
+
+START_TEST(recorded_before_it_runs)
+{
+    struct bench bench;
+    struct stat st;
+
+    setup(&bench, "cat \"$STATE\" >&2; exec sleep 1000");
+    char *state = in_dir(&bench, "state");
+    char *assignment = xasprintf("STATE=%s", state);
+    bench.spec->environment = strv_env_set(bench.spec->environment, assignment);
+    start(&bench);
+    await_report(&bench);
+    ck_assert_int_eq(bench.outcome, SPAWN_CLOSED);
+
+    struct procfs_stat proc;
+    ck_assert_int_eq(procfs_read_stat(bench.child.pid, &proc), 0);
+    ck_assert_int_eq(proc.session, bench.child.pid);
+    ck_assert_int_eq(proc.pgrp, bench.child.pid);
+
+    ck_assert_int_eq(fstat(bench.req.state_fd, &st), 0);
+    ck_assert_uint_eq((size_t)st.st_size, bench.req.record_len);
+    uint8_t data[RECORD_MAX];
+    ck_assert_int_eq(pread(bench.req.state_fd, data, sizeof(data), 0), st.st_size);
+    struct replay *replay = replay_new(data, (size_t)st.st_size);
+    const struct svc_image *image = replay_find(replay, "web");
+    ck_assert_ptr_nonnull(image);
+    ck_assert(image->has_process);
+    ck_assert_int_eq(image->svc.proc.pid, bench.child.pid);
+    ck_assert_uint_eq(image->svc.proc.start_ticks, proc.start_ticks);
+    replay_free(replay);
+
+    ck_assert_int_eq(identity_signal(bench.child.pidfd, SIGKILL), 0);
+    await_end(&bench);
+    ck_assert_int_eq(WTERMSIG(bench.status), SIGKILL);
+    free(assignment);
+    free(state);
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(no_record_no_exec)
+{
+    struct bench bench;
+
+    setup(&bench, "echo ran");
+    int good = bench.req.state_fd;
+    bench.req.state_fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    run_failing(&bench, "record: No space left on device", 1);
+    ck_assert_int_eq(access(bench.out, F_OK), -1);
+    close(bench.req.state_fd);
+
+    bench.req.state_fd = 9999;
+    run_failing(&bench, "record: Bad file descriptor", 1);
+
+    /* A file that may grow by a part of the record only: a short write.  Check writes files too, so only around the fork. */
+    bench.req.state_fd = good;
+    struct rlimit before;
+    char err[128];
+    getrlimit(RLIMIT_FSIZE, &before);
+    struct rlimit limit = {.rlim_cur = bench.req.record_len - 1, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    bool made = spawn_process(&bench.req, &bench.child, err, sizeof(err));
+    setrlimit(RLIMIT_FSIZE, &before);
+    ck_assert(made);
+    await_report(&bench);
+    ck_assert_int_eq(bench.outcome, SPAWN_FAILED);
+    ck_assert_str_eq(bench.text, "record: No space left on device");
+    await_end(&bench);
+    ck_assert_int_eq(WEXITSTATUS(bench.status), 1);
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(environment_of_a_service)
+{
+    struct bench bench;
+
+    ck_assert_int_eq(setenv("NOTIFY_SOCKET", "/run/x", 1), 0);
+    setenv("WATCHDOG_USEC", "1", 1);
+    setenv("LISTEN_FDNAMES", "a", 1);
+    setenv("JOURNAL_STREAM", "1:2", 1);
+    setenv("INVOCATION_ID", "x", 1);
+    setenv("SUPD_SOCKET", "x", 1);
+    setenv("INVOCATION_IDS", "kept", 1);
+    setenv("FROM_SUPD", "1", 1);
+    setenv("OVER", "supd", 1);
+    setenv("HOME", "/root", 1);
+    setup(&bench, "env; echo PID $$");
+
+    char *env_file = in_dir(&bench, "env");
+    FILE *fp = fopen(env_file, "we");
+    fputs("# comment\nFILE=\"a b\"\nOVER=file\nSUPD_SERVICE=forged\n", fp);
+    ck_assert_int_eq(fclose(fp), 0);
+    bench.spec->environment_files = strv_push(NULL, xasprintf("-%s/none", bench.dir));
+    bench.spec->environment_files = strv_push(bench.spec->environment_files, xstrdup(env_file));
+    bench.spec->environment = strv_env_set(NULL, "OVER=environment");
+    bench.spec->environment = strv_env_set(bench.spec->environment, "OWN=${X} $Y");
+    run(&bench);
+
+    ck_assert(has_line(&bench, "FROM_SUPD=1"));
+    ck_assert(has_line(&bench, "INVOCATION_IDS=kept"));
+    ck_assert(has_line(&bench, "HOME=/root"));
+    ck_assert(has_line(&bench, "FILE=a b"));
+    ck_assert(has_line(&bench, "OVER=file"));
+    ck_assert(has_line(&bench, "OWN=${X} $Y"));
+    ck_assert(has_line(&bench, "SUPD_SERVICE=web"));
+    ck_assert(has_line(&bench, "SUPD_INSTANCE=0123abcd"));
+    char line[64];
+    snprintf(line, sizeof(line), "SUPD_EXEC_PID=%d", (int)bench.child.pid);
+    ck_assert(has_line(&bench, line));
+    static const char *const gone[] = {"NOTIFY_SOCKET",  "WATCHDOG_",      "LISTEN_",
+                                       "JOURNAL_STREAM", "INVOCATION_ID=", "SUPD_SOCKET"};
+    for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
+        ck_assert_ptr_null(strstr(bench.output, gone[i]));
+    free(env_file);
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(environment_file_errors)
+{
+    struct bench bench;
+    char want[256];
+
+    setup(&bench, "true");
+    char *path = in_dir(&bench, "env");
+    bench.spec->environment_files = strv_push(NULL, xstrdup(path));
+    snprintf(want, sizeof(want), "environment-file %s: No such file or directory", path);
+    run_failing(&bench, want, 1);
+
+    FILE *fp = fopen(path, "we");
+    fputs("A=1\n\nnonsense\n", fp);
+    ck_assert_int_eq(fclose(fp), 0);
+    start(&bench);
+    await_report(&bench);
+    ck_assert_int_eq(bench.outcome, SPAWN_FAILED);
+    snprintf(want, sizeof(want), "environment-file %s:3: ", path);
+    ck_assert_msg(strncmp(bench.text, want, strlen(want)) == 0, "%s", bench.text);
+    await_end(&bench);
+    unlink(path);
+
+    free(bench.spec->environment_files[0]);
+    bench.spec->environment_files[0] = xstrdup("/dev/zero");
+    run_failing(&bench, "environment-file /dev/zero: File too large", 1);
+    free(path);
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(user_directory_umask)
+{
+    struct bench bench;
+    char want[256];
+
+    if (geteuid() != 0)
+        return;
+    setup(&bench, "id -u; id -ru; id -G; pwd; umask; env; grep -E '^(Uid|Gid|Groups):' /proc/self/status");
+    const struct passwd *nobody = getpwnam("nobody");
+    ck_assert_ptr_nonnull(nobody);
+    unsigned uid = nobody->pw_uid;
+    unsigned gid = nobody->pw_gid;
+    set_user(&bench, "nobody");
+    bench.spec->ids.groups = xcalloc(2, sizeof(uint32_t));
+    bench.spec->ids.groups[0] = gid;
+    bench.spec->ids.groups[1] = 54321;
+    bench.spec->ids.n_groups = 2;
+    bench.spec->umask = 027;
+
+    /* A directory that only this user may enter: changed to after the ids. */
+    char *sub = in_dir(&bench, "sub");
+    ck_assert_int_eq(mkdir(sub, 0700), 0);
+    ck_assert_int_eq(chown(sub, uid, gid), 0);
+    bench.spec->directory = xstrdup(sub);
+
+    /* And a file that only root may read. */
+    char *env_file = in_dir(&bench, "env");
+    int fd = open(env_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(write(fd, "SECRET=1\n", 9), 9);
+    close(fd);
+    bench.spec->environment_files = strv_push(NULL, xstrdup(env_file));
+    run(&bench);
+
+    snprintf(want, sizeof(want), "Uid:\t%u\t%u\t%u\t%u", uid, uid, uid, uid);
+    ck_assert(has_line(&bench, want));
+    snprintf(want, sizeof(want), "Gid:\t%u\t%u\t%u\t%u", gid, gid, gid, gid);
+    ck_assert(has_line(&bench, want));
+    snprintf(want, sizeof(want), "%u 54321", gid);
+    ck_assert(has_line(&bench, want));
+    ck_assert(has_line(&bench, sub));
+    ck_assert(has_line(&bench, "0027"));
+    ck_assert(has_line(&bench, "SECRET=1"));
+    ck_assert(has_line(&bench, "USER=nobody"));
+    ck_assert(has_line(&bench, "LOGNAME=nobody"));
+    ck_assert(has_line(&bench, "HOME=/srv/home"));
+    ck_assert(has_line(&bench, "SHELL=/bin/shell"));
+
+    struct stat st;
+    ck_assert_int_eq(stat(bench.out, &st), 0);
+    ck_assert_uint_eq(st.st_uid, 0);
+    ck_assert_uint_eq(st.st_mode & 07777, 0640);
+    free(env_file);
+    free(sub);
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(uid_without_a_name)
+{
+    struct bench bench;
+
+    if (geteuid() != 0)
+        return;
+    setenv("HOME", "/root", 1);
+    setenv("USER", "root", 1);
+    setup(&bench, "env; id -u");
+    bench.spec->user = xstrdup("54321");
+    bench.spec->ids = (struct spec_ids){.set = true, .uid = 54321, .gid = 54322};
+    run(&bench);
+    ck_assert(has_line(&bench, "54321"));
+    ck_assert(!has_line(&bench, "HOME=/root"));
+    ck_assert(!has_line(&bench, "USER=root"));
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(failing_steps)
+{
+    struct bench bench;
+    char want[512];
+
+    setup(&bench, "true");
+    bench.spec->directory = xstrdup("/nowhere/at/all");
+    run_failing(&bench, "chdir /nowhere/at/all: No such file or directory", 200);
+    free(bench.spec->directory);
+    bench.spec->directory = NULL;
+
+    set_command(&bench, "/nowhere/foo", NULL, NULL);
+    run_failing(&bench, "exec /nowhere/foo: No such file or directory", 203);
+    set_command(&bench, "/etc/passwd", NULL, NULL);
+    run_failing(&bench, "exec /etc/passwd: Permission denied", 203);
+    set_command(&bench, "supd-no-such-program", NULL, NULL);
+    bench.spec->environment = strv_env_set(bench.spec->environment, "PATH=/usr/bin:/bin");
+    run_failing(&bench, "exec supd-no-such-program: No such file or directory (PATH is /usr/bin:/bin)", 203);
+
+    set_script(&bench, "true");
+    set_log(&bench.spec->log, LOG_KIND_FILE, "/nowhere/log");
+    run_failing(&bench, "log /nowhere/log: No such file or directory", 209);
+    set_log(&bench.spec->log, LOG_KIND_FILE, bench.out);
+    set_log(&bench.spec->log_error, LOG_KIND_FILE, bench.dir);
+    snprintf(want, sizeof(want), "log-error %s: Is a directory", bench.dir);
+    run_failing(&bench, want, 222);
+    teardown(&bench);
+}
+END_TEST
+
+static void become_nobody(void)
+{
+    const struct passwd *nobody = getpwnam("nobody");
+
+    ck_assert_ptr_nonnull(nobody);
+    ck_assert_int_eq(setresgid(nobody->pw_gid, nobody->pw_gid, nobody->pw_gid), 0);
+    ck_assert_int_eq(setresuid(nobody->pw_uid, nobody->pw_uid, nobody->pw_uid), 0);
+}
+
+START_TEST(failing_steps_of_an_ordinary_user)
+{
+    struct bench bench;
+
+    if (geteuid() != 0)
+        return;
+    become_nobody();
+    setup(&bench, "id -u");
+
+    /* What one is already, one may ask for. */
+    set_user(&bench, "nobody");
+    run(&bench);
+
+    bench.spec->ids.uid = 1;
+    free(bench.spec->user);
+    bench.spec->user = xstrdup("daemon");
+    bench.spec->group = xstrdup("nogroup");
+    run_failing(&bench, "group nogroup: Operation not permitted", 216);
+    bench.spec->ids.set = false;
+
+    bench.baseline.nofile.rlim_max += 1;
+    run_failing(&bench, "setrlimit nofile: Operation not permitted", 205);
+    bench.baseline.nofile.rlim_max -= 1;
+    bench.baseline.oom_score_adj = -1000;
+    run_failing(&bench, "oom-score-adj -1000: Permission denied", 206);
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(user_refused)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    struct bench bench;
+
+    if (geteuid() != 0)
+        return;
+    setup(&bench, "true");
+    set_user(&bench, "nobody");
+    ck_assert_int_eq(syscall(SYS_capget, &header, data), 0);
+    data[CAP_TO_INDEX(CAP_SETUID)].effective &= ~CAP_TO_MASK(CAP_SETUID);
+    ck_assert_int_eq(syscall(SYS_capset, &header, data), 0);
+    run_failing(&bench, "user nobody: Operation not permitted", 217);
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(exec_hints)
+{
+    struct bench bench;
+    char want[512];
+
+    setup(&bench, "true");
+    char *script = in_dir(&bench, "script");
+    int fd = open(script, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    ck_assert_int_eq(write(fd, "echo hi\n", 8), 8);
+    close(fd);
+    set_command(&bench, script, NULL, NULL);
+    snprintf(want, sizeof(want), "exec %s: Exec format error (a script without a #! line?)", script);
+    run_failing(&bench, want, 203);
+
+    fd = open(script, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    ck_assert_int_eq(write(fd, "#!/nowhere/sh\n", 14), 14);
+    close(fd);
+    snprintf(want, sizeof(want),
+             "exec %s: No such file or directory (it is there: the interpreter or loader that it names is missing)",
+             script);
+    run_failing(&bench, want, 203);
+    free(script);
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(path_of_the_service)
+{
+    struct bench bench;
+    char path[128];
+
+    setup(&bench, "true");
+    char *script = in_dir(&bench, "script");
+    int fd = open(script, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    ck_assert_int_eq(write(fd, "#!/bin/sh\necho \"mine $1\"\n", 25), 25);
+    close(fd);
+    set_command(&bench, "script", "x", NULL);
+    snprintf(path, sizeof(path), "PATH=/etc/passwd:/nowhere:%s:/bin", bench.dir);
+    bench.spec->environment = strv_env_set(bench.spec->environment, path);
+    run(&bench);
+    ck_assert_str_eq(bench.output, "mine x\n");
+
+    /* No PATH at all: the usual one. */
+    bench.spec->environment = strv_env_set(bench.spec->environment, "PATH=");
+    set_command(&bench, "true", NULL, NULL);
+    run(&bench);
+    free(script);
+    teardown(&bench);
+}
+END_TEST
+
+static void ignore(int signo)
+{
+    (void)signo;
+}
+
+START_TEST(signals_are_default)
+{
+    struct bench bench;
+    sigset_t set;
+
+    setup(&bench, "true");
+    set_command(&bench, "/bin/cat", "/proc/self/status", NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGRTMIN + 3, SIG_IGN);
+    signal(SIGUSR1, ignore);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    run(&bench);
+    ck_assert(has_line(&bench, "SigBlk:\t0000000000000000"));
+    ck_assert(has_line(&bench, "SigIgn:\t0000000000000000"));
+    ck_assert(has_line(&bench, "SigCgt:\t0000000000000000"));
+    sigset_t now;
+    sigprocmask(SIG_SETMASK, NULL, &now);
+    ck_assert_int_eq(sigismember(&now, SIGUSR2), 1);
+    ck_assert_int_eq(sigismember(&now, SIGTERM), 0);
+    teardown(&bench);
+}
+END_TEST
+
+static void check_no_leaks(struct bench *bench)
+{
+    int leaky = open("/dev/null", O_RDONLY);
+
+    ck_assert_int_eq(fcntl(leaky, F_DUPFD, 700), 700);
+    set_command(bench, "/bin/ls", "/proc/self/fd", NULL);
+    unlink(bench->out);
+    run(bench);
+    /* 3 is the directory that ls reads. */
+    ck_assert_str_eq(bench->output, "0\n1\n2\n3\n");
+    close(700);
+    close(leaky);
+}
+
+START_TEST(no_descriptor_leaks)
+{
+    struct bench bench;
+
+    setup(&bench, "true");
+    check_no_leaks(&bench);
+    set_script(&bench, "readlink /proc/self/fd/0");
+    unlink(bench.out);
+    run(&bench);
+    ck_assert_str_eq(bench.output, "/dev/null\n");
+    teardown(&bench);
+}
+END_TEST
+
+static void refuse_with(int nr, int err)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)nr, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)err),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+    ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
+}
+
+START_TEST(old_kernels_and_filters)
+{
+    struct bench bench;
+
+    setup(&bench, "true");
+    refuse_with(SYS_clone3, EPERM);
+    check_no_leaks(&bench);
+    refuse_with(SYS_clone3, ENOSYS);
+    refuse_with(SYS_close_range, EINVAL);
+    check_no_leaks(&bench);
+
+    /* Without a pidfd nothing runs, and nothing is left. */
+    char err[128];
+    unlink(bench.out);
+    refuse_with(SYS_pidfd_open, ENOSYS);
+    ck_assert(!spawn_process(&bench.req, &bench.child, err, sizeof(err)));
+    ck_assert_str_eq(err, "pidfd_open: Function not implemented");
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    ck_assert_int_eq(errno, ECHILD);
+    refuse_with(SYS_clone3, EAGAIN);
+    ck_assert(!spawn_process(&bench.req, &bench.child, err, sizeof(err)));
+    ck_assert_str_eq(err, "fork: Resource temporarily unavailable");
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(limits_go_back)
+{
+    struct bench bench;
+    struct rlimit before;
+    char want[64];
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit low = {.rlim_cur = 64, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+    setup(&bench, "ulimit -n; cat /proc/self/oom_score_adj");
+    ck_assert_int_eq(bench.baseline.nofile.rlim_cur, 64);
+    ck_assert_int_ne(bench.baseline.oom_score_adj, INT32_MIN);
+    int adj = bench.baseline.oom_score_adj;
+
+    /* As supd does after it took the baseline; and it holds more descriptors than the service may. */
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    FILE *fp = fopen("/proc/self/oom_score_adj", "we");
+    fprintf(fp, "%d", adj + 1);
+    ck_assert_int_eq(fclose(fp), 0);
+    for (int fd = dup(0); fd < 200; fd = dup(0))
+        ck_assert_int_ge(fd, 0);
+    bench.spec->environment_files = strv_push(NULL, xstrdup("/dev/null"));
+    run(&bench);
+    snprintf(want, sizeof(want), "64\n%d\n", adj);
+    ck_assert_str_eq(bench.output, want);
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(outputs)
+{
+    struct bench bench;
+
+    /* One place for both, appended to. */
+    setup(&bench, "echo out; echo err >&2");
+    int fd = open(bench.out, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(write(fd, "old\n", 4), 4);
+    close(fd);
+    run(&bench);
+    ck_assert_str_eq(bench.output, "old\nout\nerr\n");
+
+    char *err = in_dir(&bench, "err");
+    set_log(&bench.spec->log_error, LOG_KIND_FILE, err);
+    run(&bench);
+    ck_assert_str_eq(bench.output, "old\nout\nerr\nout\n");
+    read_output(&bench, err);
+    ck_assert_str_eq(bench.output, "err\n");
+
+    set_log(&bench.spec->log_error, LOG_KIND_NONE, NULL);
+    run(&bench);
+    ck_assert_str_eq(bench.output, "old\nout\nerr\nout\nout\n");
+
+    /* Inherited: ours. */
+    fd = open(err, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    int saved = dup(STDOUT_FILENO);
+    ck_assert_int_eq(dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
+    set_log(&bench.spec->log, LOG_KIND_INHERIT, NULL);
+    run(&bench);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    close(fd);
+    read_output(&bench, err);
+    ck_assert_str_eq(bench.output, "out\n");
+    free(err);
+    teardown(&bench);
+}
+END_TEST
+
+START_TEST(standard_streams_closed)
+{
+    struct bench bench;
+
+    setup(&bench, "true");
+    close(STDIN_FILENO);
+    close(STDERR_FILENO);
+    set_command(&bench, "/bin/ls", "/proc/self/fd", NULL);
+    run(&bench);
+    ck_assert_str_eq(bench.output, "0\n1\n2\n3\n");
+    teardown(&bench);
+}
+END_TEST
+
+static int handler_pipe[2];
+
+static void tell_parent(int signo)
+{
+    (void)signo;
+    ssize_t n = write(handler_pipe[1], "!", 1);
+    (void)n;
+}
+
+/* The child hangs before its exec, in the opening of a FIFO that nobody reads. */
+START_TEST(signals_before_the_exec)
+{
+    struct bench bench;
+    char byte;
+
+    setup(&bench, "true");
+    char *fifo = in_dir(&bench, "sub");
+    ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+    set_log(&bench.spec->log, LOG_KIND_FILE, fifo);
+    ck_assert_int_eq(pipe2(handler_pipe, O_NONBLOCK | O_CLOEXEC), 0);
+    signal(SIGTERM, tell_parent);
+    start(&bench);
+    ck_assert_int_eq(identity_signal(bench.child.pidfd, SIGTERM), 0);
+    ck_assert_int_eq(spawn_report_read(bench.child.report_fd, bench.text, sizeof(bench.text)), SPAWN_PENDING);
+
+    /* Let it out: the signal that waited ends it before its exec. */
+    int reader = open(fifo, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(reader, 0);
+    await_report(&bench);
+    ck_assert_int_eq(bench.outcome, SPAWN_CLOSED);
+    await_end(&bench);
+    ck_assert(WIFSIGNALED(bench.status));
+    ck_assert_int_eq(WTERMSIG(bench.status), SIGTERM);
+    ck_assert_int_eq(read(handler_pipe[0], &byte, 1), -1);
+    ck_assert_int_eq(errno, EAGAIN);
+
+    /* And SIGKILL reaches one that hangs. */
+    close(reader);
+    start(&bench);
+    ck_assert_int_eq(identity_signal(bench.child.pidfd, SIGKILL), 0);
+    await_report(&bench);
+    ck_assert_int_eq(bench.outcome, SPAWN_CLOSED);
+    await_end(&bench);
+    ck_assert_int_eq(WTERMSIG(bench.status), SIGKILL);
+    signal(SIGTERM, SIG_DFL);
+    free(fifo);
+    teardown(&bench);
+}
+END_TEST
+
+/* A descriptor of ours with a lock on it stays open in the child until the exec, not longer. */
+START_TEST(lock_is_held_until_the_exec)
+{
+    struct bench bench;
+    struct stat st;
+
+    setup(&bench, "exec sleep 1000");
+    char *path = in_dir(&bench, "err");
+    char *fifo = in_dir(&bench, "sub");
+    ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(fstat(lock, &st), 0);
+    ck_assert_int_eq(flock(lock, LOCK_EX), 0);
+    set_log(&bench.spec->log, LOG_KIND_FILE, fifo);
+    start(&bench);
+    close(lock);
+    ck_assert(procfs_holds_file(bench.child.pid, st.st_dev, st.st_ino));
+    int other = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_eq(flock(other, LOCK_EX | LOCK_NB), -1);
+
+    int reader = open(fifo, O_RDONLY | O_CLOEXEC);
+    await_report(&bench);
+    ck_assert_int_eq(bench.outcome, SPAWN_CLOSED);
+    /* The kernel lets go of what an exec closes a moment after the pipe. */
+    ck_assert_int_eq(flock(other, LOCK_EX), 0);
+    ck_assert(!procfs_holds_file(bench.child.pid, st.st_dev, st.st_ino));
+    identity_signal(bench.child.pidfd, SIGKILL);
+    await_end(&bench);
+    close(other);
+    close(reader);
+    free(fifo);
+    free(path);
+    teardown(&bench);
+}
+END_TEST
+
+Suite *check_suite(void)
+{
+    Suite *suite = suite_create("spawn");
+    TCase *tc = tcase_create("spawn");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, recorded_before_it_runs);
+    tcase_add_test(tc, no_record_no_exec);
+    tcase_add_test(tc, environment_of_a_service);
+    tcase_add_test(tc, environment_file_errors);
+    tcase_add_test(tc, user_directory_umask);
+    tcase_add_test(tc, uid_without_a_name);
+    tcase_add_test(tc, failing_steps);
+    tcase_add_test(tc, failing_steps_of_an_ordinary_user);
+    tcase_add_test(tc, user_refused);
+    tcase_add_test(tc, exec_hints);
+    tcase_add_test(tc, path_of_the_service);
+    tcase_add_test(tc, signals_are_default);
+    tcase_add_test(tc, no_descriptor_leaks);
+    tcase_add_test(tc, old_kernels_and_filters);
+    tcase_add_test(tc, limits_go_back);
+    tcase_add_test(tc, outputs);
+    tcase_add_test(tc, standard_streams_closed);
+    tcase_add_test(tc, signals_before_the_exec);
+    tcase_add_test(tc, lock_is_held_until_the_exec);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
