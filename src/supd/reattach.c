@@ -302,8 +302,8 @@ static void resume(struct service *service)
 
     if (service->pidfd >= 0) {
         event.type = SVC_EV_ADOPTED;
-        service_event(service, &event);
         log_info("%s: process %d is taken back", service->spec->name, service->svc.proc.pid);
+        service_event(service, &event);
         service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG,
                                                    .stop = service->removing ? service->svc.proc.stop
                                                                              : service_stop_params(service->spec)});
@@ -313,8 +313,8 @@ static void resume(struct service *service)
         event.exit.how = EXIT_HOW_UNKNOWN;
         event.exit.source = EXIT_SOURCE_NONE;
         event.exit.at = clock_now().wall;
-        service_event(service, &event);
         log_warning("%s: its process ended while supd was away; the status is not known", service->spec->name);
+        service_event(service, &event);
     }
     if (service->removing) {
         service_remove(service);

@@ -54,6 +54,8 @@ void supervisor_clear(struct supervisor *sup)
     struct service *tmp;
 
     reload_free(sup->reload);
+    if (sup->server)
+        unlink(sup->socket_path); /* still under the lock, so it is ours and not a successor's */
     server_free(sup->server);
     sup->server = NULL;
     HASH_ITER(by_name, sup->services, service, tmp)
@@ -261,7 +263,8 @@ static void log_change(const struct service *service, enum svc_state from)
 
     switch (svc->state) {
     case SVC_RUNNING:
-        log_info("%s: %s, pid %d", name, svc->adopted ? "taken back" : "running", svc->proc.pid);
+        if (!svc->adopted) /* else reattach.c says so */
+            log_info("%s: running, pid %d", name, svc->proc.pid);
         break;
     case SVC_BACKOFF:
         log_warning(
