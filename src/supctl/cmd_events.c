@@ -73,8 +73,8 @@ static int follow(struct client *client, const struct options *options)
         else
             print_event(event);
         json_decref(event);
-        if (fflush(stdout) != 0)
-            return SUPCTL_DONE; /* main() tells, where there is something to tell */
+        if (!text_flush())
+            return SUPCTL_FAILED;
     }
 }
 

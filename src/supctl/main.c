@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* supctl(1): which command, and whether it was called rightly */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -139,24 +138,14 @@ static int run(const struct options *options)
     return command->run(options);
 }
 
-/* What could not be written was not said.  A reader that has gone away, as head(1) does, is no failure. */
-static int finish_output(int status)
-{
-    errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return status;
-    if (errno == EPIPE)
-        return status;
-    complain("writing the output: %s", errno ? strerror(errno) : "it failed");
-    return SUPCTL_FAILED;
-}
-
 int main(int argc, char **argv)
 {
     struct options options;
 
     options_parse(&options, argc, argv);
-    int status = finish_output(run(&options));
+    int status = run(&options);
+    if (!text_flush())
+        status = SUPCTL_FAILED;
     options_clear(&options);
     return status;
 }

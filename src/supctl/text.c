@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "supctl/text.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -177,6 +179,19 @@ const char *text_exit(const json_t *info, char *buf, size_t size)
     else
         snprintf(buf, size, "ended, status unknown");
     return buf;
+}
+
+bool text_flush(void)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    if (errno != EPIPE)
+        complain("writing the output: %s", errno ? strerror(errno) : "it failed");
+    /* Once is enough. */
+    __fpurge(stdout);
+    clearerr(stdout);
+    return false;
 }
 
 void text_print_json(const json_t *value)

@@ -42,6 +42,12 @@ double text_now(void);
 /* How a process ended, from the "exit" of a service: "exit 1", "killed by SEGV (core dumped)", "ended, status unknown". */
 const char *text_exit(const json_t *exit, char *buf, size_t size);
 
+/*
+ * Writes what is printed so far.  False, and told, when that failed: what could not be
+ * written was not said.  A reader that has gone away, as head(1) does, is told nothing of.
+ */
+bool text_flush(void);
+
 /* Prints VALUE as compact JSON and a newline. */
 void text_print_json(const json_t *value);
 
