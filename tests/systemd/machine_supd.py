@@ -26,7 +26,6 @@ class Supd:
         self.dir = self.machine.dir
         self.config = self.dir / "etc" / "supd" / "supd.conf"
         self.config.parent.mkdir(parents=True)
-        self.sections = {}
         # Copies, for a build tree may be closed to other users.
         for program in ("SUPD", "SUPCTL"):
             shutil.copy(os.environ[program], self.dir / program.lower())
@@ -61,11 +60,16 @@ class Supd:
         return self.systemctl("show", "--value", "-p", name, unit).stdout.strip()
 
     def configure(self, **services):
-        """Sections, NAME=TEXT; None removes one."""
-        for name, text in services.items():
-            self.sections[name] = text
-        lines = [f'service "{n}" {{\n{t}\n}}' for n, t in self.sections.items() if t is not None]
-        self.config.write_text("\n".join(lines) + "\n")
+        """The whole configuration, NAME=TEXT for each section."""
+        self.config.write_text("".join(f'service "{n}" {{\n{t}\n}}\n' for n, t in services.items()))
+
+    def started(self, unit="", **services):
+        """supd running with exactly these services, whatever the test before left.  UNIT: see drop_in()."""
+        self.drop_in(unit)
+        self.configure(**services)
+        self.systemctl("start", "supd.service")
+        self.systemctl("reload", "supd.service")
+        return self.wait_running(*services)
 
     def supctl(self, *argv, ok=True):
         return self.run(self.dir / "supctl", "-s", self.socket, *argv, ok=ok)

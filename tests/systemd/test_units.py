@@ -13,22 +13,30 @@ from machine_supd import Supd  # noqa: E402
 
 supd = Supd()
 SLEEPER = 'command = {"/bin/sleep", "100000"}\nlog = none'
-STUBBORN = """command = {"/bin/sh", "-c", "trap : TERM; touch DIR/trapped; while :; do sleep 1000; done"}
+TWO = {"one": SLEEPER, "two": SLEEPER}
+
+
+def started(unit="", **more):
+    return supd.started(unit, **TWO, **more)
+
+
+def started_with_stubborn(stop_timeout, unit=""):
+    """With a service that does not end before its stop-timeout."""
+    trapped = supd.dir / "trapped"
+    trapped.unlink(missing_ok=True)
+    script = f"trap : TERM; touch {trapped}; while :; do sleep 9; done"
+    before = started(unit, stubborn=f"""command = {{"/bin/sh", "-c", "{script}"}}
 log = none
 kill-mode = mixed
-stop-timeout = STOP"""
-
-
-def started():
-    """supd runs with its two services and what the test configured, whatever the test before left."""
-    supd.systemctl("start", "supd.service")
-    supd.systemctl("reload", "supd.service")
-    return supd.wait_running("one", "two")
+stop-timeout = {stop_timeout}""")
+    wait_for("the trap", trapped.exists)
+    return before
 
 
 def test_the_unit_starts():
-    supd.configure(one=SLEEPER, two=SLEEPER)
-    before = started()
+    supd.configure(**TWO)
+    supd.systemctl("start", "supd.service")
+    before = supd.wait_running(*TWO)
     check(supd.show("ActiveState") == "active", "not active")
     check(supd.status()["one"]["adopted"] is False, "adopted by the first supd")
     check(len(supd.processes()) == len(before) + 1, f"processes: {supd.processes()}")
@@ -36,15 +44,13 @@ def test_the_unit_starts():
 
 def test_services_see_nothing_that_is_for_supd():
     log = supd.dir / "env"
-    supd.configure(env=f'command = "/usr/bin/env"\nrestart = no\nlog = "{log}"')
+    supd.configure(env=f'command = "/usr/bin/env"\nrestart = no\nlog = "{log}"', **TWO)
     supd.systemctl("reload", "supd.service")
     wait_for("the environment in its log", lambda: log.exists() and "SUPD_SERVICE=env" in log.read_text())
     private = ("NOTIFY_", "WATCHDOG_", "LISTEN_", "FDSTORE", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID",
                "MANAGERPID", "MAINPID", "MEMORY_PRESSURE_", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY")
     leaked = [line for line in log.read_text().splitlines() if line.startswith(private)]
     check(not leaked, f"seen by the service: {leaked}")
-    supd.configure(env=None)
-    supd.systemctl("reload", "supd.service")
 
 
 def test_a_kill_of_supd_leaves_the_services_alone():
@@ -68,11 +74,11 @@ def test_systemctl_restart_leaves_the_services_alone():
 def test_a_reload_takes_a_changed_configuration():
     before = started()
     main = supd.main_pid()
-    supd.configure(three=SLEEPER)
+    supd.configure(three=SLEEPER, **TWO)
     supd.systemctl("reload", "supd.service")
     supd.wait_running("one", "two", "three")
     supd.check_same(before)
-    supd.configure(three=None)
+    supd.configure(**TWO)
     supd.systemctl("reload", "supd.service")
     check("three" not in supd.status(), "three is still known")
     check(supd.main_pid() == main, "another supd")
@@ -83,25 +89,24 @@ def test_a_reload_reports_a_broken_configuration():
     main = supd.main_pid()
     good = supd.config.read_text()
     supd.config.write_text(good + 'service "four" {\ncommand = "/bin/true"\nrestart = perhaps\n}\n')
-    line = good.count("\n") + 3
+    place = f"{supd.config}:{good.count(chr(10)) + 3}: "
     result = supd.systemctl("reload", "supd.service", ok=False)
-    supd.config.write_text(good)
     check(result.returncode != 0, "systemctl reload says that all is well")
     check(supd.show("ActiveState") == "active", "not active any more")
     check(supd.main_pid() == main, "another supd")
     supd.check_same(before)
     wait_for("the error with its place in the journal",
-             lambda: any(f"{supd.config}:{line}: " in e["MESSAGE"] for e in supd.journal()))
+             lambda: any(place in e["MESSAGE"] for e in supd.journal()))
 
 
 def test_sighup_reloads_too():
     started()
     main = supd.main_pid()
-    supd.configure(three=SLEEPER)
+    supd.configure(three=SLEEPER, **TWO)
     supd.kill("HUP")
     supd.wait_running("one", "two", "three")
     wait_for("the unit active again", lambda: supd.show("SubState") == "running")
-    supd.configure(three=None)
+    supd.configure(**TWO)
     supd.kill("HUP")
     wait_for("three gone", lambda: "three" not in supd.status())
     check(supd.main_pid() == main, "another supd")
@@ -109,57 +114,61 @@ def test_sighup_reloads_too():
 
 def test_the_journal_knows_priorities():
     started()
-    main = supd.main_pid()
-    supd.kill("KILL")
-    supd.wait_new_main(main)
-    entries = [e for e in supd.journal() if e.get("SYSLOG_IDENTIFIER") == "supd"]
-    check(entries, "supd says nothing")
-    marked = [e["MESSAGE"] for e in entries if e["MESSAGE"].startswith("<")]
+    supd.config.write_text("nonsense\n")
+    supd.kill("HUP")
+
+    def entries():
+        return [e for e in supd.journal() if e.get("SYSLOG_IDENTIFIER") == "supd"]
+    wait_for("an error about the configuration, of priority 3",
+             lambda: any(e["PRIORITY"] == "3" and f"{supd.config}:1: " in e["MESSAGE"] for e in entries()))
+    marked = [e["MESSAGE"] for e in entries() if e["MESSAGE"].startswith("<")]
     check(not marked, f"the priority is part of the text: {marked}")
-    wrong = [e["MESSAGE"] for e in entries if e["PRIORITY"] not in ("3", "4", "6", "7")]
-    check(not wrong, f"lines without a priority of their own: {wrong}")
+    seen = {e["PRIORITY"] for e in entries()}
+    check({"3", "6"} <= seen <= {"3", "4", "6", "7"}, f"priorities in the journal: {seen}")
 
 
 def test_the_watchdog_is_answered():
-    supd.drop_in("WatchdogSec=2s")
+    before = started("WatchdogSec=2s")
     supd.systemctl("restart", "supd.service")
-    before = started()
+    supd.wait_running(*TWO)
     main = supd.main_pid()
     seen = set()
 
-    def three_more_signs():
+    def four_signs():
         seen.add(supd.show("WatchdogTimestampMonotonic"))
         return len(seen) > 3
-    wait_for("four signs of life", three_more_signs)
+    wait_for("four signs of life", four_signs)
     check(supd.main_pid() == main, "another supd")
     supd.check_same(before)
 
 
 def test_a_frozen_supd_is_replaced():
-    before = started()
+    before = started("WatchdogSec=2s")
+    supd.systemctl("restart", "supd.service")
+    supd.wait_running(*TWO)
     main = supd.main_pid()
     supd.kill("STOP")
     supd.wait_new_main(main)
     supd.check_same(before)
-    supd.drop_in("")
-    supd.systemctl("restart", "supd.service")
 
 
 def test_systemctl_stop_ends_everything():
-    supd.configure(stubborn=STUBBORN.replace("STOP", "1s").replace("DIR", str(supd.dir)))
-    before = started()
-    wait_for("the trap", (supd.dir / "trapped").exists)
-    before |= supd.wait_running("stubborn")
+    before = started_with_stubborn("1s")
     supd.stop()
     check(supd.show("ActiveState") == "inactive", "not inactive: " + supd.show("ActiveState"))
     check(supd.show("Result") == "success", "result " + supd.show("Result"))
     supd.check_gone(before)
-    supd.configure(stubborn=None)
+
+
+def test_a_stop_takes_the_time_that_the_services_need():
+    before = started_with_stubborn("3s", unit="TimeoutStopSec=1s")
+    supd.stop()
+    check(supd.show("Result") == "success", "result " + supd.show("Result"))
+    supd.check_gone(before)
 
 
 def test_a_stop_while_supd_is_dead_ends_everything():
-    supd.drop_in("RestartSec=1h")
-    before = started()
+    before = started("RestartSec=1h")
     supd.kill("KILL")
     supd.wait_state("activating", "auto-restart")
     check(all(supd.alive(pid) for pid in before.values()), "the crash of supd ended services")
@@ -168,27 +177,21 @@ def test_a_stop_while_supd_is_dead_ends_everything():
 
 
 def test_a_restart_while_supd_is_dead_leaves_the_services_alone():
-    before = started()
+    before = started("RestartSec=1h")
     supd.kill("KILL")
     supd.wait_state("activating", "auto-restart")
     supd.systemctl("restart", "supd.service")
     supd.check_same(before)
-    supd.drop_in("")
 
 
 def test_a_crash_during_the_stop_ends_everything():
-    (supd.dir / "trapped").unlink(missing_ok=True)
-    supd.configure(stubborn=STUBBORN.replace("STOP", "3s").replace("DIR", str(supd.dir)))
-    before = started() | supd.wait_running("stubborn")
-    wait_for("the trap", (supd.dir / "trapped").exists)
+    before = started_with_stubborn("3s")
     supd.systemctl("stop", "--no-block", "supd.service")
     wait_for("stubborn being stopped", lambda: supd.status().get("stubborn", {}).get("state") == "stopping")
     supd.kill("KILL")
     wait_for("the end of the unit", lambda: supd.show("ActiveState") in ("inactive", "failed"))
     supd.wait_companion_stopped()
     supd.check_gone(before)
-    supd.configure(stubborn=None)
-    supd.systemctl("reset-failed", "supd.service", ok=False)
 
 
 def test_quit_leaves_the_services_to_the_next_supd():

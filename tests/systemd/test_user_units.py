@@ -13,6 +13,7 @@ from machine_supd import Supd  # noqa: E402
 
 UID = 65534
 SLEEPER = 'command = {"/bin/sleep", "100000"}\nlog = none'
+TWO = {"one": SLEEPER, "two": SLEEPER}
 
 supd = Supd(user=UID)
 supd.machine.unit("user-manager.service", f"""[Service]
@@ -31,14 +32,14 @@ supd.machine.systemctl("daemon-reload")
 supd.machine.systemctl("start", "user-manager.service")
 
 
-def started():
-    supd.systemctl("start", "supd.service")
-    return supd.wait_running("one", "two")
+def started(unit=""):
+    return supd.started(unit, **TWO)
 
 
 def test_the_unit_starts():
-    supd.configure(one=SLEEPER, two=SLEEPER)
-    before = started()
+    supd.configure(**TWO)
+    supd.systemctl("start", "supd.service")
+    before = supd.wait_running(*TWO)
     owner = supd.machine.run("stat", "-c", "%u", supd.socket, f"/proc/{before['one']}").stdout.split()
     check(owner == [str(UID)] * 2, f"owners {owner}")
 
@@ -61,20 +62,18 @@ def test_a_restart_leaves_the_services_alone():
 
 def test_a_reload_takes_a_changed_configuration_and_reports_a_broken_one():
     before = started()
-    supd.configure(three=SLEEPER)
+    supd.configure(three=SLEEPER, **TWO)
     supd.systemctl("reload", "supd.service")
     supd.wait_running("one", "two", "three")
     good = supd.config.read_text()
     supd.config.write_text(good + 'service "four" {\ncommand = "/bin/true"\nrestart = perhaps\n}\n')
     result = supd.systemctl("reload", "supd.service", ok=False)
-    supd.config.write_text(good)
     check(result.returncode != 0, "systemctl reload says that all is well")
     supd.check_same(before)
 
 
 def test_a_stop_while_supd_is_dead_ends_everything():
-    supd.drop_in("RestartSec=1h")
-    before = started()
+    before = started("RestartSec=1h")
     supd.kill("KILL")
     supd.wait_state("activating", "auto-restart")
     check(all(supd.alive(pid) for pid in before.values()), "the crash of supd ended services")
