@@ -58,7 +58,8 @@ static void enqueue(struct step *s, bool automatic)
 static void to_stopped(struct step *s, const char *reason)
 {
     set_state(s, SVC_STOPPED);
-    set_reason(s->svc, "%s", reason);
+    if (reason)
+        set_reason(s->svc, "%s", reason);
     act(s, ACT_RECORD, 0);
 }
 
@@ -106,7 +107,7 @@ static void settle_stop(struct step *s)
         set_reason(svc, "restarted by command");
         enqueue(s, false);
     } else {
-        to_stopped(s, "stopped by command");
+        to_stopped(s, NULL); /* the reason stands since the stop began */
     }
 }
 
@@ -201,11 +202,13 @@ static void on_stop(struct step *s)
 {
     struct svc *svc = s->svc;
 
+    const char *why = s->event->text ? s->event->text : "stopped by command";
+
     svc->desired_up = false;
     switch (svc->state) {
     case SVC_WAITING:
         act(s, ACT_UNQUEUE, 0);
-        to_stopped(s, "stopped by command");
+        to_stopped(s, why);
         return;
     case SVC_STOPPED:
         act(s, ACT_RECORD, 0);
@@ -213,16 +216,16 @@ static void on_stop(struct step *s)
     case SVC_BACKOFF:
     case SVC_EXITED:
     case SVC_FAILED:
-        to_stopped(s, "stopped by command");
+        to_stopped(s, why);
         return;
     case SVC_STARTING:
     case SVC_RUNNING:
-        set_reason(svc, "stopped by command");
+        set_reason(svc, "%s", why);
         begin_stop(s, STOP_BY_COMMAND);
         return;
     case SVC_STOPPING:
         svc->stop_cause = STOP_BY_COMMAND;
-        set_reason(svc, "stopped by command");
+        set_reason(svc, "%s", why);
         act(s, ACT_RECORD, 0);
         return;
     case SVC_N_STATES:

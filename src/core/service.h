@@ -100,7 +100,7 @@ struct svc {
 
 enum svc_event_type {
     SVC_EV_START,    /* command: start */
-    SVC_EV_STOP,     /* command: stop */
+    SVC_EV_STOP,     /* command: stop; .text: the reason to be shown, NULL for "stopped by command" */
     SVC_EV_RESTART,  /* command: restart */
     SVC_EV_RESET,    /* command: forget failures */
     SVC_EV_SHUTDOWN, /* supd is ending */

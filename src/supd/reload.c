@@ -199,19 +199,47 @@ static void job_failed(struct reload *reload, const char *text, json_t *errors)
     job_done(reload);
 }
 
-static json_t *plan_to_json(const struct plan *plan, bool restart)
+/* A step as the contract shows it.  KEYS is ended by NULL, or NULL. */
+static json_t *step_to_json(enum plan_action action, const char *name, const char **keys, bool needs_restart,
+                            bool restarted)
+{
+    json_t *array = json_array();
+
+    for (; keys && *keys; keys++)
+        json_array_append_new(array, json_string(*keys));
+    return json_pack("{s:s, s:s, s:o, s:b, s:b}", "action", plan_action_name(action), "name", name, "keys", array,
+                     "needs-restart", needs_restart, "restarted", restarted);
+}
+
+/* Runs SERVICE a process that a service of this SPEC would not? */
+static bool needs_restart(const struct service *service, const struct spec *spec)
+{
+    return svc_has_process(&service->svc) && service->svc.proc.digest != spec_process_digest(spec);
+}
+
+static bool plan_names(const struct plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->n; i++) {
+        if (strcmp(plan->steps[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* With RESTART also those whose change was taken earlier, without a restart. */
+static json_t *plan_to_json(struct supervisor *sup, const struct plan *plan, bool restart)
 {
     json_t *array = json_array();
 
     for (size_t i = 0; i < plan->n; i++) {
         const struct plan_step *step = &plan->steps[i];
-        json_t *keys = json_array();
+        bool needs = step->action == PLAN_CHANGE && needs_restart(service_find(sup, step->name), step->to);
 
-        for (const char **key = step->keys; key && *key; key++)
-            json_array_append_new(keys, json_string(*key));
-        json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:b, s:b}", "action", plan_action_name(step->action),
-                                               "name", step->name, "keys", keys, "needs-restart", step->needs_process,
-                                               "restarted", step->needs_process && restart));
+        json_array_append_new(array, step_to_json(step->action, step->name, step->keys, needs, needs && restart));
+    }
+    for (struct service *s = sup->services; restart && s; s = s->by_name.next) {
+        if (!s->removing && service_config_stale(s) && !plan_names(plan, s->spec->name))
+            json_array_append_new(array, step_to_json(PLAN_CHANGE, s->spec->name, NULL, true, true));
     }
     return array;
 }
@@ -261,24 +289,24 @@ static void apply_remove(struct service *service, struct waiter *waiter)
     service_remove(service);
 }
 
-static void apply_change(struct service *service, const struct plan_step *step, struct spec *spec, bool restart,
-                         struct waiter *waiter)
+/* Restarts every service whose process is of an older configuration. */
+static void restart_stale(struct supervisor *sup, struct waiter *waiter)
 {
-    struct svc before = service->svc;
-    char err[256];
+    for (struct service *s = sup->services; s; s = s->by_name.next) {
+        struct svc before = s->svc;
+        char err[256];
 
-    service_set_spec(service, spec);
-    if (!restart || !step->needs_process || !svc_has_process(&service->svc))
-        return;
-    if (!service_command(service, SVC_EV_RESTART, err, sizeof err))
-        log_error("%s: %s", service->spec->name, err);
-    else if (waiter)
-        waiter_add(waiter, service, WAIT_RESTART, &before);
+        if (s->removing || !service_config_stale(s))
+            continue;
+        if (!service_command(s, SVC_EV_RESTART, err, sizeof err))
+            log_error("%s: %s", s->spec->name, err);
+        else if (waiter)
+            waiter_add(waiter, s, WAIT_RESTART, &before);
+    }
 }
 
-/* Takes each spec that a step needs out of the new configuration's list. */
-static void apply(struct supervisor *sup, struct config *config, const struct plan *plan, bool restart,
-                  struct waiter *waiter)
+/* From here on CONFIG is the one in force; its specs go into the services. */
+static void apply(struct supervisor *sup, struct config *config, const struct plan *plan, struct waiter *waiter)
 {
     for (size_t i = 0; i < plan->n; i++) {
         const struct plan_step *step = &plan->steps[i];
@@ -294,14 +322,12 @@ static void apply(struct supervisor *sup, struct config *config, const struct pl
             break;
         case PLAN_CHANGE:
             server_tell_service(sup, "changed", step->name);
-            apply_change(service, step, spec_dup(step->to), restart, waiter);
+            service_set_spec(service, spec_dup(step->to));
             break;
         }
     }
     services_sort(sup);
-    for (size_t i = 0; i < config->services.n; i++)
-        spec_free(config->services.items[i]);
-    free(config->services.items);
+    spec_list_free(&config->services);
     config->services = (struct spec_list){0};
     config_free(sup->config);
     sup->config = config;
@@ -322,40 +348,51 @@ static struct spec_list specs_in_force(const struct supervisor *sup)
     return list;
 }
 
+/* RESULT is stolen. */
+static void take(struct reload *reload, struct config *config, const struct plan *plan, json_t *result)
+{
+    struct supervisor *sup = reload->sup;
+    struct job *job = TAILQ_FIRST(&reload->jobs);
+    struct waiter *waiter = NULL;
+
+    if (job->reply)
+        waiter = waiter_new(sup, job->reply, job->options.timeout, result);
+    else
+        json_decref(result);
+    apply(sup, config, plan, waiter);
+    if (job->options.restart)
+        restart_stale(sup, waiter);
+    log_info("the configuration is taken: %zu step%s", plan->n, plan->n == 1 ? "" : "s");
+    server_tell_reload(sup, true);
+    notify_status(sup);
+    if (job->by_signal)
+        notify_ready(sup);
+    if (waiter)
+        waiter_start(waiter);
+}
+
 static void job_apply(struct reload *reload, struct config *config, const char *dump, size_t dump_len)
 {
     struct supervisor *sup = reload->sup;
     struct job *job = TAILQ_FIRST(&reload->jobs);
+    bool dry_run = job->options.dry_run;
     struct spec_list old = specs_in_force(sup);
     struct plan *plan = plan_new(&old, &config->services);
-    bool dry_run = job->options.dry_run;
-    json_t *result = json_pack("{s:b, s:o, s:o}", "applied", !dry_run, "plan", plan_to_json(plan, job->options.restart),
-                               "warnings", settings_warnings(sup, &config->settings));
+    json_t *result =
+        json_pack("{s:b, s:o, s:o}", "applied", !dry_run, "plan", plan_to_json(sup, plan, job->options.restart),
+                  "warnings", settings_warnings(sup, &config->settings));
+    int rc = dry_run ? 0 : rundir_write_file(sup->runtime_dir, "config.good", dump, dump_len);
 
-    if (dry_run) {
+    if (rc < 0)
+        log_warning("cannot keep the configuration in %s/config.good: %s", sup->runtime_dir, strerror(-rc));
+    if (!dry_run) {
+        take(reload, config, plan, result);
+    } else {
         if (job->reply)
             reply_result(job->reply, result);
         else
             json_decref(result);
         config_free(config);
-    } else {
-        struct waiter *waiter = NULL;
-        int rc = rundir_write_file(sup->runtime_dir, "config.good", dump, dump_len);
-
-        if (rc < 0)
-            log_warning("cannot keep the configuration in %s/config.good: %s", sup->runtime_dir, strerror(-rc));
-        if (job->reply)
-            waiter = waiter_new(sup, job->reply, job->options.timeout, result);
-        else
-            json_decref(result);
-        apply(sup, config, plan, job->options.restart, waiter);
-        log_info("the configuration is taken: %zu step%s", plan->n, plan->n == 1 ? "" : "s");
-        server_tell_reload(sup, true);
-        notify_status(sup);
-        if (job->by_signal)
-            notify_ready(sup);
-        if (waiter)
-            waiter_start(waiter);
     }
     plan_free(plan);
     free(old.items);

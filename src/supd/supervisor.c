@@ -159,7 +159,7 @@ static bool is_gone(const struct service *service)
 void service_remove(struct service *service)
 {
     service->removing = true;
-    service_event(service, &(struct svc_event){.type = SVC_EV_STOP});
+    service_event(service, &(struct svc_event){.type = SVC_EV_STOP, .text = "removed from the configuration"});
     if (is_gone(service))
         condemn(service);
 }
