@@ -23,7 +23,8 @@ static int64_t jitter(int64_t delay, uint64_t *rng)
 
     if (tenth == 0)
         return delay;
-    return delay - tenth + (int64_t)(rng_next(rng) % (uint64_t)(2 * tenth + 1));
+    int64_t shift = (int64_t)(rng_next(rng) % (uint64_t)(2 * tenth + 1)) - tenth;
+    return shift > INT64_MAX - delay ? INT64_MAX : delay + shift;
 }
 
 static bool exit_in_set(const struct exit_set *set, const struct exit_info *exit)
@@ -48,7 +49,8 @@ bool policy_success(const struct spec *spec, const struct exit_info *exit)
 /* Does `restart` ask for another run after this one? */
 static bool wants_restart(const struct spec *spec, const struct policy_run *run, bool success)
 {
-    if (exit_in_set(&spec->restart_prevent_exit, &run->exit))
+    /* Before its exec the exit code is the child's own and says nothing about the program. */
+    if (!run->pre_exec && exit_in_set(&spec->restart_prevent_exit, &run->exit))
         return false;
 
     switch (spec->restart) {
@@ -69,7 +71,7 @@ static int64_t row_delay(const struct spec *spec, uint32_t row)
 {
     int64_t delay = spec->restart_delay;
 
-    for (uint32_t i = 1; i < row && delay < spec->restart_delay_max; i++) {
+    for (uint32_t i = 1; i < row && delay > 0 && delay < spec->restart_delay_max; i++) {
         if (delay > spec->restart_delay_max / 2)
             return spec->restart_delay_max;
         delay *= 2;
@@ -80,9 +82,11 @@ static int64_t row_delay(const struct spec *spec, uint32_t row)
 struct policy_result policy_decide(const struct spec *spec, const struct policy_run *run, uint64_t *rng)
 {
     bool success = !run->abnormal && !run->pre_exec && policy_success(spec, &run->exit);
-    bool stable = !run->pre_exec && run->ran >= spec->restart_reset;
-    struct policy_result result = {.row = stable ? 0 : run->row + 1};
+    bool stable = !run->pre_exec && !run->abnormal && run->ran >= spec->restart_reset;
+    struct policy_result result = {.row = run->row < UINT32_MAX ? run->row + 1 : UINT32_MAX};
 
+    if (stable)
+        result.row = 0;
     if (!wants_restart(spec, run, success)) {
         result.verdict = success ? POLICY_EXITED : POLICY_FAILED;
         return result;
