@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+#include "check_main.h"
+#include "core/spec.h"
+
+static bool set(struct spec *spec, const char *key, const char *value, char err[256])
+{
+    char *values[] = {(char *)value, NULL};
+
+    err[0] = '\0';
+    return spec_set(spec, spec_key_find(key), values, 1, false, err, 256);
+}
+
+static void must_set(struct spec *spec, const char *key, const char *value)
+{
+    char err[256];
+
+    ck_assert_msg(set(spec, key, value, err), "%s = %s: %s", key, value, err);
+}
+
+static void must_set_list(struct spec *spec, const char *key, char *const *values)
+{
+    char err[256];
+
+    ck_assert_msg(spec_set(spec, spec_key_find(key), values, strv_len(values), true, err, sizeof(err)), "%s: %s", key,
+                  err);
+}
+
+START_TEST(defaults)
+{
+    struct spec *spec = spec_new("x");
+
+    ck_assert_str_eq(spec->name, "x");
+    ck_assert_uint_eq(spec->umask, 022);
+    ck_assert(spec->enabled);
+    ck_assert_int_eq(spec->restart, RESTART_ALWAYS);
+    ck_assert(exit_set_has_code(&spec->success_exit, 0) && !exit_set_has_code(&spec->success_exit, 1));
+    ck_assert_int_eq(spec->restart_delay, 100000);
+    ck_assert_int_eq(spec->restart_delay_max, 30000000);
+    ck_assert_int_eq(spec->restart_reset, 10000000);
+    ck_assert_uint_eq(spec->restart_limit, 0);
+    ck_assert_int_eq(spec->start_timeout, 90000000);
+    ck_assert_int_eq(spec->stop_timeout, 10000000);
+    ck_assert_int_eq(spec->stop_signal, SIGTERM);
+    ck_assert_int_eq(spec->kill_mode, KILL_MODE_GROUP);
+    ck_assert_int_eq(spec->log.kind, LOG_KIND_INHERIT);
+    ck_assert_int_eq(spec->log_error.kind, LOG_KIND_UNSET);
+    ck_assert_ptr_null(spec->command);
+    spec_free(spec);
+}
+END_TEST
+
+static const struct {
+    const char *key;
+    const char *value;
+    const char *word; /* of the error; NULL: it is good */
+} singles[] = {
+    {"command", "/bin/true", NULL},
+    {"command", "", "program"},
+    {"command", "''", "program"},
+    {"command", "'x", "quote"},
+    {"directory", "/srv", NULL},
+    {"directory", "srv", "'srv'"},
+    {"directory", "", "empty"},
+    {"umask", "0", NULL},
+    {"umask", "0777", NULL},
+    {"umask", "1000", "1000"},
+    {"umask", "8", "octal"},
+    {"umask", "-1", "-1"},
+    {"environment", "A=", NULL},
+    {"environment", "A", "KEY=VALUE"},
+    {"environment", "=x", "name"},
+    {"environment", "1A=x", "1A"},
+    {"environment-file", "-/x", NULL},
+    {"environment-file", "-x", "absolute"},
+    {"user", "", "empty"},
+    {"enabled", "off", NULL},
+    {"enabled", "Yes", "yes"},
+    {"restart", "on-abnormal", NULL},
+    {"restart", "on-failur", "did you mean 'on-failure'?"},
+    {"success-exit", "SIGHUP", NULL},
+    {"success-exit", "256", "256"},
+    {"success-exit", "FOO", "FOO"},
+    {"success-exit", "", "''"},
+    {"restart-delay", "0", NULL},
+    {"restart-delay", "soon", "soon"},
+    {"restart-limit", "4294967295", NULL},
+    {"restart-limit", "4294967296", "4294967296"},
+    {"stop-signal", "9", NULL},
+    {"stop-signal", "TREM", "TERM"},
+    {"kill-mode", "mixed", NULL},
+    {"kill-mode", "cgroup", "not supported yet"},
+    {"kill-mode", "grup", "group"},
+    {"log", "/x", NULL},
+    {"log", "none", NULL},
+    {"log", "journal", "not supported yet"},
+    {"log", "x.log", "absolute"},
+    {"instances", "3", "not supported yet"},
+};
+
+/* A bad value leaves the spec as it was. */
+START_TEST(single_values)
+{
+    struct spec *spec = spec_new("x");
+    struct spec *before = spec_new("x");
+    char err[256];
+    bool ok = set(spec, singles[_i].key, singles[_i].value, err);
+
+    ck_assert_msg(ok == (singles[_i].word == NULL), "%s = '%s': %s", singles[_i].key, singles[_i].value, err);
+    if (!ok) {
+        ck_assert_msg(strstr(err, singles[_i].word) != NULL, "'%s' in '%s'", singles[_i].word, err);
+        for (size_t i = 0; i < spec_n_keys; i++)
+            ck_assert(spec_key_equal(spec, before, &spec_keys[i]));
+    }
+    spec_free(spec);
+    spec_free(before);
+}
+END_TEST
+
+START_TEST(lists)
+{
+    struct spec *spec = spec_new("x");
+    char *words[] = {"/bin/a b", "", "c d", NULL};
+    char *set1[] = {"A=1", "B=1", NULL};
+    char *set2[] = {"B=2", "C=2", NULL};
+    char *exits[] = {"1", "15", "TERM", "RTMIN+1", NULL};
+    char *one[] = {"no", NULL};
+    char *none[] = {NULL};
+    char err[256];
+
+    must_set_list(spec, "command", words);
+    ck_assert(strv_equal(spec->command, words));
+    must_set(spec, "command", "/bin/a b");
+    ck_assert_uint_eq(strv_len(spec->command), 2);
+
+    must_set_list(spec, "environment", set1);
+    must_set_list(spec, "environment", set2);
+    ck_assert_uint_eq(strv_len(spec->environment), 3);
+    ck_assert_str_eq(strv_env_get(spec->environment, "B"), "2");
+    must_set(spec, "environment-file", "/a");
+    must_set(spec, "environment-file", "-/b");
+    ck_assert_uint_eq(strv_len(spec->environment_files), 2);
+
+    must_set_list(spec, "success-exit", exits);
+    ck_assert(!exit_set_has_code(&spec->success_exit, 0) && exit_set_has_code(&spec->success_exit, 15));
+    ck_assert(exit_set_has_signal(&spec->success_exit, SIGTERM));
+    ck_assert(exit_set_has_signal(&spec->success_exit, SIGRTMIN + 1));
+    must_set_list(spec, "success-exit", none);
+    ck_assert(!exit_set_has_code(&spec->success_exit, 1));
+
+    ck_assert(!spec_set(spec, spec_key_find("restart"), one, 1, true, err, sizeof(err)));
+    ck_assert_msg(strstr(err, "not a list") != NULL, "%s", err);
+    ck_assert(!spec_set(spec, spec_key_find("command"), none, 0, true, err, sizeof(err)));
+    spec_free(spec);
+}
+END_TEST
+
+START_TEST(exit_sets)
+{
+    struct exit_set set = {0};
+
+    exit_set_add_code(&set, 255);
+    exit_set_add_code(&set, 256);
+    exit_set_add_code(&set, -1);
+    exit_set_add_signal(&set, 64);
+    exit_set_add_signal(&set, 65);
+    exit_set_add_signal(&set, 0);
+    ck_assert(exit_set_has_code(&set, 255) && exit_set_has_signal(&set, 64));
+    ck_assert(!exit_set_has_code(&set, 256) && !exit_set_has_code(&set, -1));
+    ck_assert(!exit_set_has_signal(&set, 0) && !exit_set_has_signal(&set, 65));
+    int n = 0;
+    for (int i = -10; i < 300; i++)
+        n += exit_set_has_code(&set, i) + exit_set_has_signal(&set, i);
+    ck_assert_int_eq(n, 2);
+}
+END_TEST
+
+START_TEST(words)
+{
+    static const struct {
+        const char *text;
+        const char *want; /* each ended by '|'; NULL: an error */
+    } cases[] = {
+        {"", ""},
+        {" \t\n ", ""},
+        {"a  b\tc\n", "a|b|c|"},
+        {"a'b c'd", "ab cd|"},
+        {"'' \"\"", "||"},
+        {"'\\n\"'", "\\n\"|"},
+        {"\"a\\\"b\\\\c\\d\\$e\\`f\"", "a\"b\\c\\d$e`f|"},
+        {"a\\ b \\'", "a b|'|"},
+        {"a\\\nb \"c\\\nd\"", "ab|cd|"},
+        {"$HOME ${X} *.c ~ `ls` # no | > comment;", "$HOME|${X}|*.c|~|`ls`|#|no|||>|comment;|"},
+        {"'a", NULL},
+        {"\"a\\\"", NULL},
+        {"a b\\", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char err[256] = "";
+        char **v = spec_split_words(cases[i].text, err, sizeof(err));
+        char *all = xstrdup("");
+        for (size_t j = 0; v != NULL && v[j] != NULL; j++) {
+            char *more = xasprintf("%s%s|", all, v[j]);
+            free(all);
+            all = more;
+        }
+        ck_assert_msg((v == NULL) == (cases[i].want == NULL), "'%s'", cases[i].text);
+        if (v != NULL)
+            ck_assert_str_eq(all, cases[i].want);
+        else
+            ck_assert_str_ne(err, "");
+        free(all);
+        strv_free(v);
+    }
+}
+END_TEST
+
+START_TEST(names)
+{
+    char name[SPEC_NAME_MAX + 2];
+
+    ck_assert(spec_name_valid("a") && spec_name_valid("A.b_c-9") && spec_name_valid("_x") && spec_name_valid("0"));
+    ck_assert(!spec_name_valid("") && !spec_name_valid(".a") && !spec_name_valid("-a") && !spec_name_valid("a b"));
+    ck_assert(!spec_name_valid("a@1") && !spec_name_valid("a/b") && !spec_name_valid("\xc3\xa4"));
+    memset(name, 'x', sizeof(name));
+    name[SPEC_NAME_MAX + 1] = '\0';
+    ck_assert(!spec_name_valid(name));
+    name[SPEC_NAME_MAX] = '\0';
+    ck_assert(spec_name_valid(name));
+}
+END_TEST
+
+START_TEST(validate)
+{
+    struct spec *spec = spec_new("x");
+    char err[256];
+
+    ck_assert(!spec_validate(spec, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "command"));
+    must_set(spec, "command", "/bin/true");
+    ck_assert(spec_validate(spec, err, sizeof(err)));
+    must_set(spec, "restart-delay", "1m");
+    ck_assert(!spec_validate(spec, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "restart-delay-max (30s)"));
+    must_set(spec, "restart-delay-max", "60");
+    ck_assert(spec_validate(spec, err, sizeof(err)));
+    spec_free(spec);
+}
+END_TEST
+
+/* A value other than the default for each key. */
+static const struct {
+    const char *key;
+    const char *value;
+} others[] = {
+    {"command", "/bin/x"},
+    {"directory", "/d"},
+    {"umask", "077"},
+    {"environment", "A=1"},
+    {"environment-file", "/e"},
+    {"user", "u"},
+    {"group", "g"},
+    {"enabled", "no"},
+    {"restart", "no"},
+    {"success-exit", "1"},
+    {"log", "none"},
+    {"restart-prevent-exit", "2"},
+    {"restart-delay", "1s"},
+    {"restart-delay-max", "9"},
+    {"log-error", "/l"},
+    {"restart-reset", "1"},
+    {"restart-limit", "5"},
+    {"start-timeout", "1"},
+    {"stop-timeout", "1"},
+    {"stop-signal", "INT"},
+    {"kill-mode", "mixed"},
+};
+
+/* Each key alone: equality, copy and digest notice it, and reading what was written gives the same again. */
+START_TEST(every_key)
+{
+    size_t supported = 0;
+
+    for (size_t i = 0; i < spec_n_keys; i++)
+        supported += spec_keys[i].type != KEY_UNSUPPORTED;
+    ck_assert_uint_eq(supported, sizeof(others) / sizeof(others[0]));
+
+    for (size_t i = 0; i < supported; i++) {
+        const struct spec_key *key = spec_key_find(others[i].key);
+        struct spec *plain = spec_new("x");
+        struct spec *spec = spec_new("x");
+        must_set(spec, others[i].key, others[i].value);
+        for (size_t k = 0; k < spec_n_keys; k++)
+            ck_assert_msg(spec_key_equal(plain, spec, &spec_keys[k]) == (&spec_keys[k] != key), "%s", key->name);
+
+        struct spec *copy = spec_dup(spec);
+        ck_assert(spec_key_equal(spec, copy, key));
+        ck_assert_uint_eq(spec_process_digest(spec), spec_process_digest(copy));
+        bool needs_process = (key->flags & KEY_F_PROCESS) != 0;
+        ck_assert_msg((spec_process_digest(spec) != spec_process_digest(plain)) == needs_process, "%s", key->name);
+
+        bool is_list;
+        char err[256];
+        char **values = spec_get(spec, key, &is_list);
+        ck_assert(spec_set(plain, key, values, strv_len(values), is_list, err, sizeof(err)));
+        ck_assert_msg(spec_key_equal(spec, plain, key), "%s", key->name);
+        strv_free(values);
+        spec_free(plain);
+        spec_free(spec);
+        spec_free(copy);
+    }
+}
+END_TEST
+
+START_TEST(exit_set_reads_back)
+{
+    struct spec *a = spec_new("x");
+    struct spec *b = spec_new("x");
+    const struct spec_key *key = spec_key_find("success-exit");
+    bool is_list;
+    char err[256];
+
+    for (int code = 0; code <= 255; code++)
+        exit_set_add_code(&a->success_exit, code);
+    for (int signo = 1; signo <= 64; signo++)
+        exit_set_add_signal(&a->success_exit, signo);
+    char **values = spec_get(a, key, &is_list);
+    ck_assert_msg(spec_set(b, key, values, strv_len(values), is_list, err, sizeof(err)), "%s", err);
+    ck_assert(spec_key_equal(a, b, key));
+    strv_free(values);
+    spec_free(a);
+    spec_free(b);
+}
+END_TEST
+
+START_TEST(resolved_ids_count)
+{
+    struct spec *a = spec_new("x");
+    must_set(a, "command", "/bin/x");
+    must_set(a, "user", "u");
+    a->ids = (struct spec_ids){.set = true, .uid = 5, .gid = 6, .user_name = xstrdup("u")};
+    struct spec *b = spec_dup(a);
+
+    ck_assert(spec_key_equal(a, b, spec_key_find("user")));
+    b->ids.uid = 7;
+    ck_assert(!spec_key_equal(a, b, spec_key_find("user")));
+    ck_assert(spec_key_equal(a, b, spec_key_find("group")));
+    ck_assert_uint_ne(spec_process_digest(a), spec_process_digest(b));
+    b->ids.uid = 5;
+    b->ids.groups = xcalloc(1, sizeof(*b->ids.groups));
+    b->ids.n_groups = 1;
+    ck_assert(!spec_key_equal(a, b, spec_key_find("user")));
+    ck_assert_uint_ne(spec_process_digest(a), spec_process_digest(b));
+    spec_free(a);
+    spec_free(b);
+}
+END_TEST
+
+/* The digest is stored with running processes: a change of it makes them all stale at the next upgrade. */
+START_TEST(digest_is_stable)
+{
+    struct spec *spec = spec_new("x");
+
+    ck_assert_uint_eq(spec_process_digest(spec), UINT64_C(0xcbf29ce484222325));
+    must_set(spec, "command", "/bin/echo hello");
+    must_set(spec, "environment", "A=1");
+    ck_assert_uint_eq(spec_process_digest(spec), UINT64_C(0x8d4d29ffabd3b4a4));
+    spec_free(spec);
+}
+END_TEST
+
+START_TEST(list_of_specs)
+{
+    struct spec_list list = {0};
+    char name[16];
+
+    ck_assert_ptr_null(spec_list_find(&list, "a"));
+    spec_list_sort(&list);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "s%d", i * 7 % 1000);
+        spec_list_push(&list, spec_new(name));
+    }
+    spec_list_sort(&list);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "s%d", i);
+        ck_assert_str_eq(spec_list_find(&list, name)->name, name);
+    }
+    ck_assert_ptr_null(spec_list_find(&list, "s1000"));
+    spec_list_free(&list);
+    ck_assert_uint_eq(list.n, 0);
+}
+END_TEST
+
+Suite *check_suite(void)
+{
+    Suite *suite = suite_create("spec");
+    TCase *tc = tcase_create("spec");
+
+    tcase_add_test(tc, defaults);
+    tcase_add_loop_test(tc, single_values, 0, sizeof(singles) / sizeof(singles[0]));
+    tcase_add_test(tc, lists);
+    tcase_add_test(tc, exit_sets);
+    tcase_add_test(tc, words);
+    tcase_add_test(tc, names);
+    tcase_add_test(tc, validate);
+    tcase_add_test(tc, every_key);
+    tcase_add_test(tc, exit_set_reads_back);
+    tcase_add_test(tc, resolved_ids_count);
+    tcase_add_test(tc, digest_is_stable);
+    tcase_add_test(tc, list_of_specs);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
