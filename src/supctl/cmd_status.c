@@ -66,7 +66,7 @@ static void add_service(struct table *table, const json_t *service, double now)
         clean_name,
         clean_state,
         number(service, "pid", pid, sizeof pid),
-        json_is_number(uptime) ? text_duration(json_number_value(uptime), time, sizeof time) : "-",
+        json_is_number(uptime) ? text_duration_short(json_number_value(uptime), time, sizeof time) : "-",
         number(service, "restarts", restarts, sizeof restarts),
         words,
     };

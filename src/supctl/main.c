@@ -58,9 +58,10 @@ static void print_help(void)
     }
     puts("\n"
          "Options, before or after the command:\n"
-         "  -s, --socket PATH     the control socket (default: $SUPD_SOCKET, else /run/supd/control.sock)\n"
+         "  -s, --socket PATH     the control socket (default: $SUPD_SOCKET, else\n"
+         "                        /run/supd/control.sock)\n"
          "      --json            print supd's answer as JSON\n"
-         "      --no-wait         start, stop, restart, shutdown: do not wait until it is done\n"
+         "      --no-wait         start, stop, restart, shutdown: do not wait for the end\n"
          "      --timeout TIME    wait no longer than this (30s, 5m)\n"
          "      --dry-run         reread: print what would be done, change nothing\n"
          "      --restart         reread: restart services whose change needs it\n"
@@ -68,7 +69,7 @@ static void print_help(void)
          "  -h, --help            print this\n"
          "  -V, --version         print the version of supctl\n"
          "\n"
-         "Exit status: 0 done, 1 failed, 2 wrong usage, 3 a named service is not running (status),\n"
+         "Exit status: 0 done, 1 failed, 2 wrong usage, 3 not running (status NAME),\n"
          "4 unknown service, 5 not permitted, 7 supd cannot be reached, 8 timed out.");
 }
 

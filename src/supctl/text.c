@@ -131,14 +131,33 @@ const char *text_duration(double seconds, char *buf, size_t size)
     return duration_human(to_usec(seconds), buf, size);
 }
 
+const char *text_duration_short(double seconds, char *buf, size_t size)
+{
+    char words[48];
+    size_t len = 0;
+
+    text_duration(seconds, words, sizeof words);
+    for (const char *p = words; *p && len + 1 < size; p++) {
+        bool in_min = p[0] == 'i' || (p[0] == 'n' && p[-1] == 'i');
+        if (*p != ' ' && !in_min)
+            buf[len++] = *p;
+    }
+    buf[len] = '\0';
+    return buf;
+}
+
 const char *text_ago(double then, double now, char *buf, size_t size)
 {
     char words[48];
 
-    if (now - then < 1)
+    if (now - then < 1) {
         snprintf(buf, size, "just now");
-    else
-        snprintf(buf, size, "%s ago", text_duration(now - then, words, sizeof words));
+        return buf;
+    }
+    /* "4 min 10 s": the first number and its unit. */
+    text_duration(now - then, words, sizeof words);
+    size_t number = strcspn(words, " ") + 1;
+    snprintf(buf, size, "%.*s ago", (int)(number + strcspn(words + number, " ")), words);
     return buf;
 }
 
@@ -174,8 +193,7 @@ const char *text_exit(const json_t *info, char *buf, size_t size)
     if (how && strcmp(how, "exited") == 0)
         snprintf(buf, size, "exit %lld", (long long)json_integer_value(json_object_get(info, "code")));
     else if (how && strcmp(how, "signaled") == 0)
-        snprintf(buf, size, "killed by %s%s", signal ? signal : "a signal",
-                 json_is_true(json_object_get(info, "core")) ? " (core dumped)" : "");
+        snprintf(buf, size, "killed by %s", signal ? signal : "a signal");
     else
         snprintf(buf, size, "ended, status unknown");
     return buf;

@@ -27,11 +27,14 @@ size_t text_width(const char *text);
 /* TEXT in at most WIDTH columns, the last of them taken by ELLIPSIS where something was cut.  To be freed. */
 char *text_cut(const char *text, size_t width, const char *ellipsis);
 
-/* "3 s ago", "just now".  Both are seconds since 1970. */
+/* "3 s ago", "just now": one unit says enough.  Both are seconds since 1970. */
 const char *text_ago(double then, double now, char *buf, size_t size);
 
 /* Seconds as duration_human() says them; "0 s" for less than none. */
 const char *text_duration(double seconds, char *buf, size_t size);
+
+/* The same for a narrow column: "1h2m", "8m32s", "200ms". */
+const char *text_duration_short(double seconds, char *buf, size_t size);
 
 /* "2026-11-21 20:25:24", local time; with milliseconds ".123" if MILLIS. */
 const char *text_time(double when, bool millis, char *buf, size_t size);
@@ -39,7 +42,7 @@ const char *text_time(double when, bool millis, char *buf, size_t size);
 /* Now, seconds since 1970. */
 double text_now(void);
 
-/* How a process ended, from the "exit" of a service: "exit 1", "killed by SEGV (core dumped)", "ended, status unknown". */
+/* How a process ended, from the "exit" of a service: "exit 1", "killed by SEGV", "ended, status unknown". */
 const char *text_exit(const json_t *exit, char *buf, size_t size);
 
 /*

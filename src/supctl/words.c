@@ -37,56 +37,71 @@ static const char *get_string(const json_t *service, const char *key)
     return value ? value : "";
 }
 
+/* The age comes before the core: it is what must not be cut off. */
+static void say_exit(struct sentence *sentence, const json_t *info, double now)
+{
+    char how[64], ago[64];
+
+    say(sentence, "%s, %s%s", text_exit(info, how, sizeof how),
+        text_ago(json_number_value(json_object_get(info, "at")), now, ago, sizeof ago),
+        json_is_true(json_object_get(info, "core")) ? ", core dumped" : "");
+}
+
 static void say_running(struct sentence *sentence, const json_t *service, double now)
 {
     const json_t *info = json_object_get(service, "exit");
-    char how[64], ago[64];
 
     if (json_is_true(json_object_get(service, "stopped")))
         say(sentence, "stopped by signal (SIGSTOP)");
     if (json_is_true(json_object_get(service, "config-stale")))
         say(sentence, "config changed, restart pending");
     if (json_is_object(info) && json_integer_value(json_object_get(service, "restarts")) > 0)
-        say(sentence, "last %s, %s", text_exit(info, how, sizeof how),
-            text_ago(json_number_value(json_object_get(info, "at")), now, ago, sizeof ago));
+        say_exit(sentence, info, now);
+}
+
+static void say_backoff(struct sentence *sentence, const json_t *service)
+{
+    const char *reason = get_string(service, "reason");
+    double next = json_number_value(json_object_get(service, "next-start-in"));
+    char time[64];
+
+    text_duration(next, time, sizeof time);
+    if (*reason)
+        say(sentence, "%s; next try in %s", reason, time);
+    else
+        say(sentence, "next try in %s", time);
 }
 
 static void say_ended(struct sentence *sentence, const json_t *service, double now)
 {
     const json_t *info = json_object_get(service, "exit");
-    const json_t *next = json_object_get(service, "next-start-in");
     const char *reason = get_string(service, "reason");
-    char how[64], ago[64];
+    bool has_run = json_integer_value(json_object_get(service, "starts")) > 0;
+    char ago[64];
 
     text_ago(json_number_value(json_object_get(service, "since")), now, ago, sizeof ago);
-    bool has_run = json_integer_value(json_object_get(service, "starts")) > 0;
     if (*reason && has_run)
         say(sentence, "%s, %s", reason, ago);
     else if (*reason)
         say(sentence, "%s", reason);
     else if (json_is_object(info))
-        say(sentence, "%s, %s", text_exit(info, how, sizeof how), ago);
+        say_exit(sentence, info, now);
     else if (!has_run)
         say(sentence, "never started");
-    if (json_is_number(next))
-        say(sentence, "next try in %s", text_duration(json_number_value(next), ago, sizeof ago));
 }
 
 char *words_of_service(const json_t *service, double now)
 {
-    static const char *const ended[] = {"stopped", "backoff", "exited", "failed"};
     struct sentence sentence = {0};
     const char *state = get_string(service, "state");
-    const char *reason = get_string(service, "reason");
-    bool over = false;
 
-    for (size_t i = 0; i < sizeof ended / sizeof *ended; i++)
-        over = over || strcmp(state, ended[i]) == 0;
-    if (over)
+    if (strcmp(state, "stopped") == 0 || strcmp(state, "exited") == 0 || strcmp(state, "failed") == 0)
         say_ended(&sentence, service, now);
-    else if (*reason)
-        say(&sentence, "%s", reason);
-    if (!over)
+    else if (strcmp(state, "backoff") == 0)
+        say_backoff(&sentence, service);
+    else if (*get_string(service, "reason"))
+        say(&sentence, "%s", get_string(service, "reason"));
+    if (json_is_integer(json_object_get(service, "pid")))
         say_running(&sentence, service, now);
 
     char *clean = text_clean(sentence.text ? sentence.text : "");

@@ -178,8 +178,8 @@ def status_is_a_table():
     with Fake({"service.list": result(services)}) as fake:
         done = supctl("status")
         check(done, 0, "NAME   STATE     PID  UPTIME  RESTARTS  NOTE\n"
-                       "cache  running  4711     3 s         0\n"
-                       "db     backoff     -       -         3  exit 1, 2 min 5 s ago; next try in 4 s\n")
+                       "cache  running  4711      3s         0\n"
+                       "db     backoff     -       -         3  exit 1; next try in 4 s\n")
         same(supctl().stdout, done.stdout, "status is the default")
         same(fake.requests[0]["method"], "service.list")
         same(fake.requests[0]["params"], {})
@@ -320,7 +320,7 @@ def help_and_version_need_no_supd():
 @test
 def help_fits_a_terminal():
     for line in supctl("--help").stdout.splitlines():
-        assert len(line) <= 100, line
+        assert len(line) <= 80, line
 
 
 @test
@@ -502,7 +502,7 @@ def events_are_lines():
     with Fake({"events.subscribe": [result(True), *EVENTS, CLOSE]}) as fake:
         check(supctl("events", "web"), 7,
               "2026-11-21 18:40:00.125 web: starting -> running, pid 12\n"
-              "2026-11-21 18:40:01.500 web: running -> backoff \\(killed by SEGV \\(core dumped\\)\\)\n"
+              "2026-11-21 18:40:01.500 web: running -> backoff \\(killed by SEGV\\)\n"
               "2026-11-21 18:40:02.000 web: backoff -> failed \\(gave up\\)\n"
               "2026-11-21 18:40:03.000 new: added\n"
               "2026-11-21 18:40:04.000 configuration read again\n"

@@ -136,6 +136,10 @@ START_TEST(times_are_said_as_people_say_them)
     ck_assert_str_eq(text_ago(100, 103.5, buf, sizeof buf), "3 s ago");
     ck_assert_str_eq(text_ago(100, 220, buf, sizeof buf), "2 min ago");
     ck_assert_str_eq(text_duration(-5, buf, sizeof buf), "0 s");
+    ck_assert_str_eq(text_ago(100, 1e5, buf, sizeof buf), "1 d ago");
+    ck_assert_str_eq(text_duration_short(0.2, buf, sizeof buf), "200ms");
+    ck_assert_str_eq(text_duration_short(512.5, buf, sizeof buf), "8m32s");
+    ck_assert_str_eq(text_duration_short(3700, buf, sizeof buf), "1h1m");
     /* Nonsense must not be undefined. */
     text_duration(1e300, buf, sizeof buf);
     text_time(1e300, true, buf, sizeof buf);
@@ -151,18 +155,19 @@ START_TEST(what_is_said_of_a_service)
         const char *service, *words;
     } cases[] = {
         {"{}", ""},
-        {"{'state':'running','starts':1,'restarts':0,'reason':null,'exit':null}", ""},
-        {"{'state':'running','starts':2,'restarts':1,'exit':{'how':'signaled','signal':'SEGV','core':true,'at':997}}",
-         "last killed by SEGV (core dumped), 3 s ago"},
-        {"{'state':'running','starts':2,'restarts':0,'exit':{'how':'exited','code':1,'at':997}}", ""},
-        {"{'state':'running','stopped':true}", "stopped by signal (SIGSTOP)"},
-        {"{'state':'running','stopped':true,'config-stale':true}",
-         "stopped by signal (SIGSTOP); config changed, restart pending"},
+        {"{'state':'running','pid':7,'starts':1,'restarts':0,'reason':null,'exit':null}", ""},
+        {"{'state':'running','pid':7,'restarts':1,'exit':{'how':'signaled','signal':'SEGV','core':true,'at':997}}",
+         "killed by SEGV, 3 s ago, core dumped"},
+        {"{'state':'running','pid':7,'starts':2,'restarts':0,'exit':{'how':'exited','code':1,'at':997}}", ""},
+        {"{'state':'running','pid':7,'stopped':true}", "stopped by signal (SIGSTOP)"},
+        {"{'state':'stopping','pid':7,'reason':'stopped by command','stopped':true,'config-stale':true}",
+         "stopped by command; stopped by signal (SIGSTOP); config changed, restart pending"},
         {"{'state':'backoff','starts':3,'since':880,'next-start-in':4.2,'reason':'exit 1',"
          "'exit':{'how':'exited','code':1,'at':880}}",
-         "exit 1, 2 min ago; next try in 4 s"},
+         "exit 1; next try in 4 s"},
         {"{'state':'backoff','starts':3,'since':999.9,'next-start-in':0.1,'reason':'exec /x: No such file'}",
-         "exec /x: No such file, just now; next try in 100 ms"},
+         "exec /x: No such file; next try in 100 ms"},
+        {"{'state':'backoff','next-start-in':4.2}", "next try in 4 s"},
         {"{'state':'failed','starts':3,'since':880,'reason':'start timed out after 90s'}",
          "start timed out after 90s, 2 min ago"},
         {"{'state':'exited','starts':1,'since':880,'exit':{'how':'exited','code':0,'at':880}}", "exit 0, 2 min ago"},
