@@ -39,11 +39,11 @@ class Supd:
         self.machine.unit(f"{directory}supd.service", fill_in(f"{prefix}.service.in", values))
         self.machine.unit(f"{directory}supd-leftovers.service", fill_in(f"{prefix}-leftovers.service.in", values))
 
-    def drop_in(self, text):
+    def drop_in(self, text, unit="supd.service"):
         """Settings over those of the unit, for all that follows."""
         directory = "" if self.user is None else "user/"
-        (self.machine.units / f"{directory}supd.service.d").mkdir(exist_ok=True)
-        self.machine.unit(f"{directory}supd.service.d/test.conf", f"[Service]\n{text}\n")
+        (self.machine.units / f"{directory}{unit}.d").mkdir(exist_ok=True)
+        self.machine.unit(f"{directory}{unit}.d/test.conf", f"[Service]\n{text}\n")
         self.systemctl("daemon-reload")
 
     def run(self, *argv, ok=True):

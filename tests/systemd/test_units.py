@@ -176,12 +176,64 @@ def test_a_stop_while_supd_is_dead_ends_everything():
     supd.check_gone(before)
 
 
+def test_such_a_stop_takes_the_time_that_the_services_need():
+    before = started_with_stubborn("3s", unit="RestartSec=1h")
+    supd.drop_in("TimeoutStopSec=1s", unit="supd-leftovers.service")
+    supd.kill("KILL")
+    supd.wait_state("activating", "auto-restart")
+    supd.stop()
+    check(supd.show("Result", "supd-leftovers.service") == "success", "the companion was cut off")
+    supd.check_gone(before)
+
+
 def test_a_restart_while_supd_is_dead_leaves_the_services_alone():
     before = started("RestartSec=1h")
     supd.kill("KILL")
     supd.wait_state("activating", "auto-restart")
     supd.systemctl("restart", "supd.service")
     supd.check_same(before)
+
+
+def test_a_service_that_ended_while_supd_was_dead_is_started_again():
+    before = started("RestartSec=1h")
+    supd.kill("KILL")
+    supd.wait_state("activating", "auto-restart")
+    supd.run("kill", "-KILL", before["one"])
+    supd.systemctl("restart", "supd.service")
+    after = supd.wait_running(*TWO)
+    check(after["one"] != before["one"] and supd.alive(after["one"]), f"one: {before} and then {after}")
+    check(after["two"] == before["two"], f"two: {before} and then {after}")
+    check(not supd.alive(before["one"]), "the old one is alive")
+
+
+def test_output_reaches_the_journal_while_supd_is_dead():
+    lines = supd.dir / "lines"
+    lines.touch()
+    supd.started("RestartSec=1h", talker=f'command = {{"/usr/bin/tail", "-f", "{lines}"}}')
+    supd.kill("KILL")
+    supd.wait_state("activating", "auto-restart")
+    with open(lines, "a", encoding="utf-8") as file:
+        file.write("said while supd was dead\n")
+    wait_for("the line in the journal",
+             lambda: any(e["MESSAGE"] == "said while supd was dead" for e in supd.journal()))
+
+
+def test_a_broken_configuration_is_survived_by_services_that_run():
+    before = started()
+    supd.config.write_text("nonsense\n")
+    old = supd.main_pid()
+    supd.kill("KILL")
+    supd.wait_new_main(old)
+    supd.check_same(before)
+
+
+def test_a_broken_configuration_fails_the_start_and_a_repair_is_taken_up():
+    started()
+    supd.stop()
+    supd.config.write_text("nonsense\n")
+    check(supd.systemctl("start", "supd.service", ok=False).returncode != 0, "systemctl start says that all is well")
+    supd.configure(**TWO)
+    supd.wait_running(*TWO)
 
 
 def test_a_crash_during_the_stop_ends_everything():
