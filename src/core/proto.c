@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 /* Enough for seconds since 1970 with microseconds, and 0.1 stays 0.1. */
@@ -162,50 +163,32 @@ json_t *proto_string(const char *text)
     if (string)
         return string;
 
-    char *clean = xmalloc(strlen(text) * (sizeof replacement - 1) + 1);
-    size_t len = 0;
+    struct buf clean = {0};
     while (*text) {
         size_t n = utf8_length((const unsigned char *)text);
-        const char *from = n > 0 ? text : replacement;
-        size_t copied = n > 0 ? n : sizeof replacement - 1;
-        memcpy(clean + len, from, copied);
-        len += copied;
+        buf_add_string(&clean, n > 0 ? "" : replacement);
+        buf_add(&clean, text, n);
         text += n > 0 ? n : 1;
     }
-    clean[len] = '\0';
-    string = json_string(clean);
-    free(clean);
+    string = json_string(clean.data);
+    buf_free(&clean);
     return string;
 }
 
-struct text {
-    char *data;
-    size_t len, size;
-};
-
 static int append(const char *data, size_t n, void *ctx)
 {
-    struct text *text = ctx;
-
-    if (text->size - text->len < n + 2) {
-        while (text->size - text->len < n + 2)
-            text->size = text->size > 0 ? text->size * 2 : 512;
-        text->data = xreallocarray(text->data, text->size, 1);
-    }
-    memcpy(text->data + text->len, data, n);
-    text->len += n;
+    buf_add(ctx, data, n);
     return 0;
 }
 
 char *proto_encode(const json_t *message, size_t *len)
 {
-    struct text text = {0};
+    struct buf buf = {0};
 
-    json_dump_callback(message, append, &text, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(REAL_DIGITS));
-    append("\n", 1, &text);
-    text.data[text.len] = '\0';
-    *len = text.len;
-    return text.data;
+    json_dump_callback(message, append, &buf, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(REAL_DIGITS));
+    buf_add_char(&buf, '\n');
+    *len = buf.len;
+    return buf_steal(&buf);
 }
 
 json_t *proto_seconds(int64_t usec)

@@ -6,28 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "supctl/text.h"
 
-/* Pieces of a sentence, with "; " between them. */
-struct sentence {
-    char *text; /* NULL: nothing yet */
-};
+/* Adds a piece, with "; " between it and the one before. */
+static void say(struct buf *sentence, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-static void say(struct sentence *sentence, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(struct sentence *sentence, const char *fmt, ...)
+static void say(struct buf *sentence, const char *fmt, ...)
 {
     va_list ap;
 
     va_start(ap, fmt);
     char *piece = xvasprintf(fmt, ap);
     va_end(ap);
-
-    char *text = sentence->text ? xasprintf("%s; %s", sentence->text, piece) : xstrdup(piece);
-    free(sentence->text);
+    if (sentence->len > 0)
+        buf_add_string(sentence, "; ");
+    buf_add_string(sentence, piece);
     free(piece);
-    sentence->text = text;
 }
 
 static const char *get_string(const json_t *service, const char *key)
@@ -38,7 +34,7 @@ static const char *get_string(const json_t *service, const char *key)
 }
 
 /* The age comes before the core: it is what must not be cut off. */
-static void say_exit(struct sentence *sentence, const json_t *info, double now)
+static void say_exit(struct buf *sentence, const json_t *info, double now)
 {
     char how[64], ago[64];
 
@@ -47,7 +43,7 @@ static void say_exit(struct sentence *sentence, const json_t *info, double now)
         json_is_true(json_object_get(info, "core")) ? ", core dumped" : "");
 }
 
-static void say_running(struct sentence *sentence, const json_t *service, double now)
+static void say_running(struct buf *sentence, const json_t *service, double now)
 {
     const json_t *info = json_object_get(service, "exit");
 
@@ -59,7 +55,7 @@ static void say_running(struct sentence *sentence, const json_t *service, double
         say_exit(sentence, info, now);
 }
 
-static void say_backoff(struct sentence *sentence, const json_t *service)
+static void say_backoff(struct buf *sentence, const json_t *service)
 {
     const char *reason = get_string(service, "reason");
     double next = json_number_value(json_object_get(service, "next-start-in"));
@@ -72,7 +68,7 @@ static void say_backoff(struct sentence *sentence, const json_t *service)
         say(sentence, "next try in %s", time);
 }
 
-static void say_ended(struct sentence *sentence, const json_t *service, double now)
+static void say_ended(struct buf *sentence, const json_t *service, double now)
 {
     const json_t *info = json_object_get(service, "exit");
     const char *reason = get_string(service, "reason");
@@ -92,7 +88,7 @@ static void say_ended(struct sentence *sentence, const json_t *service, double n
 
 char *words_of_service(const json_t *service, double now)
 {
-    struct sentence sentence = {0};
+    struct buf sentence = {0};
     const char *state = get_string(service, "state");
 
     if (strcmp(state, "stopped") == 0 || strcmp(state, "exited") == 0 || strcmp(state, "failed") == 0)
@@ -104,7 +100,8 @@ char *words_of_service(const json_t *service, double now)
     if (json_is_integer(json_object_get(service, "pid")))
         say_running(&sentence, service, now);
 
-    char *clean = text_clean(sentence.text ? sentence.text : "");
-    free(sentence.text);
+    char *text = buf_steal(&sentence);
+    char *clean = text_clean(text);
+    free(text);
     return clean;
 }
