@@ -108,17 +108,20 @@ void process_watch_group(struct service *service)
 {
     struct leftovers *left = service->leftovers;
     struct loop *loop = service->sup->loop;
+    bool watched = false;
 
     for (size_t i = 0; i < left->n; i++) {
         struct leftover *item = &left->items[i];
 
         if (item->pidfd >= 0 && !item->io)
             item->io = loop_io_new(loop, item->pidfd, LOOP_READ, on_leftover_ended, item);
+        watched = watched || item->io;
     }
-    if (left->n == 0) {
-        left->timer = loop_timer_new(loop, on_leftovers_timer, left);
-        loop_timer_set(left->timer, LEFTOVERS_POLL);
-    }
+    if (watched || left->timer)
+        return;
+    /* None could be opened (we are short of descriptors): look again. */
+    left->timer = loop_timer_new(loop, on_leftovers_timer, left);
+    loop_timer_set(left->timer, LEFTOVERS_POLL);
 }
 
 void process_check_group(struct service *service)
@@ -146,21 +149,13 @@ static bool needs_continue(int signo)
     return signo != SIGKILL && signo != SIGCONT;
 }
 
-/* By pidfd; a child of ours that is not reaped may be named by its number where the system gave us no pidfd. */
-static int signal_main(const struct service *service, int signo)
-{
-    if (service->pidfd >= 0)
-        return identity_signal(service->pidfd, signo);
-    if (service->is_child)
-        return kill(service->pid_key, signo) < 0 ? -errno : 0;
-    return -ESRCH;
-}
-
 void process_signal_main(struct service *service, int signo)
 {
-    log_signal_failure(service, signo, signal_main(service, signo));
+    if (service->pidfd < 0)
+        return;
+    log_signal_failure(service, signo, identity_signal(service->pidfd, signo));
     if (needs_continue(signo))
-        signal_main(service, SIGCONT);
+        identity_signal(service->pidfd, SIGCONT);
 }
 
 void process_signal_group(struct service *service, int signo)

@@ -380,9 +380,10 @@ void server_tell_state(struct service *service, enum svc_state from)
 
     if (!anybody_listens(service->sup))
         return;
-    json_t *params = json_pack("{s:s, s:o, s:s, s:s, s:s, s:s}", "type", "state", "at", proto_seconds(clock_now().wall),
-                               "name", service->spec->name, "from", svc_state_name(from), "to",
-                               svc_state_name(svc->state), "desired", svc->desired_up ? "up" : "down");
+    json_t *params =
+        json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:s}", "type", "state", "at", proto_seconds(clock_now().wall), "name",
+                  service->spec->name, "from", svc_state_name(from), "to", svc_state_name(svc->state), "state",
+                  svc_state_name(svc->state), "desired", svc->desired_up ? "up" : "down");
     json_object_set_new(params, "pid", svc_has_process(svc) ? json_integer(svc->proc.pid) : json_null());
     json_object_set_new(params, "reason", svc->reason[0] ? json_string(svc->reason) : json_null());
     json_object_set_new(params, "exit", proto_exit(&svc->exit));
