@@ -295,7 +295,7 @@ static int parse(cfg_t *cfg, char *text, size_t len)
     return rc;
 }
 
-static bool on_chunk(void *ctx, char *text, size_t len, unsigned line, bool whole)
+static bool on_chunk(void *ctx, char *text, size_t len, unsigned line, enum config_chunk_end end)
 {
     struct reader *r = ctx;
     cfg_t *cfg = cfg_init(r->top, CFGF_NONE);
@@ -307,8 +307,8 @@ static bool on_chunk(void *ctx, char *text, size_t len, unsigned line, bool whol
     current = NULL;
 
     /* That a text which we have cut off ends too early is no news. */
-    bool failed = rc != CFG_SUCCESS && (whole || !r->premature);
-    bool complete = whole && rc == CFG_SUCCESS;
+    bool failed = rc != CFG_SUCCESS && (end == CHUNK_WHOLE || !r->premature);
+    bool complete = !failed && end != CHUNK_CUT_IN_SECTION;
     r->handlers->section(r->ctx, section_new(CONFIG_TOP, cfg, true));
     take_sections(r, cfg, "control", CONFIG_CONTROL, complete);
     take_sections(r, cfg, "defaults", CONFIG_DEFAULTS, complete);

@@ -30,7 +30,7 @@ struct config_section {
     enum config_section_type type;
     char *title; /* "" where there is none */
     unsigned line;
-    bool whole;                   /* false: an error ended the file within or behind it */
+    bool whole;                   /* false: an error ended the file within it */
     struct config_entry *entries; /* a key that is given twice stands there twice, one behind the other */
     size_t n_entries;
 };

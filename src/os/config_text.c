@@ -16,7 +16,8 @@ struct rewriter {
     unsigned out_line;   /* line of the file that is being written */
     unsigned n_sections; /* in `out` */
     unsigned number;     /* of sections so far: makes titles unique */
-    bool stopped;        /* by the handler */
+    bool in_section;
+    bool stopped; /* by the handler */
     const struct config_text_handlers *handlers;
     void *ctx;
 };
@@ -161,8 +162,6 @@ static bool rewrite_nested(struct rewriter *r, const struct config_token *key)
     struct config_token token = *key;
     unsigned depth = 0;
 
-    put_key(r, key, 'S');
-    buf_add_char(&r->out, '}');
     do {
         if (!config_lex_next(&r->lex, &token))
             return false;
@@ -173,6 +172,8 @@ static bool rewrite_nested(struct rewriter *r, const struct config_token *key)
         else if (config_token_is(&token, '}'))
             depth--;
     } while (depth > 0 || !config_token_is(&token, '}'));
+    put_key(r, key, 'S');
+    buf_add_char(&r->out, '}');
     return true;
 }
 
@@ -219,6 +220,7 @@ static bool rewrite_section(struct rewriter *r, const struct config_token *name)
     struct config_token token;
     char prefix[32];
 
+    r->in_section = true;
     if (!config_lex_next(&r->lex, &token))
         return false;
     go_to_line(r, name->line);
@@ -248,6 +250,7 @@ static bool rewrite_section(struct rewriter *r, const struct config_token *name)
         buf_add_char(&r->out, ' ');
     }
     buf_add_string(&r->out, "} ");
+    r->in_section = false;
     r->n_sections++;
     return true;
 }
@@ -274,9 +277,9 @@ static bool take_include(struct rewriter *r, const struct config_token *key)
 }
 
 /* False when the handler has had enough. */
-static bool flush(struct rewriter *r, bool whole)
+static bool flush(struct rewriter *r, enum config_chunk_end end)
 {
-    if (r->out.len > 0 && !r->handlers->chunk(r->ctx, r->out.data, r->out.len, r->chunk_line, whole)) {
+    if (r->out.len > 0 && !r->handlers->chunk(r->ctx, r->out.data, r->out.len, r->chunk_line, end)) {
         r->stopped = true;
         return false;
     }
@@ -296,7 +299,7 @@ static bool rewrite_statement(struct rewriter *r, const struct config_token *key
     if (!check_key(r, key) || !peek_section(r, &next, &section))
         return false;
     if (section)
-        return rewrite_section(r, key) && (r->n_sections < SECTIONS_IN_CHUNK || flush(r, true));
+        return rewrite_section(r, key) && (r->n_sections < SECTIONS_IN_CHUNK || flush(r, CHUNK_WHOLE));
     if (!config_token_is(&next, '('))
         return rewrite_entry(r, key);
     if (key->len != 7 || memcmp(key->text, "include", 7) != 0)
@@ -326,7 +329,8 @@ void config_text_read(const char *text, size_t len, const struct config_text_han
 
     config_lex_init(&r.lex, text, len);
     bool whole = rewrite_all(&r);
-    if (!r.stopped && flush(&r, whole) && !whole)
+    enum config_chunk_end end = whole ? CHUNK_WHOLE : r.in_section ? CHUNK_CUT_IN_SECTION : CHUNK_CUT;
+    if (!r.stopped && flush(&r, end) && !whole)
         handlers->error(ctx, r.lex.err_line, r.lex.err);
     config_lex_clear(&r.lex);
     buf_free(&r.out);

@@ -24,10 +24,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum config_chunk_end {
+    CHUNK_WHOLE,
+    CHUNK_CUT,            /* an error ended the pass between two sections */
+    CHUNK_CUT_IN_SECTION, /* ... and within the last one */
+};
+
 struct config_text_handlers {
-    /* A chunk (ended by a NUL beyond LEN) whose first line is line LINE of the file.  WHOLE is false when an error cut
-     * it off.  Returns false to end the pass. */
-    bool (*chunk)(void *ctx, char *text, size_t len, unsigned line, bool whole);
+    /* A chunk (ended by a NUL beyond LEN) whose first line is line LINE of the file.  Returns false to end the pass. */
+    bool (*chunk)(void *ctx, char *text, size_t len, unsigned line, enum config_chunk_end end);
     /* include(PATTERN) stood in line LINE. */
     void (*include)(void *ctx, const char *pattern, unsigned line);
     /* What ended the pass.  Not called after chunk() has returned false. */
