@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Processes as /proc tells them, waiting for a condition, and how a test ends early."""
+import os
+import signal
+import subprocess
+import time
+
+
+DEADLINE = 40.0  # how long a condition may take on a machine that is busy with other things
+PAUSE = 0.01
+
+
+class Skip(Exception):
+    pass
+
+
+class Failed(Exception):
+    pass
+
+
+def skip(reason):
+    raise Skip(reason)
+
+
+def read_stat(pid):
+    """(state, ppid, pgid, sid, start time) or None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            fields = f.read().rsplit(b")", 1)[1].split()
+    except (OSError, IndexError):
+        return None
+    return fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
+
+
+def is_alive(pid):
+    stat = read_stat(pid)
+    return stat is not None and stat[0] not in "ZX"
+
+
+def all_pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def environment_of(pid):
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as f:
+            return f.read().split(b"\0")[:-1]
+    except OSError:
+        return []
+
+
+def environment_after_exec(pid):
+    """A process right behind its exec shows no environment for a moment: it is looked at again."""
+    for _ in range(50):
+        env = environment_of(pid)
+        if env or not is_alive(pid):
+            return env
+        time.sleep(0.001)
+    return []
+
+
+def descendants(root):
+    children = {}
+    for pid in all_pids():
+        stat = read_stat(pid)
+        if stat:
+            children.setdefault(stat[1], []).append(pid)
+    found, todo = [], [root]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def kill(pid, sig):
+    """By pidfd: the number of a process that we do not hold as a child may have a new owner."""
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        signal.pidfd_send_signal(fd, sig)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def eventually(condition, what, deadline=DEADLINE):
+    """The first true value of condition(); Failed when the deadline passes."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failed(f"not within {deadline:g} s: {what}")
+        time.sleep(PAUSE)
+
+
+class Result:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    def __repr__(self):
+        return f"exit {self.code}\nstdout: {self.out}\nstderr: {self.err}"
+
+
+def run_program(argv, cwd=None, env=None, timeout=DEADLINE, stdin=b""):
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{' '.join(argv)} does not end; stdout: {error.stdout!r}, stderr: {error.stderr!r}") from None
+    return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
