@@ -39,6 +39,12 @@ static void set_reason(struct svc *svc, const char *fmt, ...)
     va_end(ap);
 }
 
+/* A time-out may be as long as can be written. */
+static int64_t later(int64_t at, int64_t by)
+{
+    return by < INT64_MAX - at ? at + by : INT64_MAX;
+}
+
 static void set_state(struct step *s, enum svc_state state)
 {
     s->svc->state = state;
@@ -65,7 +71,7 @@ static void to_stopped(struct step *s, const char *reason)
 
 static int64_t stop_deadline(const struct step *s)
 {
-    return s->now.mono + s->svc->proc.stop.timeout;
+    return later(s->now.mono, s->svc->proc.stop.timeout);
 }
 
 static void signal_kill(struct step *s)
@@ -134,7 +140,7 @@ static void settle_policy(struct step *s, bool abnormal)
         }
         set_state(s, SVC_BACKOFF);
         svc->next_is_restart = true;
-        svc->deadline = s->now.mono + result.delay;
+        svc->deadline = later(s->now.mono, result.delay);
         break;
     case POLICY_EXITED:
         set_state(s, SVC_EXITED);
@@ -182,6 +188,8 @@ static void on_start(struct step *s)
     case SVC_BACKOFF:
     case SVC_EXITED:
     case SVC_FAILED:
+        if (svc->shutting_down)
+            break;
         set_reason(svc, "started by command");
         enqueue(s, false);
         return;
@@ -359,7 +367,7 @@ static void on_slot(struct step *s)
     svc->group = 0;
     memset(&svc->proc, 0, sizeof svc->proc);
     if (s->spec->start_timeout > 0)
-        svc->deadline = s->now.mono + s->spec->start_timeout;
+        svc->deadline = later(s->now.mono, s->spec->start_timeout);
     act(s, ACT_FORK, 0);
 }
 
@@ -420,20 +428,22 @@ static void on_exited(struct step *s)
 
     if (svc->ended)
         return;
+    bool failed = s->event->text != NULL;
+    bool timed_out = svc->state == SVC_STOPPING && svc->stop_cause == STOP_BY_TIMEOUT;
     svc->ended = true;
     svc->ended_at = s->now.mono;
     svc->exit = s->event->exit;
-    svc->exit_pre_exec = s->event->text != NULL;
+    svc->exit_pre_exec = failed || (svc->pre_exec && timed_out);
+    svc->pre_exec = false;
     svc->proc.pid = 0;
     if (svc->state != SVC_STOPPING) {
         char words[64];
 
-        set_reason(svc, "%s", s->event->text ? s->event->text : svc_exit_words(&svc->exit, words, sizeof words));
+        set_reason(svc, "%s", failed ? s->event->text : svc_exit_words(&svc->exit, words, sizeof words));
     }
 
-    bool alone = svc->proc.stop.kill_mode == KILL_MODE_PROCESS || svc->exit_pre_exec || svc->pre_exec;
-    svc->pre_exec = false;
-    if (alone) {
+    /* One that a signal ended may have reached its program, and left something, before we heard of it. */
+    if (failed || svc->proc.stop.kill_mode == KILL_MODE_PROCESS) {
         settle(s);
         return;
     }
