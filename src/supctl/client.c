@@ -179,10 +179,10 @@ pid_t client_peer_pid(const struct client *client)
     return client->peer_pid;
 }
 
-/* Waits until the socket is ready for EVENTS. */
-static int wait_for(const struct client *client, short events)
+/* Waits until FD is ready for EVENTS.  That the time is over is not told. */
+static int wait_for(const struct client *client, int fd, short events)
 {
-    struct pollfd pfd = {.fd = client->fd, .events = events};
+    struct pollfd pfd = {.fd = fd, .events = events};
 
     for (;;) {
         int64_t left = time_left(client);
@@ -191,12 +191,29 @@ static int wait_for(const struct client *client, short events)
         if (n > 0)
             return SUPCTL_DONE;
         if (n == 0)
-            return tell_timed_out(client);
+            return SUPCTL_TIMED_OUT;
         if (errno != EINTR) {
             complain("poll: %s", strerror(errno));
             return SUPCTL_FAILED;
         }
     }
+}
+
+static int wait_for_supd(const struct client *client, short events)
+{
+    int status = wait_for(client, client->fd, events);
+
+    return status == SUPCTL_TIMED_OUT ? tell_timed_out(client) : status;
+}
+
+int client_wait_for_end(const struct client *client, int pidfd)
+{
+    int status = wait_for(client, pidfd, POLLIN);
+    char buf[32];
+
+    if (status == SUPCTL_TIMED_OUT)
+        complain("supd has not ended within %s; it goes on with it", duration_format(client->limit, buf, sizeof buf));
+    return status;
 }
 
 /* One that is refused is answered and closed before it was read: then what counts is the answer, so go on to it. */
@@ -215,7 +232,7 @@ static int send_all(const struct client *client, const char *data, size_t len)
             complain("writing to supd: %s", strerror(errno));
             return SUPCTL_UNREACHABLE;
         }
-        int status = errno == EINTR ? SUPCTL_DONE : wait_for(client, POLLOUT);
+        int status = errno == EINTR ? SUPCTL_DONE : wait_for_supd(client, POLLOUT);
         if (status != SUPCTL_DONE)
             return status;
     }
@@ -249,7 +266,7 @@ static int read_line(struct client *client, size_t *len)
             complain("reading from supd: %s", strerror(errno));
             return SUPCTL_UNREACHABLE;
         }
-        int status = wait_for(client, POLLIN);
+        int status = wait_for_supd(client, POLLIN);
         if (status != SUPCTL_DONE)
             return status;
     }

@@ -34,6 +34,9 @@ void client_close(struct client *client);
 /* pid of the program that listens, 0 where it is in a PID namespace that we do not see. */
 pid_t client_peer_pid(const struct client *client);
 
+/* Waits until the process behind PIDFD has ended. */
+int client_wait_for_end(const struct client *client, int pidfd);
+
 struct answer {
     json_t *result;      /* NULL: an error */
     int code;            /* the error, else 0 */

@@ -2,8 +2,6 @@
 /* info, shutdown, version: about supd itself */
 #include "supctl/commands.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +11,6 @@
 #include "core/proto.h"
 #include "supctl/client.h"
 #include "supctl/text.h"
-
-#define LAST_BREATH (10 * 1000) /* ms between the end of the connection and that of the process */
 
 static void print_value(const char *key, const json_t *value)
 {
@@ -100,28 +96,18 @@ int cmd_version(const struct options *options)
 }
 
 /*
- * The connection ends a moment before the process does, and only then can the next
- * supd have its lock.  The pidfd was opened while the connection stood, so it is no other process's.
+ * The process is waited for, not the connection: that ends a moment earlier, and only
+ * then can the next supd have its lock.  The pidfd was opened while the connection stood,
+ * so it is no other process's.  Without one (supd is in a PID namespace that we do not
+ * see) the end of the connection has to do.
  */
-static int wait_for_death(int pidfd, pid_t pid)
-{
-    struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
-
-    if (pidfd < 0)
-        return SUPCTL_DONE;
-    int n = poll(&pfd, 1, LAST_BREATH);
-    if (n != 0)
-        return SUPCTL_DONE;
-    complain("supd closed the connection, but process %d still runs; its log may say why", (int)pid);
-    return SUPCTL_FAILED;
-}
-
-/* Whatever comes before the end is of no interest. */
-static int wait_for_end(struct client *client)
+static int wait_for_end(struct client *client, int pidfd)
 {
     json_t *event;
     int status;
 
+    if (pidfd >= 0)
+        return client_wait_for_end(client, pidfd);
     while ((status = client_next_event(client, false, &event)) == SUPCTL_DONE)
         json_decref(event);
     return status == SUPCTL_UNREACHABLE ? SUPCTL_DONE : status;
@@ -147,9 +133,7 @@ int cmd_shutdown(const struct options *options)
 
     status = client_ask(client, "supd.shutdown", params, &result);
     if (status == SUPCTL_DONE && wait)
-        status = wait_for_end(client);
-    if (status == SUPCTL_DONE && wait)
-        status = wait_for_death(pidfd, pid);
+        status = wait_for_end(client, pidfd);
     if (status == SUPCTL_DONE && options->given & OPTION_JSON)
         text_print_json(result);
     else if (status == SUPCTL_DONE)

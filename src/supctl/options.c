@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/signames.h"
 #include "base/suggest.h"
 #include "base/units.h"
 
@@ -54,6 +55,8 @@ static void unknown_option(struct options *options, const char *word)
     const char *near = strncmp(name, "--", 2) == 0 ? suggest_nearest(name + 2, names, N_LONG) : NULL;
     if (near && strcmp(near, name + 2) == 0)
         set_error(options, xasprintf("option '--%s' takes no value", near));
+    else if (signal_from_name(name + 1) > 0)
+        set_error(options, xasprintf("a signal is written without '-': supctl signal %s NAME", name + 1));
     else if (near)
         set_error(options, xasprintf("unknown option '%s'; did you mean '--%s'?", name, near));
     else

@@ -294,6 +294,7 @@ def wrong_usage():
         (["start"], "supctl: start: too few words; usage: supctl start NAME.*\n"),
         (["info", "a"], "supctl: info: takes no names; .*\n"),
         (["--jason"], "supctl: unknown option '--jason'; did you mean '--json'\\?\n"),
+        (["signal", "-TERM", "a"], "supctl: a signal is written without '-': supctl signal TERM NAME\n"),
         (["-q"], "supctl: unknown option '-q'; .*\n"),
         (["--json=1"], "supctl: option '--json' takes no value\n"),
         (["-s"], "supctl: option '-s' needs a value\n"),
@@ -626,7 +627,7 @@ def shutdown_waits_until_supd_is_gone():
         for fd in said:
             os.close(fd)
     with Fake({"supd.shutdown": result(True)}) as fake:
-        check(supctl("shutdown", "--timeout", "200ms"), 8, None, "supctl: supd did not .*\n")
+        check(supctl("shutdown", "--timeout", "200ms"), 8, None, "supctl: supd has not ended within 200ms; .*\n")
         supctl("shutdown", "--leave-services", "--no-wait")
         same(fake.requests[-1]["params"], {"leave-services": True})
 
