@@ -18,8 +18,23 @@
 
 /* What systemd, or a supd that runs us, meant for us alone.  A name that ends in '_' stands for all that begin so. */
 static const char *const private_vars[] = {
-    "NOTIFY_SOCKET",    "WATCHDOG_", "LISTEN_",          "JOURNAL_STREAM", "INVOCATION_ID",
-    "SYSTEMD_EXEC_PID", "FDSTORE",   "MEMORY_PRESSURE_", "SUPD_",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_",
+    "LISTEN_",
+    "JOURNAL_STREAM",
+    "INVOCATION_ID",
+    "SYSTEMD_EXEC_PID",
+    "FDSTORE",
+    "MEMORY_PRESSURE_",
+    "SUPD_",
+    "MANAGERPID",
+    "MAINPID",
+    "RUNTIME_DIRECTORY",
+    "STATE_DIRECTORY",
+    "CACHE_DIRECTORY",
+    "LOGS_DIRECTORY",
+    "CONFIGURATION_DIRECTORY",
+    "CREDENTIALS_DIRECTORY",
 };
 
 static bool is_private(const char *assignment)
@@ -39,7 +54,6 @@ void spawn_baseline_take(struct spawn_baseline *baseline)
     *baseline = (struct spawn_baseline){.oom_score_adj = INT_MIN};
     getrlimit(RLIMIT_NOFILE, &baseline->nofile);
     spawn_read_oom_score_adj(&baseline->oom_score_adj);
-    sigprocmask(SIG_SETMASK, NULL, &baseline->sigmask);
     for (char **p = environ; p != NULL && *p != NULL; p++) {
         if (!is_private(*p))
             baseline->environment = strv_push(baseline->environment, xstrdup(*p));

@@ -24,7 +24,6 @@
 struct spawn_baseline {
     struct rlimit nofile;
     int oom_score_adj; /* INT_MIN: could not be read */
-    sigset_t sigmask;
     char **environment; /* ours, without what was meant for supd alone (NOTIFY_SOCKET, WATCHDOG_*, LISTEN_*, ...) */
 };
 
@@ -37,7 +36,7 @@ struct spawn_request {
     const char *instance_id; /* SUPD_INSTANCE */
     uint8_t *record;         /* of record_encode_spawn(); completed and written by the child */
     size_t record_len;
-    int state_fd;            /* RUNTIME/state, O_APPEND */
+    int state_fd; /* RUNTIME/state, O_APPEND */
 };
 
 struct spawn_child {

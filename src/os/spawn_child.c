@@ -429,7 +429,10 @@ void spawn_child_run(const struct spawn_request *req, int report_fd)
     umask(child.spec->umask);
     change_ids(&child);
     change_directory(&child);
-    if (sigprocmask(SIG_SETMASK, &req->baseline->sigmask, NULL) == -1)
+    /* Empty, whatever supd was started with: a blocked SIGTERM would make every stop end in SIGKILL. */
+    sigset_t none;
+    sigemptyset(&none);
+    if (sigprocmask(SIG_SETMASK, &none, NULL) == -1)
         fail(&child, STEP_SIGNAL_MASK, "sigprocmask: %s", strerror(errno));
     exec_command(&child, env);
 }

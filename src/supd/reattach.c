@@ -4,9 +4,9 @@
  *
  * The state file is replayed under the lock, so no child is still about to write
  * to it.  Each process without a recorded end is opened as a pidfd and verified
- * by its start time.  Nothing is guessed from /proc, with one exception: where
- * the file is missing or damaged, a session leader of the right user that carries
- * this runtime directory's random id, and its own pid, in its environment is ours.
+ * by its start time.  The file may have been damaged or cut short without a trace,
+ * so /proc is asked for more: a session leader of the right user that carries this
+ * runtime directory's random id, and its own pid, in its environment is ours too.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -40,7 +40,8 @@ struct survey {
     struct survivor *items; /* the recorded ones in order of name, then those found in /proc */
     size_t n;
     size_t n_recorded;
-    int fatal; /* a process could not be opened for another reason than its end: -errno */
+    pid_t *pids; /* of the recorded ones, in ascending order */
+    int fatal;   /* a process could not be opened for another reason than its end: -errno */
 };
 
 static struct survivor *survey_push(struct survey *survey)
@@ -53,6 +54,14 @@ static struct survivor *survey_push(struct survey *survey)
 static int compare_survivors(const void *a, const void *b)
 {
     return strcmp(((const struct survivor *)a)->name, ((const struct survivor *)b)->name);
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+    pid_t x = *(const pid_t *)a;
+    pid_t y = *(const pid_t *)b;
+
+    return (x > y) - (x < y);
 }
 
 static struct survivor *survey_find(const struct survey *survey, const char *name)
@@ -85,10 +94,13 @@ static bool find_unrecorded(void *ctx, pid_t pid)
     struct procfs_stat st;
     char own_pid[16];
 
-    snprintf(own_pid, sizeof own_pid, "%d", pid);
-    if (!environ_is(pid, "SUPD_INSTANCE", survey->sup->lock.instance) || !environ_is(pid, "SUPD_EXEC_PID", own_pid))
+    /* The cheap questions first: this is asked of every process of the machine. */
+    if (bsearch(&pid, survey->pids, survey->n_recorded, sizeof pid, compare_pids))
         return true;
     if (procfs_read_stat(pid, &st) < 0 || st.session != pid || st.state == 'Z')
+        return true;
+    snprintf(own_pid, sizeof own_pid, "%d", pid);
+    if (!environ_is(pid, "SUPD_INSTANCE", survey->sup->lock.instance) || !environ_is(pid, "SUPD_EXEC_PID", own_pid))
         return true;
     char *name = procfs_environ_get(pid, "SUPD_SERVICE");
     if (!name || !spec_name_valid(name) || survey_find(survey, name)) {
@@ -134,6 +146,10 @@ static void open_recorded(struct survey *survey)
         found->pidfd = pidfd;
     }
     survey->n_recorded = survey->n;
+    survey->pids = xcalloc(survey->n + 1, sizeof(pid_t));
+    for (size_t i = 0; i < survey->n; i++)
+        survey->pids[i] = survey->items[i].pid;
+    qsort(survey->pids, survey->n, sizeof(pid_t), compare_pids);
 }
 
 /* An empty replay stands for "there is nothing to take back". */
@@ -143,7 +159,7 @@ static void forget_replay(struct survey *survey)
     survey->replay = replay_new(NULL, 0);
 }
 
-/* Judges what was read.  Returns whether processes may live that it does not tell of. */
+/* Judges what was read.  Returns whether processes of that time may live at all. */
 static bool judge(struct survey *survey, size_t len)
 {
     const struct replay *replay = survey->replay;
@@ -157,15 +173,13 @@ static bool judge(struct survey *survey, size_t len)
     if (len > 0 && (replay->records == 0 || !replay->has_epoch)) {
         log_error("%s/state makes no sense: it is kept aside as %s/state.bad", dir, dir);
         statefile_set_aside(dir);
-        return true;
     }
     if (replay->newer)
         log_warning("%s/state holds records of a newer version of supd, which are passed over", dir);
-    if (replay->damaged > 0)
+    if (replay->records > 0 && replay->damaged > 0)
         log_error("%s/state is damaged in %zu place%s (%zu bytes); the rest of it, %zu records, is used", dir,
                   replay->damaged, replay->damaged == 1 ? "" : "s", replay->skipped, replay->records);
-    /* A missing file is a clean stop, or somebody removed it: only an id that was given out can tell. */
-    return replay->damaged > 0 || replay->newer || (len == 0 && !survey->sup->lock.fresh);
+    return !survey->sup->lock.fresh;
 }
 
 struct survey *survey_new(struct supervisor *sup, char *err, size_t err_size)
@@ -184,7 +198,7 @@ struct survey *survey_new(struct supervisor *sup, char *err, size_t err_size)
     }
     survey->replay = replay_new(data, len);
     free(data);
-    bool incomplete = judge(survey, len);
+    bool may_live = judge(survey, len);
     open_recorded(survey);
     if (survey->fatal < 0) {
         snprintf(err, err_size, "cannot open a running service's process: %s; starting it again would double it",
@@ -192,7 +206,7 @@ struct survey *survey_new(struct supervisor *sup, char *err, size_t err_size)
         survey_free(survey);
         return NULL;
     }
-    if (incomplete)
+    if (may_live)
         procfs_each(find_unrecorded, survey);
     return survey;
 }
@@ -207,6 +221,7 @@ void survey_free(struct survey *survey)
         free(survey->items[i].found_name);
     }
     free(survey->items);
+    free(survey->pids);
     replay_free(survey->replay);
     free(survey);
 }

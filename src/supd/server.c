@@ -213,7 +213,7 @@ static void on_line(void *ctx, struct ctl_client *client, const char *line, size
     json_error_t error;
 
     (void)ctx;
-    json_t *message = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+    json_t *message = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!message) {
         send_message(session,
                      proto_error(NULL, PROTO_E_PARSE, NULL, "not JSON: %s, byte %d", error.text, error.position));

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -334,12 +335,22 @@ static void open_std_fds(void)
         close(fd);
 }
 
+/* What we were started with must not keep SIGTERM or SIGCHLD from us. */
+static void unblock_signals(void)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 int startup_run(const struct startup_options *options)
 {
     struct supervisor sup;
     struct config_errors errors = {0};
 
     open_std_fds();
+    unblock_signals();
     supervisor_init(&sup);
     spawn_baseline_take(&sup.baseline);
     rlim_t hard = raise_nofile();
