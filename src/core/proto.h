@@ -34,7 +34,7 @@ enum proto_error {
 
 /* One request, taken apart.  All json_t are owned by the struct. */
 struct proto_request {
-    json_t *id;    /* NULL: a notification, no answer is sent */
+    json_t *id; /* NULL: a notification, no answer is sent */
     char *method;
     json_t *params; /* an object, never NULL ({} where the message had none) */
 };
@@ -67,10 +67,10 @@ char *proto_encode(const json_t *message, size_t *len);
 /* What is seen of the process in /proc (all zero where nothing is known). */
 struct proto_usage {
     bool known;
-    bool stopped; /* job control */
+    bool stopped;    /* job control */
     uint64_t memory; /* bytes resident */
-    double cpu;    /* seconds, user + system */
-    uint64_t tasks; /* threads */
+    double cpu;      /* seconds, user + system */
+    uint64_t tasks;  /* threads */
 };
 
 /*

@@ -23,8 +23,8 @@ struct ctl_client {
     struct bytebuf in;
     struct bytebuf out;
     uint64_t queued_in; /* the turn in which it came into the ready list */
-    size_t scanned; /* bytes of `in` known to hold no newline */
-    int64_t active; /* last whole request, or last byte of an answer that it took */
+    size_t scanned;     /* bytes of `in` known to hold no newline */
+    int64_t active;     /* last whole request, or last byte of an answer that it took */
     unsigned holds;
     bool known;  /* accepted() took it, so closed() is owed */
     bool ending; /* is closed once `out` is empty; nothing is read any more */
@@ -54,7 +54,7 @@ struct ctlsock {
     struct client_list ready; /* had their share of this turn, go on in the next */
     struct client_list gone;  /* closed() is owed, then they are freed */
     uint64_t turn;
-    size_t held_bytes;        /* in `in` and `out` of all clients */
+    size_t held_bytes; /* in `in` and `out` of all clients */
     struct ctl_stats stats;
 };
 

@@ -20,7 +20,9 @@ static void print_step(const json_t *step, bool dry_run)
 
     printf("%s %s", action ? action : "?", name ? name : "?");
     json_array_foreach(json_object_get(step, "keys"), i, key)
+    {
         printf("%s%s", i == 0 ? ": " : ", ", json_is_string(key) ? json_string_value(key) : "?");
+    }
     if (json_is_true(json_object_get(step, "restarted")))
         fputs(" (restarted)", stdout);
     else if (json_is_true(json_object_get(step, "needs-restart")))
@@ -41,7 +43,10 @@ static void print_plan(const json_t *result, bool dry_run)
     }
     if (json_array_size(plan) == 0)
         puts("nothing to do");
-    json_array_foreach(plan, i, item) print_step(item, dry_run);
+    json_array_foreach(plan, i, item)
+    {
+        print_step(item, dry_run);
+    }
 }
 
 int cmd_reread(const struct options *options)

@@ -89,7 +89,10 @@ static void print_table(const json_t *services)
         return;
     }
     struct table *table = table_new(columns, sizeof columns / sizeof *columns);
-    json_array_foreach(services, i, service) add_service(table, service, now);
+    json_array_foreach(services, i, service)
+    {
+        add_service(table, service, now);
+    }
     table_print(table, &style, stdout);
     table_free(table);
 }

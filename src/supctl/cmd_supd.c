@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/proto.h"
@@ -127,7 +127,7 @@ int cmd_shutdown(const struct options *options)
         return status;
     }
     pid_t pid = client_peer_pid(client);
-    int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     if (options->given & OPTION_LEAVE_SERVICES)
         json_object_set_new(params, "leave-services", json_true());
 
