@@ -40,6 +40,8 @@ static void put_all(void *ctx, struct statefile *file)
         learn_start_ticks(s, &svc);
         statefile_put(file, record, record_encode_service(record, s->spec->name, &svc));
     }
+    /* Without its epoch a file cannot be believed: a second header, so that damage to one does not cost all the rest. */
+    statefile_put(file, record, record_encode_header(record, &sup->epoch));
 }
 
 static int rewrite(struct supervisor *sup)

@@ -173,6 +173,8 @@ static bool judge(struct survey *survey, size_t len)
     if (len > 0 && (replay->records == 0 || !replay->has_epoch)) {
         log_error("%s/state makes no sense: it is kept aside as %s/state.bad", dir, dir);
         statefile_set_aside(dir);
+        forget_replay(survey);
+        return !survey->sup->lock.fresh;
     }
     if (replay->newer)
         log_warning("%s/state holds records of a newer version of supd, which are passed over", dir);
