@@ -173,6 +173,7 @@ static void replay_spawn(struct entry **table, struct reader *r)
     e->known = true;
     e->removed = false;
     if (svc->life != life) {
+        memset(&svc->proc, 0, sizeof svc->proc);
         svc->life = life;
         svc->state = SVC_STARTING;
         svc->since = started;
@@ -188,6 +189,8 @@ static void replay_spawn(struct entry **table, struct reader *r)
     }
     if (svc->ended)
         return;
+    if (svc->proc.pid == proc.pid)
+        proc.stop = svc->proc.stop; /* a newer configuration may have changed it meanwhile */
     svc->proc = proc;
     svc->group = proc.pid;
     e->image.has_process = true;
@@ -349,6 +352,8 @@ struct replay *replay_new(const uint8_t *data, size_t len)
         }
         if (!e->image.has_process)
             e->image.svc.proc.pid = 0; /* a number that no child has vouched for */
+        if (!e->image.has_process && !e->image.svc.ended)
+            e->image.svc.group = 0;
         replay->images[replay->n++] = &e->image;
     }
     qsort(replay->images, replay->n, sizeof *replay->images, compare_images);
