@@ -34,8 +34,10 @@ START_TEST(what_goes_in_comes_out)
         n = (size_t)rand() % (buf.len + 1);
         if (rand() % 16 == 0)
             n = buf.len;
-        for (size_t i = 0; i < n; i++)
-            ck_assert_int_eq(bytebuf_data(&buf)[i], byte_at(out + i));
+        size_t same = 0;
+        while (same < n && bytebuf_data(&buf)[same] == byte_at(out + same))
+            same++;
+        ck_assert_uint_eq(same, n);
         bytebuf_consume(&buf, n);
         out += n;
         ck_assert_uint_eq(buf.len, in - out);
