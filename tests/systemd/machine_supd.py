@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 
 from machine import TOP, Failed, Machine, check, wait_for
 
@@ -21,6 +22,8 @@ class Supd:
     """supd as a system service, or with USER (a uid) as a service of that user's systemd."""
 
     def __init__(self, user=None):
+        if not {"SUPD", "SUPCTL"} <= os.environ.keys():
+            sys.exit("Bail out! SUPD and SUPCTL must name the programs to test")
         self.user = user
         self.machine = Machine({})
         self.dir = self.machine.dir
