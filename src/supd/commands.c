@@ -19,6 +19,8 @@
 #include "supd/reload.h"
 #include "supd/waiters.h"
 
+#define MAX_NAMES 1000
+
 /* One request on its way through a verb. */
 struct call {
     struct supervisor *sup;
@@ -139,6 +141,11 @@ static bool names_param(struct call *call, bool required, json_t **names)
         return true;
     if (!json_is_array(*names) || (required && json_array_size(*names) == 0)) {
         refuse_param(call, "names", "must be an array of names or globs");
+        return false;
+    }
+    /* Each is matched with every service. */
+    if (json_array_size(*names) > MAX_NAMES) {
+        refuse_param(call, "names", "too many: at most 1000, or use a glob");
         return false;
     }
     json_array_foreach(*names, i, name)
