@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """When a restart comes. Judged by what supd reports and by lower bounds: nothing here fails on a slow machine."""
 import signal

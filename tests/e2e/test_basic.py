@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The commands of supctl and the objects behind them, on services that behave."""
 import json
@@ -467,8 +468,8 @@ def events(t):
     t.eq([e["to"] for e in seen], ["starting", "running", "stopping", "stopped"], "states in order")
     t.eq([e["from"] for e in seen[1:]], ["starting", "running", "stopping"], "from what states")
     for e in seen:
-        t.eq(sorted(e), sorted(["type", "at", "name", "from", "to", "desired", "pid", "reason", "exit"]), "keys")
-        t.eq(e["type"], "state", "type")
+        t.eq(sorted(e), sorted(["type", "at", "name", "from", "to", "state", "desired", "pid", "reason", "exit"]), "keys")
+        t.eq((e["type"], e["state"]), ("state", e["to"]), "type and state")
     t.eq((seen[1]["pid"] is not None, seen[3]["pid"]), (True, None), "pid")
     t.eq(seen[3]["exit"]["signal"], "TERM", "exit in the event")
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The configuration: what is refused and where, and what re-reading it does to whom."""
 import json

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The control socket: JSON-RPC to the letter, clients of every bad kind, and who may call what."""
 import json

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """supd is killed at random moments, and while a child of it hangs before its exec. Then heads are counted."""
 import os
@@ -9,7 +10,7 @@ import time
 
 from harness import main, test
 from instance import service
-from processes import Failed, eventually, skip
+from processes import Failed, eventually, kill, skip
 
 
 @test
@@ -112,6 +113,75 @@ def random_crashes(t):
         )
     t.eq(t.terminate(), 0, "exit code")
     t.eq(t.live(), [], "no process is left")
+
+
+def disturb(t, rng, names):
+    """One thing that happens in a day: a command, a signal from outside, a new configuration."""
+    name = rng.choice(names)
+    what = rng.randrange(8)
+    if what < 4:
+        t.call(
+            f"service.{rng.choice(['start', 'stop', 'restart', 'start'])}",
+            names=[rng.choice([name, "s*", "trio*", "*"])],
+        )
+    elif what < 6:
+        victims = t.live(name)
+        if victims:
+            kill(rng.choice(victims), rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP, signal.SIGSEGV]))
+    elif what == 6:
+        write_world(t, names, rng.choice("123"))
+        t.process.send_signal(signal.SIGHUP)
+    else:
+        t.call("config.reload", restart=rng.random() < 0.3)
+
+
+def write_world(t, names, value):
+    keys = {"restart_delay": "5ms", "restart_delay_max": "50ms", "stop_timeout": "200ms"}
+    parts = []
+    for n, name in enumerate(names):
+        changes = {"environment": [f"V={value if n % 3 == 0 else 0}"]}
+        if name.startswith("trio"):
+            parts.append(t.trio(name, *(["ignore", "TERM"] if n % 2 else []), **keys, **changes))
+        elif name.startswith("ends"):
+            parts.append(t.marked(name, "sleep", "0.02", "exit", n % 2, **keys, **changes))
+        else:
+            parts.append(t.sleeper(name, **keys, **changes))
+    t.configure(*parts)
+
+
+@test(limit=280)
+def a_bad_day(t):
+    """Everything at once, and supd dies again and again. Then all is started: one whole process group of each."""
+    names = ["s0", "s1", "s2", "trio0", "trio1", "ends0", "ends1"]
+    seed = int(os.environ.get("E2E_SEED", random.randrange(1 << 30)))
+    rng = random.Random(seed)
+    write_world(t, names, "0")
+    for n in range(40):
+        t.start()
+        for name, pids in t.census(["s0", "s1", "s2"]).items():
+            if name.startswith("s"):
+                t.need(len(pids) <= 1, f"seed {seed}, round {n}: {name} runs {len(pids)} times: {pids}")
+        timer = threading.Timer(rng.random() ** 2 * 0.3, t.process.kill)
+        timer.start()
+        try:
+            while True:
+                disturb(t, rng, names)
+        except (OSError, Failed):
+            pass
+        timer.join()
+        t.process.wait()
+    write_world(t, names, "9")
+    t.start()
+    t.ctl("restart", "*", timeout=60)
+    sizes = {"s0": 1, "s1": 1, "s2": 1, "trio0": 3, "trio1": 3}
+
+    def whole():
+        census, services = t.census(names), t.all()
+        return all(len(census[n]) == size and services[n]["pid"] in census[n] for n, size in sizes.items())
+
+    eventually(whole, f"seed {seed}: one process group of each")
+    t.eq(t.terminate(), 0, "exit code")
+    t.eq(t.live(), [], f"seed {seed}: no process is left")
 
 
 @test(limit=300)

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What supd keeps on disk is damaged, lost, or cannot be written: never two of a service, and it is told."""
 import ctypes

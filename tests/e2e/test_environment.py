@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What a service finds when it starts: its program, environment, user, streams."""
 import grp

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """redis and nginx as somebody would run them: their clients notice nothing of supd's deaths."""
 import os

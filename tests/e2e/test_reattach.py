@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The main promise: supd is killed at any moment, started again, and every service runs on, exactly once."""
 import json

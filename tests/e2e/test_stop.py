@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Stopping: who gets which signal, what happens to those that do not listen, and what supd leaves behind."""
 import os
