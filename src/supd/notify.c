@@ -68,7 +68,6 @@ void notify_status(struct supervisor *sup)
 
 void notify_init(struct supervisor *sup)
 {
-    sup->sd = sdnotify_open();
     if (sdnotify_watchdog_usec(sup->sd) == 0)
         return;
     sup->watchdog_timer = loop_timer_new(sup->loop, on_watchdog, sup);

@@ -311,6 +311,7 @@ static int run(struct supervisor *sup, const struct startup_options *options, st
             return EXIT_FAILURE;
         }
     }
+    sup->sd = sdnotify_open();
     if (!take_lock(sup, &owner, &owned)) {
         if (owned && options->stop_leftovers)
             return EXIT_SUCCESS;

@@ -222,6 +222,7 @@ void shutdown_check(struct supervisor *sup);
 
 /* ---- notify.c ---- */
 
+/* Begins to answer the watchdog; sup->sd is open. */
 void notify_init(struct supervisor *sup);
 void notify_ready(struct supervisor *sup);
 void notify_reloading(struct supervisor *sup);
