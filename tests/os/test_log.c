@@ -280,8 +280,8 @@ START_TEST(syslog_daemon)
 {
     if (unshare(CLONE_NEWNS) == -1)
         return;
-    ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-    ck_assert_int_eq(mount("tmpfs", "/dev", "tmpfs", 0, NULL), 0);
+    ck_assert_int_eq(mount("none", "/", "none", MS_REC | MS_PRIVATE, ""), 0);
+    ck_assert_int_eq(mount("tmpfs", "/dev", "tmpfs", 0, ""), 0);
 
     log_open(LOG_TARGET_SYSLOG, "supd");
     log_info("nobody is there");
