@@ -110,7 +110,7 @@ struct event_base *loop_base(struct loop *loop)
     return loop->base;
 }
 
-/* What this is called for fails only without memory, and a timer or signal that is lost silently is worse than a death. */
+/* Fails only without memory; and a timer or a signal that is lost silently is worse than a death. */
 static void must_add(struct event *event, const struct timeval *timeout)
 {
     if (event_add(event, timeout) == 0)

@@ -27,7 +27,10 @@ int procgroup_signal(const struct procgroup *group, int signo);
 /* Is a process of the group alive?  Zombies do not count. */
 bool procgroup_alive(const struct procgroup *group);
 
-/* Pidfds (close-on-exec, the caller's) of the living members, at most MAX; returns how many living members there are in all. */
+/*
+ * Pidfds (close-on-exec, the caller's) of the living members, at most MAX, -1 for
+ * one that could not be opened; returns how many living members there are in all.
+ */
 size_t procgroup_open(const struct procgroup *group, int *pidfds, size_t max);
 
 /* For tests: do as an older kernel does, without PIDFD_SIGNAL_PROCESS_GROUP. */

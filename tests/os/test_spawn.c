@@ -264,7 +264,7 @@ START_TEST(no_record_no_exec)
     bench.req.state_fd = 9999;
     run_failing(&bench, "record: Bad file descriptor", 1);
 
-    /* A file that may grow by a part of the record only: a short write.  Check writes files too, so only around the fork. */
+    /* A file that may grow by a part of the record only, so a short write.  Check itself writes files too: be quick. */
     bench.req.state_fd = good;
     struct rlimit before;
     char err[128];
