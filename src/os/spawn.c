@@ -83,13 +83,16 @@ static pid_t fork_with_pidfd(int *pidfd)
     return fork();
 }
 
-/* A child without a pidfd cannot be named safely: it does not get to run. */
+/*
+ * A sandbox without pidfds at all (valgrind is one) leaves -1: a child of ours may be named by its number until it is
+ * reaped.  Where there is none for another reason (descriptors are short) the child does not get to run.
+ */
 static bool ensure_pidfd(pid_t pid, int *pidfd, char *err, size_t err_size)
 {
     if (*pidfd >= 0)
         return true;
     *pidfd = identity_pidfd(pid);
-    if (*pidfd >= 0)
+    if (*pidfd >= 0 || *pidfd == -ENOSYS)
         return true;
 
     snprintf(err, err_size, "pidfd_open: %s", strerror(-*pidfd));
@@ -150,7 +153,7 @@ bool spawn_process(const struct spawn_request *req, struct spawn_child *child, c
         close(report[0]);
         return false;
     }
-    *child = (struct spawn_child){.pid = pid, .pidfd = pidfd, .report_fd = report[0]};
+    *child = (struct spawn_child){.pid = pid, .pidfd = pidfd < 0 ? -1 : pidfd, .report_fd = report[0]};
     return true;
 }
 

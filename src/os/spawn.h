@@ -23,7 +23,7 @@
 /* What supd was started with and gives back to what it starts.  Taken once, before anything is raised. */
 struct spawn_baseline {
     struct rlimit nofile;
-    int oom_score_adj; /* INT_MIN: could not be read */
+    int oom_score_adj;  /* INT_MIN: could not be read */
     char **environment; /* ours, without what was meant for supd alone (NOTIFY_SOCKET, WATCHDOG_*, LISTEN_*, ...) */
 };
 
@@ -41,7 +41,7 @@ struct spawn_request {
 
 struct spawn_child {
     pid_t pid;
-    int pidfd;     /* close-on-exec */
+    int pidfd;     /* close-on-exec; -1 in a sandbox that has none */
     int report_fd; /* nonblocking, close-on-exec: spawn_report_read() when readable */
 };
 

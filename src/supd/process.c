@@ -149,13 +149,21 @@ static bool needs_continue(int signo)
     return signo != SIGKILL && signo != SIGCONT;
 }
 
+/* By pidfd; a child of ours that is not reaped may be named by its number in a sandbox without pidfds. */
+static int signal_main(const struct service *service, int signo)
+{
+    if (service->pidfd >= 0)
+        return identity_signal(service->pidfd, signo);
+    if (service->is_child)
+        return kill(service->pid_key, signo) < 0 ? -errno : 0;
+    return -ESRCH;
+}
+
 void process_signal_main(struct service *service, int signo)
 {
-    if (service->pidfd < 0)
-        return;
-    log_signal_failure(service, signo, identity_signal(service->pidfd, signo));
+    log_signal_failure(service, signo, signal_main(service, signo));
     if (needs_continue(signo))
-        identity_signal(service->pidfd, SIGCONT);
+        signal_main(service, SIGCONT);
 }
 
 void process_signal_group(struct service *service, int signo)

@@ -83,7 +83,7 @@ static void helper_run(const char *path, pid_t parent, int fd)
 
     for (int signo = 1; signo < NSIG; signo++)
         signal(signo, SIG_DFL);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent)
         _exit(EXIT_FAILURE);
     /* The lock, the sockets and the clients are not to be held open by somebody who may hang. */

@@ -320,7 +320,7 @@ static int run(struct supervisor *sup, const struct startup_options *options, st
         return EXIT_FAILURE;
     }
     /* What a service leaves behind comes to us when it is orphaned, and is reaped. */
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     return run_locked(sup, options, errors, daemon_fd);
 }
 
