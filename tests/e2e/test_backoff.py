@@ -179,7 +179,8 @@ def stop_in_backoff(t):
     t.eq((s["state"], s["desired"], s["next-start-in"]), ("stopped", "down", None), "stopped")
     starts = s["starts"]
     time.sleep(0.5)  # nothing can be polled for: the point is that nothing happens
-    t.eq((t.status("a")["starts"], len(t.marks("a"))), (starts, starts), "no timer is left")
+    t.eq(t.status("a")["starts"], starts, "no timer is left")
+    t.check(len(t.marks("a")) <= starts, f"{len(t.marks('a'))} ran, {starts} starts")
 
 
 @test

@@ -468,7 +468,9 @@ def events(t):
     t.eq([e["to"] for e in seen], ["starting", "running", "stopping", "stopped"], "states in order")
     t.eq([e["from"] for e in seen[1:]], ["starting", "running", "stopping"], "from what states")
     for e in seen:
-        t.eq(sorted(e), sorted(["type", "at", "name", "from", "to", "state", "desired", "pid", "reason", "exit"]), "keys")
+        t.eq(
+            sorted(e), sorted(["type", "at", "name", "from", "to", "state", "desired", "pid", "reason", "exit"]), "keys"
+        )
         t.eq((e["type"], e["state"]), ("state", e["to"]), "type and state")
     t.eq((seen[1]["pid"] is not None, seen[3]["pid"]), (True, None), "pid")
     t.eq(seen[3]["exit"]["signal"], "TERM", "exit in the event")

@@ -388,7 +388,7 @@ def wait_and_timeout(t):
         t.call("service.start", names=["fails"], wait=True)[0]["service"]["state"] in ("running", "failed"), "fails"
     )
 
-    error = t.error_of("service.stop", names=["slow", "a"], wait=True, timeout=0.3)
+    error = t.error_of("service.stop", names=["slow", "a"], wait=True, timeout=2)
     t.eq(error.code, -32005, "stop that takes too long")
     outcomes = {o["name"]: o for o in error.data}
     t.eq(outcomes["a"]["service"]["state"], "stopped", "outcomes so far")
@@ -426,7 +426,7 @@ def many_subscribers(t):
     listeners = [t.client() for _ in range(50)]
     for n, client in enumerate(listeners):
         client.call("events.subscribe", **({"names": ["b*"]} if n % 2 else {}))
-    t.eq(t.error_of("events.subscribe", names=["none"]).code, -32001, "subscription to nobody")
+    listeners[0].call("events.subscribe", names=["*", "not-yet"])
     t.ctl("start", "a")
     t.ctl("start", "b")
     for n, client in enumerate(listeners):
@@ -441,10 +441,9 @@ def many_subscribers(t):
     t.ctl("stop", "*")
     t.ctl("reread")
     kinds = set()
-    while ("reload", None) not in kinds:
+    while not {("added", "c"), ("removed", "a"), ("changed", "b"), ("reload", None)} <= kinds:
         event = listeners[0].receive()["params"]
         kinds.add((event["type"], event["name"]))
-    t.check({("added", "c"), ("removed", "a"), ("changed", "b")} <= kinds, f"events of a reload: {kinds}")
 
 
 @test

@@ -169,7 +169,10 @@ def restart_is_the_default(t):
 # what cannot be started: (keys, words that the reason holds)
 UNSTARTABLE = {
     "no-such-program": ({"command": ["/nonexistent/program"]}, r"exec /nonexistent/program: No such file or directory"),
-    "not-on-path": ({"command": ["supd-no-such-program"]}, r"supd-no-such-program.*(No such file|not found)"),
+    "not-on-path": (
+        {"command": ["supd-no-such-program"]},
+        r"supd-no-such-program.*(No such file|not found|Permission denied)",
+    ),
     "not-executable": ({"command": ["/etc/passwd"]}, r"exec /etc/passwd: Permission denied"),
     "directory-as-program": ({"command": ["/tmp"]}, r"exec /tmp: (Permission denied|Is a directory)"),
     "chdir": ({"directory": "/nonexistent/dir"}, r"(chdir|directory) /nonexistent/dir: No such file or directory"),
@@ -274,7 +277,7 @@ def ends_during_a_stop(t):
     }
     t.configure(
         *[
-            service(name, t.worker(*steps, "mark", t.path(name + ".mark"), "for-ever"), stop_timeout="300ms")
+            service(name, t.worker(*steps, "mark", t.path(name + ".mark"), "for-ever"), stop_timeout="3s")
             for name, (steps, _) in cases.items()
         ],
         service("outside", t.worker("ignore", "TERM", "mark", t.path("outside.mark"), "for-ever"), stop_timeout="1h"),

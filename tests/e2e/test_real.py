@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """redis and nginx as somebody would run them: their clients notice nothing of supd's deaths."""
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -21,10 +20,6 @@ def free_port():
 def program(name):
     path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin:/usr/local/sbin")
     return path or skip(f"{name} is not installed")
-
-
-def our_name():
-    return pwd.getpwuid(os.geteuid()).pw_name
 
 
 class Line:
@@ -81,7 +76,7 @@ def nginx_service(t, port, **keys):
     temporary = "".join(
         f"    {n}_temp_path {t.path('nginx', n)};\n" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    user = f"user {our_name()};\n" if os.geteuid() == 0 else ""
+    user = "user root;\n" if os.geteuid() == 0 else ""
     t.write(
         "nginx.conf",
         f"{user}daemon off;\nworker_processes 2;\npid {t.path('nginx/pid')};\n"
@@ -102,9 +97,10 @@ def nginx_service(t, port, **keys):
 @test
 def ten_deaths_of_supd(t):
     redis_port, nginx_port = free_port(), free_port()
+    as_root = {"user": "root", "group": "root"} if os.geteuid() == 0 else {}
     t.configure(
         "# As in the documentation.",
-        redis_service(t, redis_port, restart="always", user=our_name()),
+        redis_service(t, redis_port, restart="always", **as_root),
         nginx_service(t, nginx_port, restart="always"),
     )
     t.start()

@@ -20,7 +20,7 @@ def kill_modes(t):
     cases = {"group": {"TERM": 3}, "process": {"TERM": 1}, "mixed": {"TERM": 1}}
     t.configure(
         *[
-            t.trio(mode, "trap-exit", t.path("got." + mode), 0, "TERM", kill_mode=mode, stop_timeout="400ms")
+            t.trio(mode, "trap-exit", t.path("got." + mode), 0, "TERM", kill_mode=mode, stop_timeout="3s")
             for mode in cases
         ]
     )
@@ -106,25 +106,9 @@ def leftovers_of_a_group(t):
 @test
 def leftovers_after_a_stop(t):
     """The main process ends at TERM at once, a child ignores it: it is killed at the end of stop-timeout."""
-    t.configure(
-        service(
-            "a",
-            t.worker(
-                "ignore",
-                "TERM",
-                "child-mark",
-                t.path("a.mark"),
-                "trap-exit",
-                t.path("got"),
-                0,
-                "TERM",
-                "mark",
-                t.path("a.mark"),
-                "for-ever",
-            ),
-            stop_timeout="300ms",
-        )
-    )
+    child = ("ignore", "TERM", "child-mark", t.path("a.mark"))
+    parent = ("trap-exit", t.path("a.got"), 0, "TERM", "mark", t.path("a.mark"), "for-ever")
+    t.configure(service("a", t.worker(*child, *parent), stop_timeout="3s"))
     t.start()
     t.wait_trio("a", 2)
     t.eq(t.ctl("stop", "a").code, 0, "stop")
