@@ -2,13 +2,10 @@
 #include "supd/reload.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -16,13 +13,11 @@
 #include "core/plan.h"
 #include "os/identity.h"
 #include "os/rundir.h"
+#include "supd/reload_helper.h"
 #include "supd/waiters.h"
 
 /* A helper that hangs longer than this (a file server that is gone) is given up. */
 #define HELPER_TIMEOUT (60 * USEC_PER_SEC)
-/* What the helper's answer begins with. */
-#define ANSWER_GOOD 'G'   /* then the text of config_dump() */
-#define ANSWER_ERRORS 'E' /* then a JSON array of {file, line, message} */
 #define ANSWER_MAX ((size_t)256 * 1024 * 1024)
 
 struct job {
@@ -47,95 +42,6 @@ struct reload {
 static void start_next(struct reload *reload);
 
 /* ---- the helper ---- */
-
-static json_t *errors_to_json(const struct config_errors *errors)
-{
-    json_t *array = json_array();
-
-    for (size_t i = 0; i < errors->n; i++)
-        json_array_append_new(array, json_pack("{s:s, s:i, s:s}", "file", errors->items[i].file, "line",
-                                               (int)errors->items[i].line, "message", errors->items[i].message));
-    return array;
-}
-
-static void write_or_die(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            _exit(EXIT_FAILURE);
-        data += n;
-        len -= (size_t)n;
-    }
-}
-
-/* In the child: nothing of supd's may be used but the memory. */
-static void helper_run(const char *path, pid_t parent, int fd) __attribute__((noreturn));
-
-static void helper_run(const char *path, pid_t parent, int fd)
-{
-    struct config_errors errors;
-    char kind = ANSWER_GOOD;
-    char *text;
-
-    for (int signo = 1; signo < NSIG; signo++)
-        signal(signo, SIG_DFL);
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (getppid() != parent)
-        _exit(EXIT_FAILURE);
-    /* The lock, the sockets and the clients are not to be held open by somebody who may hang. */
-    dup3(fd, 3, O_CLOEXEC);
-    closefrom(4);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-
-    struct config *config = config_load(path, &errors);
-    if (errors.n == 0) {
-        text = config_dump(config);
-    } else {
-        kind = ANSWER_ERRORS;
-        text = json_dumps(errors_to_json(&errors), JSON_COMPACT);
-    }
-    write_or_die(3, &kind, 1);
-    write_or_die(3, text, strlen(text));
-    _exit(EXIT_SUCCESS);
-}
-
-/* Forks the helper; its end of the pipe is read by on_readable().  0 or -errno. */
-static int helper_start(struct reload *reload)
-{
-    sigset_t all;
-    sigset_t old;
-    int fds[2];
-    pid_t parent = getpid();
-
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -errno;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &old);
-    pid_t pid = fork();
-    if (pid == 0) {
-        /* Where the pipe got one of 0-3 (they were closed), dup3() to 3 would be refused or close it. */
-        int fd = fcntl(fds[1], F_DUPFD_CLOEXEC, 4);
-
-        helper_run(reload->sup->config_path, parent, fd);
-    }
-    int error = errno;
-    sigprocmask(SIG_SETMASK, &old, NULL);
-    close(fds[1]);
-    if (pid < 0) {
-        close(fds[0]);
-        return -error;
-    }
-    fcntl(fds[0], F_SETFL, O_NONBLOCK);
-    reload->fd = fds[0];
-    reload->pidfd = identity_pidfd(pid);
-    return 0;
-}
 
 /* Lets go of the helper, dead or alive: its end is reaped with the others. */
 static void helper_clear(struct reload *reload)
@@ -409,18 +315,18 @@ static void answer_complete(struct reload *reload)
     struct config_errors errors;
     json_error_t error;
 
-    if (reload->len == 0 || (reload->answer[0] != ANSWER_GOOD && reload->answer[0] != ANSWER_ERRORS)) {
+    if (reload->len == 0 || (reload->answer[0] != RELOAD_ANSWER_GOOD && reload->answer[0] != RELOAD_ANSWER_ERRORS)) {
         job_failed(reload, "the process that reads the configuration ended without an answer", NULL);
         return;
     }
-    if (reload->answer[0] == ANSWER_ERRORS) {
+    if (reload->answer[0] == RELOAD_ANSWER_ERRORS) {
         job_failed(reload, "the configuration has errors", json_loadb(text, len, 0, &error));
         return;
     }
 
     struct config *config = config_load_dump("config.good", text, len, &errors);
     if (errors.n > 0) {
-        job_failed(reload, "the configuration cannot be read back", errors_to_json(&errors));
+        job_failed(reload, "the configuration cannot be read back", reload_errors_to_json(&errors));
         config_free(config);
     } else if (job->options.check) {
         if (job->reply)
@@ -471,7 +377,7 @@ static void start_next(struct reload *reload)
 
     if (!job)
         return;
-    int rc = helper_start(reload);
+    int rc = reload_helper_start(reload->sup->config_path, &reload->fd, &reload->pidfd);
     if (rc < 0) {
         snprintf(text, sizeof text, "no process to read the configuration can be made: %s", strerror(-rc));
         job_failed(reload, text, NULL);

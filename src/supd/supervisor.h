@@ -8,7 +8,7 @@
  *   persist.c     records: written before what must not happen unrecorded
  *   reattach.c    what the state file of an earlier supd says, made true again
  *   shutdown.c    signals, and the ways to end
- *   reload.c      a new configuration: read by a helper, planned, applied
+ *   reload.c      a new configuration: read by a helper (reload_helper.c), planned, applied
  *   waiters.c     commands whose caller waits for the outcome
  *   server.c      JSON-RPC on the control socket     commands.c  its verbs
  *   notify.c      what systemd is told
