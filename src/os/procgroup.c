@@ -170,6 +170,8 @@ int procgroup_signal(const struct procgroup *group, int signo)
     /* A child that has not called setsid(2) yet is a group by itself, which nobody leads. */
     if (rc == -ESRCH && leader_runs(group))
         return identity_signal(group->leader_pidfd, signo);
+    if (rc == -ESRCH && group->leader_pidfd < 0 && group->leader_pinned)
+        return kill(group->pgid, signo) == -1 ? -errno : 0;
     return rc;
 }
 

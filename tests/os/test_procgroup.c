@@ -277,12 +277,12 @@ START_TEST(before_setsid)
     ck_assert_int_eq(procfs_read_stat(pid, &st), 0);
     struct procgroup group = {
         .pgid = pid,
-        .leader_pidfd = identity_open(pid, st.start_ticks),
-        .leader_pinned = true,
+        .leader_pidfd = _i == WAY_PINNED ? -1 : identity_open(pid, st.start_ticks),
+        .leader_pinned = _i != WAY_SCAN,
         .leader_start = st.start_ticks,
     };
     procgroup_force_scan(_i != WAY_PIDFD);
-    ck_assert(procgroup_alive(&group));
+    ck_assert_int_eq(procgroup_alive(&group), _i != WAY_PINNED); /* it cannot be seen without its pidfd */
     ck_assert_int_eq(procgroup_signal(&group, SIGUSR1), 0);
     int status;
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -295,7 +295,8 @@ START_TEST(before_setsid)
     kill(bystander, SIGKILL);
     waitpid(bystander, &status, 0);
     ck_assert_int_eq(WTERMSIG(status), SIGKILL);
-    close(group.leader_pidfd);
+    if (group.leader_pidfd >= 0)
+        close(group.leader_pidfd);
     close(gate[0]);
 }
 END_TEST

@@ -656,14 +656,25 @@ START_TEST(old_kernels_and_filters)
     refuse_with(SYS_close_range, EINVAL);
     check_no_leaks(&bench);
 
-    /* Without a pidfd nothing runs, and nothing is left. */
+    /* A child that could have a pidfd, were we not short of something, does not run, and nothing is left of it. */
     char err[128];
     unlink(bench.out);
-    refuse_with(SYS_pidfd_open, ENOSYS);
+    refuse_with(SYS_pidfd_open, EMFILE);
     ck_assert(!spawn_process(&bench.req, &bench.child, err, sizeof(err)));
-    ck_assert_str_eq(err, "pidfd_open: Function not implemented");
+    ck_assert_str_eq(err, "pidfd_open: Too many open files");
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
+
+    /* Where there are none at all it does. */
+    refuse_with(SYS_pidfd_open, ENOSYS);
+    set_command(&bench, "/bin/true", NULL, NULL);
+    ck_assert(spawn_process(&bench.req, &bench.child, err, sizeof(err)));
+    ck_assert_int_eq(bench.child.pidfd, -1);
+    await_report(&bench);
+    ck_assert_int_eq(bench.outcome, SPAWN_CLOSED);
+    ck_assert_int_eq(waitpid(bench.child.pid, &bench.status, 0), bench.child.pid);
+    ck_assert_int_eq(bench.status, 0);
+    close(bench.child.report_fd);
     refuse_with(SYS_clone3, EAGAIN);
     ck_assert(!spawn_process(&bench.req, &bench.child, err, sizeof(err)));
     ck_assert_str_eq(err, "fork: Resource temporarily unavailable");
