@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -42,6 +43,15 @@ static bool fd_holds_flock(pid_t pid, const char *fd)
     return holds;
 }
 
+/* Without asking a file server that may be dead: what the kernel knows is enough. */
+static bool is_lock_file(int dirfd, const char *fd, const struct stat *lock)
+{
+    struct statx stx;
+
+    return statx(dirfd, fd, AT_STATX_DONT_SYNC, STATX_INO, &stx) == 0 && stx.stx_ino == lock->st_ino &&
+           makedev(stx.stx_dev_major, stx.stx_dev_minor) == lock->st_dev;
+}
+
 static bool holds_flock(pid_t pid, const struct stat *lock)
 {
     char path[64];
@@ -52,10 +62,8 @@ static bool holds_flock(pid_t pid, const struct stat *lock)
     if (!dir)
         return false;
     for (struct dirent *entry; !holds && (entry = readdir(dir));) {
-        struct stat st;
-
-        holds = entry->d_name[0] != '.' && fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
-                st.st_dev == lock->st_dev && st.st_ino == lock->st_ino && fd_holds_flock(pid, entry->d_name);
+        holds = entry->d_name[0] != '.' && is_lock_file(dirfd(dir), entry->d_name, lock) &&
+                fd_holds_flock(pid, entry->d_name);
     }
     closedir(dir);
     return holds;
