@@ -35,6 +35,10 @@ static bool own_directory(const char *path, mode_t mode, char *err, size_t err_s
             snprintf(err, err_size, "%s: chmod: %s", path, strerror(errno));
             return false;
         }
+    } else if (errno == ENOENT) {
+        snprintf(err, err_size,
+                 "cannot make the runtime directory %s: the directory above it is missing: make that first", path);
+        return false;
     } else if (errno != EEXIST) {
         snprintf(err, err_size, "cannot make the runtime directory %s: %s", path, strerror(errno));
         return false;
@@ -67,7 +71,7 @@ static bool own_directory(const char *path, mode_t mode, char *err, size_t err_s
 bool rundir_prepare(const char *path, char *err, size_t err_size)
 {
     if (path[0] != '/') {
-        snprintf(err, err_size, "the runtime directory %s is not an absolute path", path);
+        snprintf(err, err_size, "the runtime directory %s is not an absolute path: write it from / on", path);
         return false;
     }
     if (!own_directory(path, 0755, err, err_size))
