@@ -9,7 +9,7 @@ import time
 
 from harness import main, test
 from instance import service
-from processes import eventually, kill, run_program
+from processes import eventually, kill, run_program, skip
 
 
 PARSE, INVALID, METHOD, PARAMS = -32700, -32600, -32601, -32602
@@ -417,6 +417,49 @@ def opposite_commands(t):
         kill(t.status("a")["pid"], signal.SIGKILL)
         t.eq(starter.receive()["result"][0]["service"]["state"], "running", "the start is done")
         t.check("result" in stopper.receive(), "the stop is answered")
+
+
+@test
+def start_while_it_starts(t):
+    """Who asks for a start that is under way learns how it ends. The start is held by a log that nobody reads yet."""
+    held = {"runs": t.worker("for-ever"), "breaks": ["/nonexistent/program"], "killed": t.worker("for-ever")}
+    held["stopped"] = held["late"] = t.worker("for-ever")
+    for name in held:
+        os.mkfifo(t.path(name))
+    later = {"restart_delay": "1h", "restart_delay_max": "1h"}
+    t.configure(
+        *[
+            service(name, command, log=t.path(name), start_timeout="2s" if name == "late" else "1h", **later)
+            for name, command in held.items()
+        ]
+    )
+    t.start()
+    if t.status("runs")["state"] == "running":
+        skip("opening a FIFO as log does not wait for its reader")
+    t.wait_all("starting")
+    clients = {name: t.client(15) for name in held}
+    for name, client in clients.items():
+        client.start_call("service.start", names=[name], wait=True)
+    answers_others(t, "beside those that wait")
+    readers = [os.open(t.path(name), os.O_RDONLY | os.O_NONBLOCK) for name in ("runs", "breaks")]
+    kill(t.status("killed")["pid"], signal.SIGKILL)
+    t.call("service.stop", names=["stopped"])
+    want = {
+        "runs": (True, "running"),
+        "breaks": (False, "backoff"),
+        "killed": (False, "backoff"),
+        "late": (False, "backoff"),
+    }
+    for name, client in clients.items():
+        try:
+            outcome = client.receive()["result"][0]
+        except TimeoutError:
+            t.check(False, f"{name}: the start is never answered; it is {t.status(name)['state']}")
+            continue
+        if name in want:
+            t.eq((outcome["ok"], outcome["service"]["state"]), want[name], name)
+    for fd in readers:
+        os.close(fd)
 
 
 @test
