@@ -123,3 +123,9 @@ def run_program(argv, cwd=None, env=None, timeout=DEADLINE, stdin=b""):
     except subprocess.TimeoutExpired as error:
         raise Failed(f"{' '.join(argv)} does not end; stdout: {error.stdout!r}, stderr: {error.stderr!r}") from None
     return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+def is_sanitized(path):
+    """Was the program built with the address sanitizer?  It keeps freed memory for a while and cannot run under valgrind."""
+    with open(path, "rb") as f:
+        return b"__asan_init" in f.read()
