@@ -69,13 +69,27 @@ static _Noreturn void fail(const struct child *child, int code, const char *fmt,
     _exit(code);
 }
 
-/* supd's handlers write into supd's pipes, and what supd ignores its services must not. */
+/*
+ * supd's handlers write into supd's pipes, and what supd ignores its services must not.  By the system call itself:
+ * sigaction(3) refuses the two signals that the C library keeps to itself, and those may be ignored too (some make(1)
+ * start their children so).
+ */
 static void reset_signal_handlers(void)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
+    static const uint64_t defaults[8]; /* the kernel's struct sigaction, at most this long, all zero: SIG_DFL */
 
     for (int signo = 1; signo < NSIG; signo++)
-        sigaction(signo, &action, NULL); /* KILL, STOP and those of the C library refuse, and are as they should be */
+        syscall(SYS_rt_sigaction, signo, defaults, NULL, (size_t)(NSIG - 1) / 8); /* KILL and STOP refuse */
+}
+
+/* None stays blocked, whatever supd was started with, and from here on: a child that hangs before its exec can be ended. */
+static void unblock_signals(const struct child *child)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    if (sigprocmask(SIG_SETMASK, &none, NULL) == -1)
+        fail(child, STEP_SIGNAL_MASK, "sigprocmask: %s", strerror(errno));
 }
 
 static void record_self(const struct child *child)
@@ -414,6 +428,7 @@ void spawn_child_run(const struct spawn_request *req, int report_fd)
     struct child child = {.req = req, .spec = req->spec, .report_fd = report_fd};
 
     reset_signal_handlers();
+    unblock_signals(&child);
     if (setsid() == -1)
         fail(&child, STEP_SETSID, "setsid: %s", strerror(errno));
     record_self(&child);
@@ -429,10 +444,5 @@ void spawn_child_run(const struct spawn_request *req, int report_fd)
     umask(child.spec->umask);
     change_ids(&child);
     change_directory(&child);
-    /* Empty, whatever supd was started with: a blocked SIGTERM would make every stop end in SIGKILL. */
-    sigset_t none;
-    sigemptyset(&none);
-    if (sigprocmask(SIG_SETMASK, &none, NULL) == -1)
-        fail(&child, STEP_SIGNAL_MASK, "sigprocmask: %s", strerror(errno));
     exec_command(&child, env);
 }

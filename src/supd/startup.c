@@ -356,8 +356,12 @@ int startup_run(const struct startup_options *options)
     spawn_baseline_take(&sup.baseline);
     rlim_t hard = raise_nofile();
     log_open(LOG_TARGET_STDERR, "supd");
-    if (options->check)
-        return check_only(options->config, hard);
+    if (options->check) {
+        int status = check_only(options->config, hard);
+
+        supervisor_clear(&sup);
+        return status;
+    }
 
     sup.config_path = absolute_path(options->config);
     if (options->stop_leftovers) {

@@ -209,6 +209,9 @@ void waiter_add(struct waiter *waiter, struct service *service, enum wait_kind k
     item->service = service;
     item->kind = kind;
     item->life = before->life;
+    /* A start that is under way is the one that was asked for. */
+    if (kind == WAIT_START && before->state == SVC_STARTING)
+        item->life--;
     item->was_running = before->state == SVC_RUNNING;
     TAILQ_INSERT_TAIL(&service->waits, item, link);
     waiter->pending++;

@@ -7,14 +7,9 @@ import subprocess
 
 from harness import main, test
 from instance import service
-from processes import eventually, skip
+from processes import eventually, is_sanitized, skip
 
 RESTARTS = 1000
-
-
-def is_sanitized(path):
-    with open(path, "rb") as f:
-        return b"__asan_init" in f.read()
 
 
 def spawn_under_valgrind(t, *options):
