@@ -241,7 +241,7 @@ def hanging_start(t):
         os.mkfifo(t.path(name))
     t.configure(
         service("timed", t.worker("for-ever"), log=t.path("timed"), start_timeout="300ms", restart="no"),
-        service("stopped", t.worker("for-ever"), log=t.path("stopped")),
+        service("stopped", t.worker("for-ever"), log=t.path("stopped"), stop_timeout="1h"),
         service("killed", t.worker("for-ever"), log=t.path("killed"), restart="no"),
         service("go", t.worker("print", "there", "for-ever"), log=t.path("go")),
     )
