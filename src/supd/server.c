@@ -297,6 +297,15 @@ static void on_closed(void *ctx, struct ctl_client *client)
     free(session);
 }
 
+static const char *listen_error(int error)
+{
+    if (error == -ENAMETOOLONG)
+        return "the path is too long (107 bytes at most)";
+    if (error == -EADDRINUSE)
+        return "another process answers there: a supd whose lock was removed?";
+    return strerror(-error);
+}
+
 struct server *server_new(struct supervisor *sup, char *err, size_t err_size)
 {
     static const struct ctl_handlers handlers = {
@@ -310,8 +319,7 @@ struct server *server_new(struct supervisor *sup, char *err, size_t err_size)
     int fd = ctlsock_listen(sup->socket_path, mode);
 
     if (fd < 0) {
-        snprintf(err, err_size, "cannot listen on the control socket %s: %s", sup->socket_path,
-                 fd == -ENAMETOOLONG ? "the path is too long (107 bytes at most)" : strerror(-fd));
+        snprintf(err, err_size, "cannot listen on the control socket %s: %s", sup->socket_path, listen_error(fd));
         return NULL;
     }
     struct server *server = xcalloc(1, sizeof *server);
