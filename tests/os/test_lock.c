@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "check_main.h"
+#include "os/identity.h"
 
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -222,6 +223,14 @@ static pid_t start_bystander(void)
 START_TEST(half_started_child_of_a_dead_owner_is_killed_after_a_while)
 {
     struct watcher watcher = {0};
+    int pidfd = identity_pidfd(getpid());
+
+    if (pidfd == -ENOSYS) {
+        printf("# killing a half-started child is skipped: no pidfd_open(2) here\n");
+        fflush(stdout);
+        return;
+    }
+    close(pidfd);
     pid_t owner = start_owner(hang_before_exec, &watcher.pid);
     pid_t bystander = start_bystander();
     struct lock lock;

@@ -80,6 +80,16 @@ static int append(char letter)
     return statefile_append(state, record, sizeof record);
 }
 
+/* How many bytes from DATA on are the first one's like. */
+static size_t run_length(const uint8_t *data, size_t len)
+{
+    size_t n = 0;
+
+    while (n < len && data[n] == data[0])
+        n++;
+    return n;
+}
+
 /* The file is COUNT[0] records of LETTERS[0] and so on, and nothing else. */
 static void holds(const char *letters, const size_t *count)
 {
@@ -89,9 +99,11 @@ static void holds(const char *letters, const size_t *count)
 
     ck_assert_int_eq(statefile_read(dir, &data, &len), 0);
     for (size_t i = 0; letters[i] != '\0'; i++) {
-        for (size_t k = 0; k < count[i] * RECORD; k++, at++)
-            ck_assert_msg(at < len && data[at] == (uint8_t)letters[i], "byte %zu of %zu is not %c", at, len,
-                          letters[i]);
+        size_t n = run_length(data + at, len - at);
+        ck_assert_msg(n == count[i] * RECORD && data[at] == (uint8_t)letters[i],
+                      "%zu bytes of %c at %zu, wanted %zu of %c", n, n > 0 ? data[at] : '-', at, count[i] * RECORD,
+                      letters[i]);
+        at += n;
     }
     ck_assert_uint_eq(at, len);
     free(data);
@@ -179,8 +191,8 @@ START_TEST(children_append_beside_us)
     ck_assert_int_eq(statefile_read(dir, &data, &len), 0);
     ck_assert_uint_eq(len, (1 + EACH + CHILDREN * EACH) * RECORD);
     for (size_t at = 0; at < len; at += RECORD) {
-        for (size_t i = 1; i < RECORD; i++)
-            ck_assert_msg(data[at + i] == data[at], "a record was torn at byte %zu", at + i);
+        size_t whole = run_length(data + at, RECORD);
+        ck_assert_msg(whole == RECORD, "a record was torn at byte %zu", at + whole);
         count[data[at] - 'a']++;
     }
     for (int i = 1; i <= CHILDREN; i++)
@@ -242,8 +254,8 @@ START_TEST(rewrite_is_all_or_nothing)
         size_t len;
         ck_assert_int_eq(statefile_read(dir, &data, &len), 0);
         ck_assert_uint_eq(len, COUNT * RECORD);
-        for (size_t i = 1; i < len; i++)
-            ck_assert_msg(data[i] == data[0], "round %d: old and new mixed at byte %zu", round, i);
+        size_t same = run_length(data, len);
+        ck_assert_msg(same == len, "round %d: old and new mixed at byte %zu", round, same);
         free(data);
     }
     ck_assert_int_eq(rewrite_with('z', 1), 0);

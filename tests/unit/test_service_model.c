@@ -4,7 +4,8 @@
  * kernel and of the state file: children that hang, fail, fork and outlive their
  * leader, events that come late, commands at any time, and a supd that dies and
  * comes back at any step.  The promises are checked after every step.
- * MODEL_SEED=N in the environment plays one seed again.
+ * MODEL_SEED=N in the environment plays one seed again.  Where the tests run slower, TEST_SLOWER times, it takes
+ * so many steps less.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -619,12 +620,14 @@ static void play(uint64_t seed)
 {
     struct model m = {.seed = seed, .random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1, .rng = seed};
 
+    const char *slower = getenv("TEST_SLOWER");
+    unsigned steps = slower && atoi(slower) > 1 ? STEPS / (unsigned)atoi(slower) : STEPS;
     m.now = (struct timestamp){.mono = 100 * USEC_PER_SEC, .wall = 1000 * USEC_PER_SEC};
     draw_spec(&m);
     new_supd(&m);
     rewrite(&m);
     feed_type(&m, SVC_EV_BOOT);
-    for (m.step = 0; m.step < STEPS; m.step++) {
+    for (m.step = 0; m.step < steps; m.step++) {
         happen(&m);
         check_promises(&m);
         end_shutdown(&m);
@@ -633,7 +636,7 @@ static void play(uint64_t seed)
         if (m.step % SETTLE_EVERY == 0)
             settle(&m);
     }
-    require(&m, m.crashes > STEPS / 200, "only %u crashes were played", m.crashes);
+    require(&m, m.crashes > steps / 200, "only %u crashes were played", m.crashes);
     spec_free(m.spec);
     buf_free(&m.file);
 }
