@@ -342,7 +342,7 @@ END_TEST
 /* A file system of 1 MiB over DIR, in a mount namespace of our own; false where we may not. */
 static bool mount_small(void)
 {
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
         return false;
     return mount("tmpfs", dir, "tmpfs", 0, "size=1m,mode=0755") == 0;
 }
