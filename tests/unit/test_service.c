@@ -225,7 +225,8 @@ START_TEST(every_command_in_every_state)
     for (size_t c = 0; c < LEN(table); c++) {
         for (int from = 0; from < SVC_N_STATES; from++) {
             reach((enum svc_state)from);
-            struct svc before = svc;
+            struct svc before;
+            memcpy(&before, &svc, sizeof svc); /* its padding too */
             step(table[c].command);
             bool right = svc.state == table[c].after[from].state && svc.desired_up == table[c].after[from].up &&
                          strcmp(did(), table[c].after[from].acts) == 0;
@@ -461,6 +462,16 @@ START_TEST(failure_before_the_exec)
 }
 END_TEST
 
+static void same_exit(const struct exit_info *a, const struct exit_info *b)
+{
+    ck_assert_int_eq(a->how, b->how);
+    ck_assert_int_eq(a->code, b->code);
+    ck_assert_int_eq(a->signal, b->signal);
+    ck_assert_int_eq(a->core, b->core);
+    ck_assert_int_eq(a->source, b->source);
+    ck_assert_int_eq(a->at, b->at);
+}
+
 START_TEST(fork_failure_keeps_the_last_exit)
 {
     reach(SVC_BACKOFF);
@@ -470,7 +481,7 @@ START_TEST(fork_failure_keeps_the_last_exit)
     feed((struct svc_event){
         .type = SVC_EV_FORK_FAILED, .life = svc.life, .text = "fork: Resource temporarily unavailable"});
     is(SVC_BACKOFF, "R");
-    ck_assert_mem_eq(&svc.exit, &last, sizeof last);
+    same_exit(&svc.exit, &last);
     ck_assert_str_eq(svc.reason, "fork: Resource temporarily unavailable");
     ck_assert_uint_eq(svc.row, 2);
     ck_assert(!svc_has_process(&svc));
@@ -602,7 +613,8 @@ START_TEST(events_of_another_life_change_nothing)
         for (size_t i = 0; i < 2 * LEN(of_a_life); i++) {
             reach((enum svc_state)state);
             svc.life += 5;
-            struct svc before = svc;
+            struct svc before;
+            memcpy(&before, &svc, sizeof svc); /* its padding too */
             feed((struct svc_event){
                 .type = of_a_life[i / 2], .life = i % 2 ? svc.life - 1 : svc.life + 1, .pid = 1, .text = "late"});
             ck_assert_mem_eq(&svc, &before, sizeof svc);
@@ -616,12 +628,13 @@ START_TEST(an_end_counts_once)
 {
     reach(SVC_RUNNING);
     exits_code(1);
-    struct svc before = svc;
+    struct svc before;
+    memcpy(&before, &svc, sizeof svc); /* its padding too */
     exits_code(0);
     is(SVC_RUNNING, "");
     ck_assert_mem_eq(&svc, &before, sizeof svc);
     group(0);
-    before = svc;
+    memcpy(&before, &svc, sizeof svc);
     group(4);
     ck_assert_mem_eq(&svc, &before, sizeof svc);
 }
