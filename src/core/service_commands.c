@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What commands do to a service, in each of its states.
+ */
+#include "core/service_step.h"
+
+void step_on_start(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    svc->row = 0;
+    svc->desired_up = true;
+    switch (svc->state) {
+    case SVC_STOPPED:
+    case SVC_BACKOFF:
+    case SVC_EXITED:
+    case SVC_FAILED:
+        if (svc->shutting_down)
+            break;
+        step_reason(svc, "started by command");
+        step_enqueue(s, false);
+        return;
+    case SVC_STOPPING:
+        /* Whatever it is being ended for, it is to run afterwards. */
+        svc->stop_cause = STOP_BY_COMMAND;
+        break;
+    case SVC_WAITING:
+    case SVC_STARTING:
+    case SVC_RUNNING:
+    case SVC_N_STATES:
+        break;
+    }
+    step_act(s, ACT_RECORD, 0);
+}
+
+void step_on_stop(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    const char *why = s->event->text ? s->event->text : "stopped by command";
+
+    svc->desired_up = false;
+    switch (svc->state) {
+    case SVC_WAITING:
+        step_act(s, ACT_UNQUEUE, 0);
+        step_to_stopped(s, why);
+        return;
+    case SVC_STOPPED:
+        step_act(s, ACT_RECORD, 0);
+        return;
+    case SVC_BACKOFF:
+    case SVC_EXITED:
+    case SVC_FAILED:
+        step_to_stopped(s, why);
+        return;
+    case SVC_STARTING:
+    case SVC_RUNNING:
+        step_reason(svc, "%s", why);
+        step_begin_stop(s, STOP_BY_COMMAND);
+        return;
+    case SVC_STOPPING:
+        svc->stop_cause = STOP_BY_COMMAND;
+        step_reason(svc, "%s", why);
+        step_act(s, ACT_RECORD, 0);
+        return;
+    case SVC_N_STATES:
+        return;
+    }
+}
+
+void step_on_restart(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->state != SVC_STARTING && svc->state != SVC_RUNNING) {
+        step_on_start(s);
+        return;
+    }
+    svc->row = 0;
+    svc->desired_up = true;
+    step_reason(svc, "restarted by command");
+    step_begin_stop(s, STOP_BY_COMMAND);
+}
+
+void step_on_reset(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    svc->row = 0;
+    if (svc->state == SVC_FAILED || svc->state == SVC_EXITED) {
+        svc->desired_up = false;
+        step_to_stopped(s, "reset by command");
+        return;
+    }
+    step_act(s, ACT_RECORD, 0);
+}
+
+void step_on_shutdown(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    svc->shutting_down = true;
+    switch (svc->state) {
+    case SVC_WAITING:
+        step_act(s, ACT_UNQUEUE, 0);
+        step_to_stopped(s, "supd is shutting down");
+        return;
+    case SVC_BACKOFF:
+        step_to_stopped(s, "supd is shutting down");
+        return;
+    case SVC_STARTING:
+    case SVC_RUNNING:
+        step_reason(svc, "supd is shutting down");
+        step_begin_stop(s, STOP_BY_COMMAND);
+        return;
+    case SVC_STOPPED:
+    case SVC_STOPPING:
+    case SVC_EXITED:
+    case SVC_FAILED:
+    case SVC_N_STATES:
+        return;
+    }
+}
+
+void step_on_hurry(struct step *s)
+{
+    if (s->svc->state == SVC_STOPPING && s->svc->stop_phase == STOP_SIGNALLED)
+        step_kill(s);
+}
+
+void step_on_config(struct step *s)
+{
+    if (!svc_has_process(s->svc))
+        return;
+    s->svc->proc.stop = s->event->stop;
+    step_act(s, ACT_RECORD, 0);
+}

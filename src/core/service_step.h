@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The moves that the handlers of core/service.h's events are made of.  Private to
+ * service.c and service_commands.c.
+ */
+#ifndef SUPD_CORE_SERVICE_STEP_H
+#define SUPD_CORE_SERVICE_STEP_H
+
+#include "core/service.h"
+
+/* One step: what is known, and where the answer goes. */
+struct step {
+    struct svc *svc;
+    const struct spec *spec;
+    const struct svc_event *event;
+    struct timestamp now;
+    uint64_t *rng;
+    struct svc_actions *out;
+};
+
+/* Adds an action to the answer; SIGNAL only where the type has one. */
+void step_act(struct step *s, enum svc_action_type type, int32_t signal);
+
+void step_reason(struct svc *svc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The one setter of a state; clears the deadline of the one before. */
+void step_state(struct step *s, enum svc_state state);
+
+/* AT + BY, both us; a time-out may be as long as can be written. */
+int64_t step_later(int64_t at, int64_t by);
+
+/* When SIGKILL follows a stop-signal that is sent now. */
+int64_t step_stop_deadline(const struct step *s);
+
+/* Into the queue for a start slot.  AUTOMATIC: it counts as a restart. */
+void step_enqueue(struct step *s, bool automatic);
+
+/* REASON NULL: the one that stands. */
+void step_to_stopped(struct step *s, const char *reason);
+
+/* SIGKILL, and again after a while for one that hangs in the kernel. */
+void step_kill(struct step *s);
+
+/* Ends the main process and what kill-mode says.  The reason is the caller's. */
+void step_begin_stop(struct step *s, enum svc_stop_cause cause);
+
+/* The stop that was asked for is complete. */
+void step_settle_stop(struct step *s);
+
+/* The run ended unasked: what the policy says. */
+void step_settle_policy(struct step *s, bool abnormal);
+
+/* Nothing is left of the present life: what next? */
+void step_settle(struct step *s);
+
+/* The handlers of commands, for the table in service.c. */
+void step_on_start(struct step *s);
+void step_on_stop(struct step *s);
+void step_on_restart(struct step *s);
+void step_on_reset(struct step *s);
+void step_on_shutdown(struct step *s);
+void step_on_hurry(struct step *s);
+void step_on_config(struct step *s);
+
+#endif
