@@ -15,11 +15,11 @@ enum plan_action { PLAN_ADD, PLAN_REMOVE, PLAN_CHANGE };
 
 struct plan_step {
     enum plan_action action;
-    const char *name;       /* borrowed from the specs */
+    const char *name;        /* borrowed from the specs */
     const struct spec *from; /* NULL for PLAN_ADD */
     const struct spec *to;   /* NULL for PLAN_REMOVE */
-    const char **keys;      /* PLAN_CHANGE: names of the keys that differ, ended by NULL; owned by the plan */
-    bool needs_process;     /* PLAN_CHANGE: at least one of them needs a new process */
+    const char **keys;       /* PLAN_CHANGE: names of the keys that differ, ended by NULL; owned by the plan */
+    bool needs_process;      /* PLAN_CHANGE: at least one of them needs a new process */
 };
 
 struct plan {

@@ -45,17 +45,17 @@ enum policy_verdict {
 /* What the policy looks at. */
 struct policy_run {
     struct exit_info exit;
-    int64_t ran;     /* us from fork to end */
-    bool pre_exec;   /* ended before its exec: waits at least 100 ms whatever the delay */
-    bool abnormal;   /* not its own doing: the start took too long, or no child could be made */
-    uint32_t row;    /* unstable runs in a row before this one */
+    int64_t ran;   /* us from fork to end */
+    bool pre_exec; /* ended before its exec: waits at least 100 ms whatever the delay */
+    bool abnormal; /* not its own doing: the start took too long, or no child could be made */
+    uint32_t row;  /* unstable runs in a row before this one */
 };
 
 struct policy_result {
     enum policy_verdict verdict;
-    int64_t delay;   /* us; POLICY_RESTART only */
-    uint32_t row;    /* unstable runs in a row, this one counted */
-    bool gave_up;    /* POLICY_FAILED because restart-limit was reached */
+    int64_t delay; /* us; POLICY_RESTART only */
+    uint32_t row;  /* unstable runs in a row, this one counted */
+    bool gave_up;  /* POLICY_FAILED because restart-limit was reached */
 };
 
 /* Did it end as success-exit says?  An unknown end never did. */

@@ -67,9 +67,9 @@ struct svc_proc {
 
 enum svc_stop_phase { STOP_NONE, STOP_SIGNALLED, STOP_KILLED };
 enum svc_stop_cause {
-    STOP_BY_COMMAND,    /* stop, restart, removal, shutdown */
-    STOP_BY_TIMEOUT,    /* the start took too long: policy decides afterwards */
-    STOP_OF_LEFTOVERS,  /* the main process ended by itself, its group is being ended: policy decides afterwards */
+    STOP_BY_COMMAND,   /* stop, restart, removal, shutdown */
+    STOP_BY_TIMEOUT,   /* the start took too long: policy decides afterwards */
+    STOP_OF_LEFTOVERS, /* the main process ended by itself, its group is being ended: policy decides afterwards */
 };
 
 #define SVC_REASON_MAX 256
@@ -77,44 +77,44 @@ enum svc_stop_cause {
 struct svc {
     enum svc_state state;
     bool desired_up;
-    bool adopted;      /* its process was not forked by this supd */
-    bool shutting_down; /* supd is ending: stop, and do not come back whatever is desired */
-    bool pre_exec;     /* the present process has not confirmed its exec */
-    bool ended;        /* the main process of this life has ended and its exit is in `exit` */
-    bool exit_pre_exec; /* that end came before its exec */
-    int64_t ended_at;  /* mono us of that end; it may have been noticed later than it happened */
-    uint64_t life;     /* number of the present or last process; the count of starts */
-    uint64_t restarts; /* automatic ones */
-    bool next_is_restart; /* the start that is queued or timed is an automatic one */
-    uint32_t row;      /* unstable runs in a row */
+    bool adopted;             /* its process was not forked by this supd */
+    bool shutting_down;       /* supd is ending: stop, and do not come back whatever is desired */
+    bool pre_exec;            /* the present process has not confirmed its exec */
+    bool ended;               /* the main process of this life has ended and its exit is in `exit` */
+    bool exit_pre_exec;       /* that end came before its exec */
+    int64_t ended_at;         /* mono us of that end; it may have been noticed later than it happened */
+    uint64_t life;            /* number of the present or last process; the count of starts */
+    uint64_t restarts;        /* automatic ones */
+    bool next_is_restart;     /* the start that is queued or timed is an automatic one */
+    uint32_t row;             /* unstable runs in a row */
     struct timestamp since;   /* of the present state */
     struct timestamp started; /* of the present life */
-    int64_t deadline;  /* mono us when SVC_EV_DEADLINE is due; 0 = none */
+    int64_t deadline;         /* mono us when SVC_EV_DEADLINE is due; 0 = none */
     struct svc_proc proc;
-    int32_t group;     /* process group that may outlive the main process: its pid; 0: none */
+    int32_t group; /* process group that may outlive the main process: its pid; 0: none */
     enum svc_stop_phase stop_phase;
     enum svc_stop_cause stop_cause;
-    struct exit_info exit; /* last one; how = NONE before the first */
+    struct exit_info exit;       /* last one; how = NONE before the first */
     char reason[SVC_REASON_MAX]; /* "" = nothing to say */
 };
 
 enum svc_event_type {
-    SVC_EV_START,    /* command: start */
-    SVC_EV_STOP,     /* command: stop; .text: the reason to be shown, NULL for "stopped by command" */
-    SVC_EV_RESTART,  /* command: restart */
-    SVC_EV_RESET,    /* command: forget failures */
-    SVC_EV_SHUTDOWN, /* supd is ending */
-    SVC_EV_HURRY,    /* a second SIGTERM: stop-timeout is now zero */
-    SVC_EV_CONFIG,   /* .stop: how its process is to be ended from now on, by a new configuration */
-    SVC_EV_BOOT,     /* after a restore: nothing more will be learnt about the past, go on from here */
-    SVC_EV_SLOT,     /* its turn to be forked */
-    SVC_EV_FORKED,   /* .life, .pid, .digest, .stop: the child exists */
+    SVC_EV_START,       /* command: start */
+    SVC_EV_STOP,        /* command: stop; .text: the reason to be shown, NULL for "stopped by command" */
+    SVC_EV_RESTART,     /* command: restart */
+    SVC_EV_RESET,       /* command: forget failures */
+    SVC_EV_SHUTDOWN,    /* supd is ending */
+    SVC_EV_HURRY,       /* a second SIGTERM: stop-timeout is now zero */
+    SVC_EV_CONFIG,      /* .stop: how its process is to be ended from now on, by a new configuration */
+    SVC_EV_BOOT,        /* after a restore: nothing more will be learnt about the past, go on from here */
+    SVC_EV_SLOT,        /* its turn to be forked */
+    SVC_EV_FORKED,      /* .life, .pid, .digest, .stop: the child exists */
     SVC_EV_FORK_FAILED, /* .text: why no child could be made */
-    SVC_EV_EXECED,   /* .life */
-    SVC_EV_ADOPTED,  /* .life: the recorded process was found alive */
-    SVC_EV_EXITED,   /* .life, .exit, .text = reason when it ended before its exec, else NULL */
-    SVC_EV_GROUP,    /* .life, .group_left: how many processes of its group are left after the main one ended */
-    SVC_EV_DEADLINE, /* svc.deadline has come */
+    SVC_EV_EXECED,      /* .life */
+    SVC_EV_ADOPTED,     /* .life: the recorded process was found alive */
+    SVC_EV_EXITED,      /* .life, .exit, .text = reason when it ended before its exec, else NULL */
+    SVC_EV_GROUP,       /* .life, .group_left: how many processes of its group are left after the main one ended */
+    SVC_EV_DEADLINE,    /* svc.deadline has come */
     SVC_EV_N
 };
 
@@ -130,14 +130,14 @@ struct svc_event {
 };
 
 enum svc_action_type {
-    ACT_RECORD,      /* write a snapshot of the service to the state file now */
-    ACT_QUEUE,       /* put it into the queue for a start slot */
-    ACT_UNQUEUE,     /* take it out again */
-    ACT_FORK,        /* fork a child for life .life, then feed FORKED or FORK_FAILED */
-    ACT_SIGNAL_MAIN, /* send .signal to the main process */
+    ACT_RECORD,       /* write a snapshot of the service to the state file now */
+    ACT_QUEUE,        /* put it into the queue for a start slot */
+    ACT_UNQUEUE,      /* take it out again */
+    ACT_FORK,         /* fork a child for life .life, then feed FORKED or FORK_FAILED */
+    ACT_SIGNAL_MAIN,  /* send .signal to the main process */
     ACT_SIGNAL_GROUP, /* send .signal to every process of the group (before the exec: to the child only) */
-    ACT_CHECK_GROUP, /* the main process has ended: count what is left of its group, feed SVC_EV_GROUP */
-    ACT_WATCH_GROUP, /* feed SVC_EV_GROUP again when one of those left has ended */
+    ACT_CHECK_GROUP,  /* the main process has ended: count what is left of its group, feed SVC_EV_GROUP */
+    ACT_WATCH_GROUP,  /* feed SVC_EV_GROUP again when one of those left has ended */
 };
 
 struct svc_action {

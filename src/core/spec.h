@@ -56,7 +56,7 @@ struct spec_ids {
 
 struct spec {
     char *name;
-    char **command; /* argv, never empty */
+    char **command;  /* argv, never empty */
     char *directory; /* NULL: "/" as root is not imposed; the child keeps supd's */
     uint32_t umask;
     char **environment;       /* KEY=VALUE; those of `defaults` first, then the service's own */
@@ -102,8 +102,8 @@ enum key_type {
 };
 
 enum key_flags {
-    KEY_F_PROCESS = 1 << 0, /* a change reaches the service only with a new process */
-    KEY_F_ADDS = 1 << 1,    /* the service's values are added to those of `defaults`, not put in their place */
+    KEY_F_PROCESS = 1 << 0,     /* a change reaches the service only with a new process */
+    KEY_F_ADDS = 1 << 1,        /* the service's values are added to those of `defaults`, not put in their place */
     KEY_F_ENVIRONMENT = 1 << 2, /* each value must be KEY=VALUE with a valid KEY */
     KEY_F_REQUIRED = 1 << 3,
     KEY_F_PATHS = 1 << 4, /* each value must be an absolute path, after a '-' or without it */
@@ -113,8 +113,8 @@ struct spec_key {
     const char *name;
     enum key_type type;
     unsigned flags;
-    size_t offset;       /* into struct spec */
-    const char *dflt;    /* default as written in a file; NULL = unset or empty */
+    size_t offset;    /* into struct spec */
+    const char *dflt; /* default as written in a file; NULL = unset or empty */
 };
 
 extern const struct spec_key spec_keys[];

@@ -20,9 +20,9 @@
 #define LOCK_INSTANCE_SIZE 33
 
 struct lock {
-    int fd;                           /* close-on-exec */
+    int fd;                            /* close-on-exec */
     char instance[LOCK_INSTANCE_SIZE]; /* random id of this runtime directory, as old as the file */
-    bool fresh;                       /* the id was made just now: no service can carry it yet */
+    bool fresh;                        /* the id was made just now: no service can carry it yet */
 };
 
 enum lock_result {

@@ -16,9 +16,9 @@
 
 struct procgroup {
     pid_t pgid;
-    int leader_pidfd;       /* -1: not at hand */
-    bool leader_pinned;     /* the leader is our child and not yet reaped */
-    uint64_t leader_start;  /* its start time: a member is never older */
+    int leader_pidfd;      /* -1: not at hand */
+    bool leader_pinned;    /* the leader is our child and not yet reaped */
+    uint64_t leader_start; /* its start time: a member is never older */
 };
 
 /* Sends SIGNO to every process of the group.  Returns 0 when at least one was there, -ESRCH when none, or -errno. */
