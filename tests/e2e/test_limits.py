@@ -101,7 +101,7 @@ def no_more_processes(t):
         lambda: next((s for s in t.all().values() if s["state"] == "backoff"), None), "one could not be started"
     )
     t.match(s["reason"], r"(fork|clone).*Resource temporarily unavailable", "reason")
-    t.check(sum(s["state"] == "running" for s in t.all().values()) >= 2, "others run")
+    eventually(lambda: sum(s["state"] == "running" for s in t.all().values()) >= 2, "others run")
     raised = subprocess.run(
         ["prlimit", f"--pid={t.process.pid}", "--nproc=1000:1000"], user=uid, group=uid, check=False
     )

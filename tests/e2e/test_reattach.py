@@ -408,6 +408,24 @@ def leftovers_of_an_adopted_group(t):
     eventually(lambda: not t.live("down"), "the group of a service that stays down is ended")
 
 
+def fork_as(pid):
+    """A stranger with this pid: the rest of the machine forks too, so it may take some tries."""
+    for _ in range(500):
+        try:
+            with open("/proc/sys/kernel/ns_last_pid", "w", encoding="ascii") as f:
+                f.write(str(pid - 1))
+        except OSError:
+            skip("cannot choose a pid here")
+        stranger = os.fork()
+        if stranger == 0:
+            os.execv("/bin/sleep", ["sleep", "1000"])
+        if stranger == pid:
+            return stranger
+        os.kill(stranger, signal.SIGKILL)
+        os.waitpid(stranger, 0)
+    skip("somebody else keeps the pid")
+
+
 @test
 def signals_reach_nobody_else(t):
     """A recorded pid that now belongs to somebody else is not ours: the old process has ended."""
@@ -417,16 +435,7 @@ def signals_reach_nobody_else(t):
     t.crash()
     kill(pid, signal.SIGKILL)
     eventually(lambda: read_stat(pid) is None or not is_alive(pid), "ended")
-    try:
-        with open("/proc/sys/kernel/ns_last_pid", "w", encoding="ascii") as f:
-            f.write(str(pid - 1))
-    except OSError:
-        skip("cannot choose a pid here")
-    stranger = os.fork()
-    if stranger == 0:
-        os.execv("/bin/sleep", ["sleep", "1000"])
-    if stranger != pid:
-        skip("somebody else got the pid first")
+    stranger = fork_as(pid)
     t.start()
     s = t.wait_state("a", "failed")
     t.check(s["exit"]["how"] in ("unknown", "signaled"), f"exit {s['exit']}")
