@@ -214,7 +214,7 @@ def cured_by_itself(t):
     t.start()
     t.wait_for("a", lambda s: s["starts"] > 1 and s["state"] == "backoff", "tried again")
     os.mkdir(t.path("late"))
-    t.wait_state("a", "running")
+    t.wait_marked("a")
     t.eq(len(t.marks("a")), 1, "one process ran")
 
 
