@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "supd/init.h"
 #include "supd/startup.h"
 
 #define DEFAULT_CONFIG SYSCONFDIR "/supd/supd.conf"
@@ -29,7 +30,7 @@ static void usage(FILE *out)
                  "  -r, --runtime-dir DIR  keep the lock, the state file and the socket in DIR\n"
                  "  -t, --check            read the configuration, report every error, start nothing\n"
                  "  -d, --daemon           go to the background; return once supd serves\n"
-                 "      --init             be process 1 of a container (not supported yet)\n"
+                 "      --init             be process 1 of a container: start supd, and again when it dies\n"
                  "      --stop-leftovers   end what a dead supd left running, then exit\n"
                  "  -v, --verbose          log debugging messages too\n"
                  "  -V, --version          print the version and exit\n"
@@ -40,7 +41,8 @@ static void usage(FILE *out)
 
 int main(int argc, char **argv)
 {
-    struct startup_options options = {.config = DEFAULT_CONFIG};
+    struct startup_options options = {.argv0 = argv[0], .config = DEFAULT_CONFIG};
+    bool init = false;
     int c;
 
     while ((c = getopt_long(argc, argv, "c:r:tdvVh", long_options, NULL)) != -1) {
@@ -58,8 +60,8 @@ int main(int argc, char **argv)
             options.daemon = true;
             break;
         case OPT_INIT:
-            fprintf(stderr, "supd: --init is not supported yet\n");
-            return 2;
+            init = true;
+            break;
         case OPT_STOP_LEFTOVERS:
             options.stop_leftovers = true;
             break;
@@ -81,5 +83,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "supd: unexpected argument '%s'\nTry 'supd --help'.\n", argv[optind]);
         return 2;
     }
-    return startup_run(&options);
+    if (init && (options.daemon || options.stop_leftovers)) {
+        fprintf(stderr, "supd: --init goes with neither --daemon nor --stop-leftovers\n");
+        return 2;
+    }
+    return init && !options.check ? init_run(&options) : startup_run(&options);
 }

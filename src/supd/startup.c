@@ -324,8 +324,7 @@ static int run(struct supervisor *sup, const struct startup_options *options, st
     return run_locked(sup, options, errors, daemon_fd);
 }
 
-/* A descriptor 0-2 that is closed would be taken by the lock or a socket, and be written to. */
-static void open_std_fds(void)
+void startup_open_std_fds(void)
 {
     int fd;
 
@@ -350,7 +349,7 @@ int startup_run(const struct startup_options *options)
     struct supervisor sup;
     struct config_errors errors = {0};
 
-    open_std_fds();
+    startup_open_std_fds();
     unblock_signals();
     supervisor_init(&sup);
     spawn_baseline_take(&sup.baseline);

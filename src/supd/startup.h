@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 struct startup_options {
+    const char *argv0;
     const char *config;      /* -c */
     const char *runtime_dir; /* -r, or NULL */
     bool check;              /* -t */
@@ -18,5 +19,8 @@ struct startup_options {
 
 /* Returns the exit status of supd. */
 int startup_run(const struct startup_options *options);
+
+/* Puts /dev/null where a descriptor 0-2 is closed: else the lock or a socket would take its place, and be written to. */
+void startup_open_std_fds(void);
 
 #endif
