@@ -9,6 +9,7 @@
 /* Where the child of a SPAWN record puts its process. */
 #define SPAWN_PID_OFFSET HEAD_SIZE
 #define SPAWN_TICKS_OFFSET (HEAD_SIZE + 4)
+#define SPAWN_INODE_OFFSET (HEAD_SIZE + 12)
 
 struct writer {
     uint8_t *buf;
@@ -117,7 +118,8 @@ size_t record_encode_spawn(uint8_t *buf, enum record_role role, const char *name
 {
     struct writer w = begin(buf, RECORD_SPAWN);
 
-    put_u32(&w, 0); /* pid and start ticks: record_finish_spawn() */
+    put_u32(&w, 0); /* pid, start ticks and inode: record_finish_spawn() */
+    put_u64(&w, 0);
     put_u64(&w, 0);
     put_u8(&w, (uint8_t)role);
     put_str(&w, name, NAME_MAX_SIZE);
@@ -131,10 +133,11 @@ size_t record_encode_spawn(uint8_t *buf, enum record_role role, const char *name
     return finish(&w);
 }
 
-void record_finish_spawn(uint8_t *buf, size_t len, int32_t pid, uint64_t start_ticks)
+void record_finish_spawn(uint8_t *buf, size_t len, int32_t pid, uint64_t start_ticks, uint64_t inode)
 {
     put_le(buf + SPAWN_PID_OFFSET, (uint32_t)pid, 4);
     put_le(buf + SPAWN_TICKS_OFFSET, start_ticks, 8);
+    put_le(buf + SPAWN_INODE_OFFSET, inode, 8);
     seal(buf, len);
 }
 
@@ -157,6 +160,7 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     put_u64(&w, (uint64_t)svc->ended_at);
     put_u32(&w, (uint32_t)svc->proc.pid);
     put_u64(&w, svc->proc.start_ticks);
+    put_u64(&w, svc->proc.inode);
     put_u64(&w, svc->proc.digest);
     put_stop(&w, &svc->proc.stop);
     put_u32(&w, (uint32_t)svc->group);

@@ -61,7 +61,7 @@ size_t record_encode_shutdown(uint8_t *buf);
  */
 size_t record_encode_spawn(uint8_t *buf, enum record_role role, const char *name, const struct svc *svc,
                            uint64_t digest, const struct svc_stop_params *stop, struct timestamp now);
-void record_finish_spawn(uint8_t *buf, size_t len, int32_t pid, uint64_t start_ticks);
+void record_finish_spawn(uint8_t *buf, size_t len, int32_t pid, uint64_t start_ticks, uint64_t inode);
 
 /* What the file says about one service. */
 struct svc_image {

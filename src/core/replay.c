@@ -152,6 +152,7 @@ static void replay_spawn(struct entry **table, struct reader *r)
     struct svc_proc proc = {.pid = (int32_t)get(r, 4)};
 
     proc.start_ticks = get(r, 8);
+    proc.inode = get(r, 8);
     get_enum(r, ROLE_SERVICE + 1);
     get_name(r, name);
     uint64_t life = get(r, 8);
@@ -217,6 +218,7 @@ static void replay_service(struct entry **table, struct reader *r)
     svc.ended_at = (int64_t)get(r, 8);
     svc.proc.pid = (int32_t)get(r, 4);
     svc.proc.start_ticks = get(r, 8);
+    svc.proc.inode = get(r, 8);
     svc.proc.digest = get(r, 8);
     svc.proc.stop.signal = (int32_t)get(r, 4);
     svc.proc.stop.kill_mode = (enum kill_mode)get_enum(r, KILL_MODE_MIXED + 1);
@@ -238,6 +240,8 @@ static void replay_service(struct entry **table, struct reader *r)
     bool same_life = e->known && e->image.svc.life == svc.life;
     if (same_life && svc.proc.start_ticks == 0)
         svc.proc.start_ticks = e->image.svc.proc.start_ticks;
+    if (same_life && svc.proc.inode == 0)
+        svc.proc.inode = e->image.svc.proc.inode;
     if (svc.ended) {
         e->image.has_process = false;
     } else if (svc.proc.pid > 0 && svc.proc.start_ticks != 0) {

@@ -74,6 +74,7 @@ static void on_forked(struct step *s)
 
     svc->proc.pid = s->event->pid;
     svc->proc.start_ticks = 0;
+    svc->proc.inode = s->event->inode;
     svc->proc.digest = s->event->digest;
     svc->proc.stop = s->event->stop;
     svc->group = s->event->pid;

@@ -61,6 +61,7 @@ struct svc_stop_params {
 struct svc_proc {
     int32_t pid;          /* 0: none */
     uint64_t start_ticks; /* /proc/PID/stat field 22; 0: not known (a child of ours that nobody asked about yet) */
+    uint64_t inode;       /* of its pidfd, as unique as the boot (Linux 6.9); 0: not known */
     uint64_t digest;      /* spec_process_digest() it was started with */
     struct svc_stop_params stop;
 };
@@ -108,7 +109,7 @@ enum svc_event_type {
     SVC_EV_CONFIG,      /* .stop: how its process is to be ended from now on, by a new configuration */
     SVC_EV_BOOT,        /* after a restore: nothing more will be learnt about the past, go on from here */
     SVC_EV_SLOT,        /* its turn to be forked */
-    SVC_EV_FORKED,      /* .life, .pid, .digest, .stop: the child exists */
+    SVC_EV_FORKED,      /* .life, .pid, .inode, .digest, .stop: the child exists */
     SVC_EV_FORK_FAILED, /* .text: why no child could be made */
     SVC_EV_EXECED,      /* .life */
     SVC_EV_ADOPTED,     /* .life: the recorded process was found alive */
@@ -122,6 +123,7 @@ struct svc_event {
     enum svc_event_type type;
     uint64_t life;
     int32_t pid;
+    uint64_t inode; /* of its pidfd, as unique as the boot (Linux 6.9); 0: not known */
     uint64_t digest;
     struct svc_stop_params stop;
     struct exit_info exit;

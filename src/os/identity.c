@@ -9,10 +9,13 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "os/procfs.h"
+
+#define PIDFS_MAGIC 0x50494446 /* PID_FS_MAGIC of Linux 6.9 */
 
 /*
  * From Linux 6.13's interface of pidfds, with the exit status of 6.15; here because the
@@ -119,6 +122,27 @@ int identity_open(pid_t pid, uint64_t start_ticks)
         return rc;
     }
     return pidfd;
+}
+
+uint64_t identity_inode(int pidfd)
+{
+    struct statfs fs;
+    struct stat st;
+
+    /* Older kernels give all pidfds the one inode of anonymous files. */
+    if (pidfd < 0 || fstatfs(pidfd, &fs) == -1 || fs.f_type != PIDFS_MAGIC || fstat(pidfd, &st) == -1)
+        return 0;
+    return st.st_ino;
+}
+
+int identity_open_recorded(pid_t pid, uint64_t start_ticks, uint64_t inode)
+{
+    int pidfd = identity_open(pid, start_ticks);
+
+    if (pidfd < 0 || inode == 0 || identity_inode(pidfd) == inode)
+        return pidfd;
+    close(pidfd);
+    return -ESRCH;
 }
 
 void identity_exit_from_wait_status(int wait_status, struct exit_info *exit)

@@ -24,6 +24,15 @@ int identity_epoch(struct epoch *epoch, const char **what);
  */
 int identity_open(pid_t pid, uint64_t start_ticks);
 
+/*
+ * The inode of a pidfd: one for each process of this boot (Linux 6.9), and so a better name than the start time, which
+ * has a grain of 10 ms.  0 where the kernel has none.
+ */
+uint64_t identity_inode(int pidfd);
+
+/* As identity_open(), and INODE must be the process's too, where it is known (not 0). */
+int identity_open_recorded(pid_t pid, uint64_t start_ticks, uint64_t inode);
+
 /* pidfd_open(2), close-on-exec; fd or -errno. */
 int identity_pidfd(pid_t pid);
 

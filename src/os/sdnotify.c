@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -20,6 +22,14 @@
 /* Superseded messages are dropped, so only senders of ever new kinds of messages get here. */
 #define QUEUE_MAX 16
 
+/* A descriptor on its way into the fd store, or a name on its way out. */
+struct store_op {
+    char name[32];
+    int fd; /* -1: to be removed */
+    TAILQ_ENTRY(store_op) link;
+    UT_hash_handle hh; /* only those to be stored */
+};
+
 struct sdnotify {
     int fd;
     bool connected;
@@ -29,6 +39,8 @@ struct sdnotify {
     int64_t watchdog_usec;
     char *queue[QUEUE_MAX]; /* oldest first */
     size_t n;
+    TAILQ_HEAD(, store_op) ops; /* sent after the messages; at most two a descriptor that we hold */
+    struct store_op *to_store;  /* by name */
 };
 
 static bool parse_address(const char *text, struct sockaddr_un *addr, socklen_t *addr_len)
@@ -98,6 +110,7 @@ struct sdnotify *sdnotify_open(void)
     sd->addr = addr;
     sd->addr_len = addr_len;
     sd->watchdog_usec = watchdog_from_environment();
+    TAILQ_INIT(&sd->ops);
     return sd;
 }
 
@@ -108,6 +121,14 @@ static void drop(struct sdnotify *sd, size_t i)
     memmove(&sd->queue[i], &sd->queue[i + 1], (sd->n - i) * sizeof(sd->queue[0]));
 }
 
+static void drop_op(struct sdnotify *sd, struct store_op *op)
+{
+    TAILQ_REMOVE(&sd->ops, op, link);
+    if (op->fd >= 0)
+        HASH_DEL(sd->to_store, op);
+    free(op);
+}
+
 void sdnotify_close(struct sdnotify *sd)
 {
     if (sd == NULL)
@@ -115,6 +136,8 @@ void sdnotify_close(struct sdnotify *sd)
     sdnotify_flush(sd);
     while (sd->n > 0)
         drop(sd, sd->n - 1);
+    while (!TAILQ_EMPTY(&sd->ops))
+        drop_op(sd, TAILQ_FIRST(&sd->ops));
     close(sd->fd);
     free(sd);
 }
@@ -174,43 +197,117 @@ void sdnotify_send(struct sdnotify *sd, const char *fmt, ...)
     sdnotify_flush(sd);
 }
 
-/* Connected, because poll() on a socket that is not would never wait for room at the receiver. */
-static int send_once(struct sdnotify *sd, const char *message)
+static struct store_op *new_op(struct sdnotify *sd, const char *name, int fd)
 {
+    struct store_op *op = xcalloc(1, sizeof(*op));
+
+    snprintf(op->name, sizeof(op->name), "%s", name);
+    op->fd = fd;
+    TAILQ_INSERT_TAIL(&sd->ops, op, link);
+    return op;
+}
+
+void sdnotify_store(struct sdnotify *sd, const char *name, int fd)
+{
+    if (sd == NULL)
+        return;
+    struct store_op *op = new_op(sd, name, fd);
+    HASH_ADD_STR(sd->to_store, name, op);
+    sdnotify_flush(sd);
+}
+
+void sdnotify_unstore(struct sdnotify *sd, const char *name)
+{
+    struct store_op *waiting;
+
+    if (sd == NULL)
+        return;
+    HASH_FIND_STR(sd->to_store, name, waiting);
+    if (waiting != NULL)
+        drop_op(sd, waiting);
+    else
+        new_op(sd, name, -1);
+    sdnotify_flush(sd);
+}
+
+/*
+ * Connected, because poll() on a socket that is not would never wait for room at the receiver.
+ * PASSED is a descriptor to go with it, or -1.
+ */
+static int send_once(struct sdnotify *sd, const char *message, int passed)
+{
+    union {
+        char buf[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct iovec iov = {.iov_base = (char *)message, .iov_len = strlen(message)};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
     if (!sd->connected && connect(sd->fd, (const struct sockaddr *)&sd->addr, sd->addr_len) < 0)
         return errno;
     sd->connected = true;
-    return send(sd->fd, message, strlen(message), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
+    if (passed >= 0) {
+        msg.msg_control = control.buf;
+        msg.msg_controllen = sizeof(control.buf);
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(cmsg), &passed, sizeof(int));
+    }
+    return sendmsg(sd->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
 }
 
-static int send_message(struct sdnotify *sd, const char *message)
+static int send_message(struct sdnotify *sd, const char *message, int passed)
 {
-    int error = send_once(sd, message);
+    int error = send_once(sd, message, passed);
 
     if (error == ECONNREFUSED || error == ENOTCONN || error == ECONNRESET || error == EPIPE) {
         /* The receiver has opened its socket anew. */
         sd->connected = false;
-        error = send_once(sd, message);
+        error = send_once(sd, message, passed);
     }
     return error;
 }
 
+/* Sends one message.  False: there is no room now. */
+static bool deliver(struct sdnotify *sd, const char *message, int passed)
+{
+    int error;
+
+    do {
+        error = send_message(sd, message, passed);
+    } while (error == EINTR);
+    if (error == EAGAIN)
+        return false;
+    /* Any other error will be the same on the next try: the message is lost, and that is said. */
+    if (error != 0 && !sd->said)
+        log_warning("systemd cannot be told \"%.*s\": %s", (int)strcspn(message, "\n"), message, strerror(error));
+    sd->said = error != 0;
+    return true;
+}
+
 bool sdnotify_flush(struct sdnotify *sd)
 {
+    struct store_op *op;
+    char message[80];
+
     if (sd == NULL)
         return true;
     while (sd->n > 0) {
-        int error = send_message(sd, sd->queue[0]);
-        if (error == EINTR)
-            continue;
-        if (error == EAGAIN)
+        if (!deliver(sd, sd->queue[0], -1))
             return false;
-        /* Any other error will be the same on the next try: the message is lost, and that is said. */
-        if (error != 0 && !sd->said)
-            log_warning("systemd cannot be told \"%.*s\": %s", (int)strcspn(sd->queue[0], "\n"), sd->queue[0],
-                        strerror(error));
-        sd->said = error != 0;
         drop(sd, 0);
+    }
+    while ((op = TAILQ_FIRST(&sd->ops)) != NULL) {
+        /* FDPOLL=0: without it systemd drops a pidfd as soon as its process has ended. */
+        if (op->fd >= 0)
+            snprintf(message, sizeof(message), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", op->name);
+        else
+            snprintf(message, sizeof(message), "FDSTOREREMOVE=1\nFDNAME=%s", op->name);
+        if (!deliver(sd, message, op->fd))
+            return false;
+        drop_op(sd, op);
     }
     return true;
 }

@@ -22,6 +22,15 @@ void sdnotify_close(struct sdnotify *sd);
 /* Queues and tries to send one datagram, "READY=1\nSTATUS=..." */
 void sdnotify_send(struct sdnotify *sd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * Keeps FD under NAME in the fd store (FDSTORE=1, FDPOLL=0: also once its process
+ * has ended), or removes what is kept there.  Waits in a queue of its own, in which
+ * a removal undoes a storing that has not gone out.  FD is borrowed until it was
+ * sent or unstored: unstore before closing it.
+ */
+void sdnotify_store(struct sdnotify *sd, const char *name, int fd);
+void sdnotify_unstore(struct sdnotify *sd, const char *name);
+
 /* Sends what waits.  True when nothing is left. */
 bool sdnotify_flush(struct sdnotify *sd);
 

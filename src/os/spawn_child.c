@@ -18,6 +18,7 @@
 #include "base/strv.h"
 #include "core/envfile.h"
 #include "core/record.h"
+#include "os/identity.h"
 #include "os/procfs.h"
 
 #ifndef CLOSE_RANGE_CLOEXEC
@@ -100,7 +101,10 @@ static void record_self(const struct child *child)
     int rc = procfs_self_start_ticks(&ticks);
     if (rc < 0)
         fail(child, STEP_OTHER, "record: /proc/self/stat: %s", strerror(-rc));
-    record_finish_spawn(req->record, req->record_len, getpid(), ticks);
+    int self = identity_pidfd(getpid());
+    record_finish_spawn(req->record, req->record_len, getpid(), ticks, identity_inode(self));
+    if (self >= 0)
+        close(self);
 
     ssize_t n = write(req->state_fd, req->record, req->record_len);
     if (n != (ssize_t)req->record_len)

@@ -13,8 +13,10 @@
 static void on_writable(void *ctx);
 
 /* What did not fit is sent as soon as there is room. */
-static void flush(struct supervisor *sup)
+void notify_flush(struct supervisor *sup)
 {
+    if (!sup->sd)
+        return;
     if (sdnotify_flush(sup->sd)) {
         loop_io_free(sup->sd_writable);
         sup->sd_writable = NULL;
@@ -25,7 +27,7 @@ static void flush(struct supervisor *sup)
 
 static void on_writable(void *ctx)
 {
-    flush(ctx);
+    notify_flush(ctx);
 }
 
 static void on_watchdog(void *ctx)
@@ -33,7 +35,7 @@ static void on_watchdog(void *ctx)
     struct supervisor *sup = ctx;
 
     sdnotify_send(sup->sd, "WATCHDOG=1");
-    flush(sup);
+    notify_flush(sup);
     loop_timer_set(sup->watchdog_timer, sdnotify_watchdog_usec(sup->sd) / 2);
 }
 
@@ -53,7 +55,7 @@ static void on_status(void *ctx)
     sup->status_due = false;
     status_line(sup, line, sizeof line);
     sdnotify_send(sup->sd, "STATUS=%s", line);
-    flush(sup);
+    notify_flush(sup);
 }
 
 void notify_status(struct supervisor *sup)
@@ -82,7 +84,7 @@ void notify_ready(struct supervisor *sup)
         return;
     status_line(sup, line, sizeof line);
     sdnotify_send(sup->sd, "READY=1\nSTATUS=%s", line);
-    flush(sup);
+    notify_flush(sup);
 }
 
 void notify_reloading(struct supervisor *sup)
@@ -91,7 +93,7 @@ void notify_reloading(struct supervisor *sup)
         return;
     /* Type=notify-reload wants the time, sd_notify(3). */
     sdnotify_send(sup->sd, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_now().mono);
-    flush(sup);
+    notify_flush(sup);
 }
 
 void notify_stopping(struct supervisor *sup)
@@ -99,7 +101,7 @@ void notify_stopping(struct supervisor *sup)
     if (!sup->sd)
         return;
     sdnotify_send(sup->sd, "STOPPING=1\nSTATUS=Stopping every service");
-    flush(sup);
+    notify_flush(sup);
 }
 
 void notify_clear(struct supervisor *sup)
@@ -109,4 +111,6 @@ void notify_clear(struct supervisor *sup)
     loop_timer_free(sup->extend_timer);
     loop_io_free(sup->sd_writable);
     sdnotify_close(sup->sd);
+    sup->sd = NULL;
+    sup->sd_writable = NULL;
 }

@@ -228,6 +228,7 @@ static void on_report(void *ctx)
             return;
         close_report(service);
         tell_execed(service);
+        store_add(service);
         return;
     case SPAWN_FAILED:
         free(service->failure);
@@ -272,6 +273,7 @@ void process_fork(struct service *service)
                                .type = SVC_EV_FORKED,
                                .life = service->svc.life,
                                .pid = child.pid,
+                               .inode = identity_inode(child.pidfd),
                                .digest = service->digest,
                                .stop = stop,
                            });
@@ -369,6 +371,7 @@ void process_release(struct service *service)
     service->watch = NULL;
     leftovers_free(service->leftovers);
     service->leftovers = NULL;
+    store_remove(service);
     if (service->pidfd >= 0)
         close(service->pidfd);
     service->pidfd = -1;

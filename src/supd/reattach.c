@@ -31,7 +31,9 @@ struct survivor {
     char *found_name; /* NULL unless it was found in /proc */
     pid_t pid;
     uint64_t start_ticks;
-    int pidfd; /* -1 once it was taken */
+    int pidfd;  /* -1 once it was taken */
+    bool kept;  /* it came from the fd store */
+    bool ended; /* it does not live any more, but its pidfd was kept and tells how it ended */
 };
 
 struct survey {
@@ -132,7 +134,12 @@ static void open_recorded(struct survey *survey)
 
         if (!image->has_process)
             continue;
-        int pidfd = identity_open(image->svc.proc.pid, image->svc.proc.start_ticks);
+        const struct svc_proc *proc = &image->svc.proc;
+        int pidfd = -1;
+        enum fdstore_found kept =
+            fdstore_take(&survey->sup->fdstore, proc->pid, proc->start_ticks, proc->inode, &pidfd);
+        if (kept == FDSTORE_NONE)
+            pidfd = identity_open_recorded(proc->pid, proc->start_ticks, proc->inode);
         if (pidfd == -ESRCH)
             continue;
         if (pidfd < 0) {
@@ -144,6 +151,8 @@ static void open_recorded(struct survey *survey)
         found->pid = image->svc.proc.pid;
         found->start_ticks = image->svc.proc.start_ticks;
         found->pidfd = pidfd;
+        found->kept = kept != FDSTORE_NONE;
+        found->ended = kept == FDSTORE_ENDED;
     }
     survey->n_recorded = survey->n;
     survey->pids = xcalloc(survey->n + 1, sizeof(pid_t));
@@ -230,12 +239,16 @@ void survey_free(struct survey *survey)
 
 bool survey_any_alive(const struct survey *survey)
 {
-    return survey->n > 0;
+    for (size_t i = 0; i < survey->n; i++) {
+        if (!survey->items[i].ended)
+            return true;
+    }
+    return false;
 }
 
 bool survey_shutdown_pending(const struct survey *survey)
 {
-    return survey->replay->shutdown && survey->n > 0;
+    return survey->replay->shutdown && survey_any_alive(survey);
 }
 
 /* ---- taking back ---- */
@@ -278,6 +291,7 @@ static void image_from_survivor(struct service *service, const struct survivor *
     svc->started = time_of_ticks(found->start_ticks);
     svc->proc.pid = found->pid;
     svc->proc.start_ticks = found->start_ticks;
+    svc->proc.inode = identity_inode(found->pidfd);
     svc->proc.digest = 0; /* not known: shown as stale */
     svc->proc.stop = service_stop_params(service->spec);
     svc->group = found->pid;
@@ -306,10 +320,15 @@ static void restore(struct service *service, const struct svc_image *image, stru
         }
     }
     service_restore(service, &svc);
-    if (found) {
-        service->pidfd = found->pidfd;
-        found->pidfd = -1;
-    }
+    if (!found)
+        return;
+    log_info(found->ended ? "%s: process %d ended while supd was away; its descriptor was kept and tells how"
+                          : "%s: process %d is taken back",
+             service->spec->name, svc.proc.pid);
+    service->pidfd = found->pidfd;
+    found->pidfd = -1;
+    if (found->kept)
+        store_keep(service);
 }
 
 /* All are restored: now tell each what became of its process, and let it go on. */
@@ -319,12 +338,12 @@ static void resume(struct service *service)
 
     if (service->pidfd >= 0) {
         event.type = SVC_EV_ADOPTED;
-        log_info("%s: process %d is taken back", service->spec->name, service->svc.proc.pid);
         service_event(service, &event);
         service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG,
                                                    .stop = service->removing ? service->svc.proc.stop
                                                                              : service_stop_params(service->spec)});
         process_watch_adopted(service);
+        store_add(service);
     } else if (svc_has_process(&service->svc)) {
         event.type = SVC_EV_EXITED;
         event.exit.how = EXIT_HOW_UNKNOWN;
@@ -371,5 +390,6 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
     }
     for (struct service *s = sup->services; s; s = s->by_name.next)
         resume(s);
+    store_clean(sup);
     return true;
 }

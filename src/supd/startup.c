@@ -352,6 +352,7 @@ int startup_run(const struct startup_options *options)
     startup_open_std_fds();
     unblock_signals();
     supervisor_init(&sup);
+    fdstore_open(&sup.fdstore);
     spawn_baseline_take(&sup.baseline);
     rlim_t hard = raise_nofile();
     log_open(LOG_TARGET_STDERR, "supd");

@@ -58,11 +58,12 @@ void supervisor_clear(struct supervisor *sup)
         unlink(sup->socket_path); /* still under the lock, so it is ours and not a successor's */
     server_free(sup->server);
     sup->server = NULL;
+    notify_clear(sup); /* before the services: what is kept for them outlives us */
     HASH_ITER(by_name, sup->services, service, tmp)
     {
         service_free(service);
     }
-    notify_clear(sup);
+    fdstore_close(&sup->fdstore);
     loop_timer_free(sup->queue_timer);
     loop_timer_free(sup->retry_timer);
     for (size_t i = 0; i < SUPERVISOR_SIGNALS; i++)

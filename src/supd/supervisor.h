@@ -11,7 +11,7 @@
  *   reload.c      a new configuration: read by a helper (reload_helper.c), planned, applied
  *   waiters.c     commands whose caller waits for the outcome
  *   server.c      JSON-RPC on the control socket     commands.c  its verbs
- *   notify.c      what systemd is told
+ *   notify.c      what systemd is told        store.c  and what it keeps for us
  */
 #ifndef SUPD_SUPD_SUPERVISOR_H
 #define SUPD_SUPD_SUPERVISOR_H
@@ -30,6 +30,7 @@
 #include "loop/sigchld.h"
 #include "loop/watch_pidfd.h"
 #include "os/config.h"
+#include "os/fdstore.h"
 #include "os/lock.h"
 #include "os/sdnotify.h"
 #include "os/spawn.h"
@@ -60,7 +61,8 @@ struct service {
     struct loop_io *report;
     bool is_child; /* forked by us and not reaped */
     bool check_after_reap;
-    struct watch_pidfd *watch; /* a process that is not our child */
+    char stored[FDSTORE_NAME_MAX]; /* the name of its pidfd in the fd store; "" = not there */
+    struct watch_pidfd *watch;     /* a process that is not our child */
     struct leftovers *leftovers;
 
     struct loop_timer *timer;
@@ -116,6 +118,9 @@ struct supervisor {
     struct sigchld *sigchld;
     struct server *server; /* NULL: no control socket */
     struct reload *reload;
+    struct fdstore fdstore; /* what was kept for us, until it is taken back */
+    size_t stored_names;    /* bytes of the names of what is kept now */
+    bool store_full;
     struct sdnotify *sd;
     struct loop_io *sd_writable;
     struct loop_timer *watchdog_timer;
@@ -193,6 +198,17 @@ bool persist_allows_fork(struct supervisor *sup);
 /* One child less stands between fork and exec. */
 void persist_after_exec(struct supervisor *sup);
 
+/* ---- store.c ---- */
+
+/* Has the pidfd of the service's process kept by systemd, so that its end is known also when we are dead then. */
+void store_add(struct service *service);
+/* The same for a pidfd that was kept already. */
+void store_keep(struct service *service);
+/* The process has ended, and that is recorded. */
+void store_remove(struct service *service);
+/* Has everything removed that was kept for us and belongs to no process that we know. */
+void store_clean(struct supervisor *sup);
+
 /* ---- reattach.c ---- */
 
 struct survey;
@@ -229,6 +245,9 @@ void notify_reloading(struct supervisor *sup);
 void notify_stopping(struct supervisor *sup);
 /* One line for `systemctl status`. */
 void notify_status(struct supervisor *sup);
+/* Sends what it can and closes. */
 void notify_clear(struct supervisor *sup);
+/* Sends what waits, now and as soon as there is room. */
+void notify_flush(struct supervisor *sup);
 
 #endif

@@ -141,6 +141,11 @@ class Supd:
         check(not living, f"still alive: {', '.join(living)}")
         check(not self.processes(), f"processes in the control group: {self.processes()}")
 
+    def kernel_keeps_exits(self):
+        """Does a pidfd still tell how its process ended (Linux 6.15)?  As supd has found."""
+        reason = json.loads(self.supctl("--json", "info").stdout)["watch-reason"]
+        return "tells the exit status" in reason
+
     def journal(self):
         if self.user is None:
             return self.machine.journal("supd.service", "supd-leftovers.service")

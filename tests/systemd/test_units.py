@@ -206,6 +206,48 @@ def test_a_service_that_ended_while_supd_was_dead_is_started_again():
     check(not supd.alive(before["one"]), "the old one is alive")
 
 
+def exit_told(names):
+    """{name: (how, code, signal, source)} of services that have ended."""
+    status = supd.status()
+    if not all(status.get(n, {}).get("state") in ("failed", "exited") for n in names):
+        return None
+    return {n: tuple(status[n]["exit"][k] for k in ("how", "code", "signal", "source")) for n in names}
+
+
+def test_how_a_service_ended_while_supd_was_dead_is_known():
+    quits = """command = {"/bin/sh", "-c", "trap 'exit %d' USR1; while :; do sleep 0.05; done"}
+log = none
+restart = no"""
+    before = started("RestartSec=3s", seven=quits % 7, zero=quits % 0, killed=SLEEPER + "\nrestart = no")
+    old = supd.main_pid()
+    supd.kill("KILL")
+    supd.wait_state("activating", "auto-restart")
+    supd.run("kill", "-USR1", before["seven"], before["zero"])
+    supd.run("kill", "-SEGV", before["killed"])
+    wait_for("the ends", lambda: not any(supd.alive(before[n]) for n in ("seven", "zero", "killed")))
+    check(supd.show("SubState") == "auto-restart", "supd was there again too early for this test")
+    supd.wait_new_main(old)
+    told = wait_for("three ends", lambda: exit_told(("seven", "zero", "killed")))
+    known = supd.kernel_keeps_exits()
+    check(not known or told == {"seven": ("exited", 7, None, "pidfd"), "zero": ("exited", 0, None, "pidfd"),
+                                "killed": ("signaled", None, "SEGV", "pidfd")}, f"known, and told as {told}")
+    check(known or all(t[0] == "unknown" for t in told.values()), f"this kernel cannot know it, and it is {told}")
+    check(supd.pids().get("two") == before["two"], "another one was touched")
+
+
+def test_nothing_is_kept_for_what_has_ended():
+    started()
+    supd.supctl("restart", "one", "two")
+    supd.supctl("stop", "two")
+    wait_for("one descriptor in the store", lambda: supd.show("NFileDescriptorStore") == "1")
+    old = supd.main_pid()
+    supd.kill("KILL")
+    supd.wait_new_main(old)
+    wait_for("the same after a crash", lambda: supd.show("NFileDescriptorStore") == "1")
+    supd.supctl("start", "two")
+    wait_for("and two with both", lambda: supd.show("NFileDescriptorStore") == "2")
+
+
 def test_output_reaches_the_journal_while_supd_is_dead():
     lines = supd.dir / "lines"
     lines.touch()

@@ -86,6 +86,7 @@ static struct svc draw_svc(void)
         .ended_at = (int64_t)draw(),
         .proc = {.pid = (int32_t)draw(),
                  .start_ticks = draw(),
+                 .inode = draw(),
                  .digest = draw(),
                  .stop = {.signal = (int32_t)draw(),
                           .kill_mode = (enum kill_mode)draw_below(KILL_MODE_MIXED + 1),
@@ -133,7 +134,7 @@ static void add_spawn(const char *name, uint64_t life, int32_t pid)
     struct timestamp now = {.mono = (int64_t)life * 1000, .wall = (int64_t)life * 2000};
     size_t len = record_encode_spawn(record, ROLE_SERVICE, name, &svc, 77, &stop, now);
 
-    record_finish_spawn(record, len, pid, 1000 + (uint64_t)pid);
+    record_finish_spawn(record, len, pid, 1000 + (uint64_t)pid, 5000 + (uint64_t)pid);
     add(len);
 }
 
@@ -263,7 +264,7 @@ START_TEST(spawn_round_trip)
         draw_name(name);
         svc.life |= 1;
         size_t len = record_encode_spawn(record, ROLE_SERVICE, name, &svc, digest, &how, now);
-        record_finish_spawn(record, len, 1 + (int32_t)draw_below(4194304), 99 + draw_below(1000));
+        record_finish_spawn(record, len, 1 + (int32_t)draw_below(4194304), 99 + draw_below(1000), draw_below(3));
         struct replay *replay = replay_new(record, len);
 
         ck_assert_uint_eq(replay->n, 1);
@@ -349,6 +350,8 @@ START_TEST(spawn_and_service_of_a_life_in_either_order)
         ck_assert_int_eq(image.svc.stop_phase, STOP_SIGNALLED);
         ck_assert_int_eq(image.svc.proc.pid, 500);
         ck_assert_uint_eq(image.svc.proc.start_ticks, 1500);
+        ck_assert_uint_eq(image.svc.proc.inode, 5500);
+        ck_assert_uint_eq(image.svc.proc.inode, 5500);
         ck_assert_int_eq(image.svc.proc.stop.timeout, 1);
         ck_assert_int_eq(image.svc.group, 500);
     }

@@ -427,7 +427,7 @@ static void crash(struct model *m)
 
 static void record_child(struct model *m)
 {
-    record_finish_spawn(m->spawn, m->spawn_len, m->k.pid, (uint64_t)m->k.pid + 1);
+    record_finish_spawn(m->spawn, m->spawn_len, m->k.pid, (uint64_t)m->k.pid + 1, 0);
     add_record(m, m->spawn, m->spawn_len);
     m->k.recorded = true;
 }
