@@ -265,10 +265,9 @@ def descriptors_are_kept(t):
     """The binary is replaced by a program that uses the store: what --init starts, it starts by its path."""
     binary = t.path("supd")
     shutil.copy(os.environ["SUPD"], binary)
-    t.configure(t.sleeper("s"))
+    t.configure(t.sleeper("s", enabled=False))
     spawn(t, binary, "--init", "-c", t.conf, "-r", t.run_dir)
     supd = eventually(lambda: answer(t), "supd answers")["pid"]
-    service_pid = t.wait_state("s", "running")["pid"]
     notes = t.path("notes")
     t.write("storer", STORER.format(log=notes))
     os.chmod(t.path("storer"), 0o755)
@@ -280,7 +279,33 @@ def descriptors_are_kept(t):
         ["0 first True", "4 pipe,proc,stored 2 kept True /dev/null", "1 proc True"],
         "what each start was given",
     )
-    kill(service_pid, signal.SIGKILL)
+
+
+@test
+def an_end_while_supd_is_dead_is_known(t):
+    """--init keeps a descriptor of each service and reaps it when it ends; the pidfd then tells how (Linux 6.15)."""
+    script = f"trap 'exit 7' USR1; : >{t.path('ready')}; while :; do sleep 0.05; done"
+    t.configure(service("seven", ["/bin/sh", "-c", script], restart="no"), t.sleeper("other"))
+    init = spawn(t, os.environ["SUPD"], "--init", "-c", t.conf, "-r", t.run_dir)
+    info = eventually(lambda: answer(t), "supd answers")
+    pid = t.wait_state("seven", "running")["pid"]
+    eventually(lambda: os.path.exists(t.path("ready")), "the trap stands")
+    other = t.wait_marked("other")["pid"]
+    init.send_signal(signal.SIGSTOP)  # so that no new supd is there too early
+    kill(info["pid"], signal.SIGKILL)
+    eventually(lambda: not is_alive(info["pid"]), "supd is dead")
+    kill(pid, signal.SIGUSR1)
+    eventually(lambda: not is_alive(pid), "the service has ended")
+    init.send_signal(signal.SIGCONT)
+    eventually(lambda: (answer(t) or info)["pid"] != info["pid"], "a new supd")
+    told = t.wait_state("seven", "failed")["exit"]
+    if "tells the exit status" in info["watch-reason"]:
+        t.eq((told["how"], told["code"]), ("exited", 7), "how it ended")
+        t.check(told["source"] in ("pidfd", "proc"), f"source {told['source']}")
+    else:
+        t.check((told["how"], told["code"]) in (("unknown", None), ("exited", 7)), f"exit {told}")
+    t.eq(t.status("other")["pid"], other, "the other one was not touched")
+    t.eq(t.terminate(), 0, "exit status after SIGTERM")
 
 
 @test
