@@ -68,16 +68,20 @@ void fdstore_close(struct fdstore *store)
 const char *fdstore_name(pid_t pid, char name[FDSTORE_NAME_MAX])
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    char *at = name + FDSTORE_NAME_MAX - 1;
-    unsigned long rest = (unsigned long)pid;
+    char reversed[FDSTORE_NAME_MAX];
+    unsigned rest = (unsigned)pid;
+    size_t n = 0;
+    size_t at = 0;
 
-    *at = '\0';
     do {
-        *--at = digits[rest % 36];
+        reversed[n++] = digits[rest % 36];
         rest /= 36;
     } while (rest > 0);
-    *--at = 'p';
-    return memmove(name, at, strlen(at) + 1);
+    name[at++] = 'p';
+    while (n > 0)
+        name[at++] = reversed[--n];
+    name[at] = '\0';
+    return name;
 }
 
 /* The pid that the kernel tells of a pidfd; -1: reaped.  False: it is no pidfd. */
