@@ -352,11 +352,10 @@ static void resume(struct service *service)
         log_warning("%s: its process ended while supd was away; the status is not known", service->spec->name);
         service_event(service, &event);
     }
-    if (service->removing) {
+    if (service->removing)
         service_remove(service);
-    } else {
-        service_event(service, &(struct svc_event){.type = SVC_EV_BOOT});
-    }
+    /* Also for one to be removed: of its group something may be left that has to be waited for. */
+    service_event(service, &(struct svc_event){.type = SVC_EV_BOOT});
 }
 
 bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t err_size)

@@ -322,6 +322,33 @@ def gone_service_is_stopped_in_its_own_way(t):
 
 
 @test
+def removal_in_progress(t):
+    """A removed service's main process has ended, another of its group has not; supd dies, and the removal goes on."""
+    got, mark = t.path("gone.got"), t.path("gone.mark")
+    steps = ("ignore", "TERM", "child-mark", mark, "trap-exit", got, "0", "TERM", "mark", mark, "for-ever")
+    for when in ("before", "after"):
+        t.configure(service("gone", t.worker(*steps), stop_timeout="1h"), t.sleeper("calm"))
+        t.start()
+        t.wait_for("gone", lambda s: s["state"] == "running" and len(t.live("gone")) == 2, "both run")
+        eventually(lambda: len(t.marks("gone")) == 2, "both have left their mark")
+        left = next(pid for pid in t.live("gone") if pid != t.status("gone")["pid"])
+        t.configure(t.sleeper("calm"))
+        t.process.send_signal(signal.SIGHUP)
+        t.wait_for("gone", lambda s: s["state"] == "stopping" and s["pid"] is None, "its main process has ended")
+        t.crash()
+        if when == "before":
+            kill(left, signal.SIGKILL)
+            eventually(lambda: not is_alive(left), "the other ends before the new start")
+        t.start()
+        if when == "after":
+            t.eq(t.status("gone")["state"], "stopping", "while the other lives")
+            kill(left, signal.SIGKILL)
+        eventually(lambda: sorted(t.all()) == ["calm"], f"it is removed; the other ended {when} the new start")
+        t.eq(t.terminate(), 0, "exit code")
+        os.remove(mark)
+
+
+@test
 def section_changed_while_supd_was_dead(t):
     t.configure(t.sleeper("a", environment=["V=1"]), t.sleeper("b"), t.sleeper("c"))
     t.start()
