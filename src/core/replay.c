@@ -356,7 +356,8 @@ struct replay *replay_new(const uint8_t *data, size_t len)
         }
         if (!e->image.has_process)
             e->image.svc.proc.pid = 0; /* a number that no child has vouched for */
-        if (!e->image.has_process && !e->image.svc.ended)
+        /* Nor is a group without the start time of its leader: the number may be somebody else's by now. */
+        if (!e->image.has_process && (!e->image.svc.ended || e->image.svc.proc.start_ticks == 0))
             e->image.svc.group = 0;
         replay->images[replay->n++] = &e->image;
     }

@@ -96,11 +96,19 @@ static void on_fork_failed(struct step *s)
     svc->exit = last;
 }
 
+/* Without it a record could not be believed: a number alone is nobody's. */
+static void learn_start_ticks(struct step *s)
+{
+    if (s->event->start_ticks != 0)
+        s->svc->proc.start_ticks = s->event->start_ticks;
+}
+
 static void on_execed(struct step *s)
 {
     struct svc *svc = s->svc;
 
     svc->pre_exec = false;
+    learn_start_ticks(s);
     if (svc->state != SVC_STARTING)
         return;
     step_state(s, SVC_RUNNING);
@@ -128,6 +136,7 @@ static void on_exited(struct step *s)
         return;
     bool failed = s->event->text != NULL;
     bool timed_out = svc->state == SVC_STOPPING && svc->stop_cause == STOP_BY_TIMEOUT;
+    learn_start_ticks(s);
     svc->ended = true;
     svc->ended_at = s->now.mono;
     svc->exit = s->event->exit;

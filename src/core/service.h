@@ -60,7 +60,7 @@ struct svc_stop_params {
 /* The process of the present life, as far as it is known. */
 struct svc_proc {
     int32_t pid;          /* 0: none */
-    uint64_t start_ticks; /* /proc/PID/stat field 22; 0: not known (a child of ours that nobody asked about yet) */
+    uint64_t start_ticks; /* /proc/PID/stat field 22; 0: not known (a child of ours before its exec) */
     uint64_t inode;       /* of its pidfd, as unique as the boot (Linux 6.9); 0: not known */
     uint64_t digest;      /* spec_process_digest() it was started with */
     struct svc_stop_params stop;
@@ -111,9 +111,9 @@ enum svc_event_type {
     SVC_EV_SLOT,        /* its turn to be forked */
     SVC_EV_FORKED,      /* .life, .pid, .inode, .digest, .stop: the child exists */
     SVC_EV_FORK_FAILED, /* .text: why no child could be made */
-    SVC_EV_EXECED,      /* .life */
+    SVC_EV_EXECED,      /* .life, .start_ticks */
     SVC_EV_ADOPTED,     /* .life: the recorded process was found alive */
-    SVC_EV_EXITED,      /* .life, .exit, .text = reason when it ended before its exec, else NULL */
+    SVC_EV_EXITED,      /* .life, .exit, .start_ticks, .text = reason when it ended before its exec, else NULL */
     SVC_EV_GROUP,       /* .life, .group_left: how many processes of its group are left after the main one ended */
     SVC_EV_DEADLINE,    /* svc.deadline has come */
     SVC_EV_N
@@ -125,6 +125,7 @@ struct svc_event {
     int32_t pid;
     uint64_t inode; /* of its pidfd, as unique as the boot (Linux 6.9); 0: not known */
     uint64_t digest;
+    uint64_t start_ticks; /* 0: not known */
     struct svc_stop_params stop;
     struct exit_info exit;
     unsigned group_left;

@@ -7,24 +7,12 @@
 
 #include "base/log.h"
 #include "os/clock.h"
-#include "os/procfs.h"
 #include "supd/supervisor.h"
 
 /* How often a record that could not be written is tried again. */
 #define RETRY_INTERVAL USEC_PER_SEC
 /* How long new starts are held back for the children before their exec to get there, so that the file can be rewritten. */
 #define REWRITE_HOLD USEC_PER_SEC
-
-/* In a new file there is no SPAWN record of the child's own, so its start time must stand in the snapshot. */
-static void learn_start_ticks(struct service *service, struct svc *svc)
-{
-    struct procfs_stat st;
-
-    if (!svc_has_process(svc) || svc->pre_exec || svc->proc.start_ticks != 0 || !service->is_child)
-        return;
-    if (procfs_read_stat(svc->proc.pid, &st) == 0)
-        svc->proc.start_ticks = st.start_ticks;
-}
 
 static void put_all(void *ctx, struct statefile *file)
 {
@@ -34,12 +22,8 @@ static void put_all(void *ctx, struct statefile *file)
     statefile_put(file, record, record_encode_header(record, &sup->epoch));
     if (sup->shutdown_recorded)
         statefile_put(file, record, record_encode_shutdown(record));
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
-        struct svc svc = s->svc;
-
-        learn_start_ticks(s, &svc);
-        statefile_put(file, record, record_encode_service(record, s->spec->name, &svc));
-    }
+    for (struct service *s = sup->services; s; s = s->by_name.next)
+        statefile_put(file, record, record_encode_service(record, s->spec->name, &s->svc));
     /* Without its epoch a file cannot be believed: a second header, so that damage to one does not cost all the rest. */
     statefile_put(file, record, record_encode_header(record, &sup->epoch));
 }
@@ -111,12 +95,12 @@ static int append(struct supervisor *sup, const uint8_t *record, size_t len)
 int persist_snapshot(struct service *service, const struct svc *svc)
 {
     uint8_t record[RECORD_MAX];
-    int rc = append(service->sup, record, record_encode_service(record, service->spec->name, svc));
 
-    if (rc == 0) {
+    /* Before, not after: SVC may be what the service is about to become, which a new file would not tell. */
+    consider_rewrite(service->sup);
+    int rc = append(service->sup, record, record_encode_service(record, service->spec->name, svc));
+    if (rc == 0)
         service->unrecorded = false;
-        consider_rewrite(service->sup);
-    }
     return rc;
 }
 
@@ -130,6 +114,15 @@ static void on_retry(void *ctx)
             return;
         }
     }
+    if (!TAILQ_EMPTY(&sup->condemned))
+        queue_wake(sup);
+}
+
+static void try_again(struct supervisor *sup)
+{
+    if (!sup->retry_timer)
+        sup->retry_timer = loop_timer_new(sup->loop, on_retry, sup);
+    loop_timer_set(sup->retry_timer, RETRY_INTERVAL);
 }
 
 void persist_fact(struct service *service)
@@ -139,16 +132,17 @@ void persist_fact(struct service *service)
     if (persist_snapshot(service, &service->svc) == 0)
         return;
     service->unrecorded = true;
-    if (!sup->retry_timer)
-        sup->retry_timer = loop_timer_new(sup->loop, on_retry, sup);
-    loop_timer_set(sup->retry_timer, RETRY_INTERVAL);
+    try_again(sup);
 }
 
-void persist_removed(struct supervisor *sup, const char *name)
+int persist_removed(struct supervisor *sup, const char *name)
 {
     uint8_t record[RECORD_MAX];
+    int rc = append(sup, record, record_encode_removed(record, name));
 
-    append(sup, record, record_encode_removed(record, name));
+    if (rc < 0)
+        try_again(sup);
+    return rc;
 }
 
 int persist_shutdown(struct supervisor *sup)

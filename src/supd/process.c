@@ -199,9 +199,19 @@ static void close_report(struct service *service)
         queue_wake(sup);
 }
 
+/* When our child began; 0: not to be learnt.  It is not reaped, so its number is its own. */
+static uint64_t child_start_ticks(const struct service *service)
+{
+    struct procfs_stat st;
+
+    return procfs_read_stat(service->pid_key, &st) == 0 ? st.start_ticks : 0;
+}
+
 static void tell_execed(struct service *service)
 {
-    service_event(service, &(struct svc_event){.type = SVC_EV_EXECED, .life = service->svc.life});
+    service_event(service, &(struct svc_event){.type = SVC_EV_EXECED,
+                                               .life = service->svc.life,
+                                               .start_ticks = child_start_ticks(service)});
 }
 
 /* Has the child ended already?  Then its end tells more than the closing of the pipe. */
@@ -226,8 +236,9 @@ static void on_report(void *ctx)
     case SPAWN_CLOSED:
         if (child_has_ended(service))
             return;
-        close_report(service);
+        /* In this order: what closes may write the state file anew, where no record of the child's own will be. */
         tell_execed(service);
+        close_report(service);
         store_add(service);
         return;
     case SPAWN_FAILED:
@@ -281,11 +292,13 @@ void process_fork(struct service *service)
 
 /* ---- ends ---- */
 
-static void tell_exited(struct service *service, struct exit_info exit, const char *text)
+static void tell_exited(struct service *service, struct exit_info exit, uint64_t start_ticks, const char *text)
 {
     exit.at = clock_now().wall;
-    service_event(service,
-                  &(struct svc_event){.type = SVC_EV_EXITED, .life = service->svc.life, .exit = exit, .text = text});
+    service_event(
+        service,
+        &(struct svc_event){
+            .type = SVC_EV_EXITED, .life = service->svc.life, .exit = exit, .start_ticks = start_ticks, .text = text});
 }
 
 /* What the report pipe of an ended child says: true with TEXT when it failed before its exec. */
@@ -302,10 +315,8 @@ static bool final_report(struct service *service, int wait_status, char *text, s
     free(service->failure);
     service->failure = NULL;
 
-    bool unconfirmed = service->report_fd >= 0;
-    close_report(service);
     /* A child that exits before its exec always says why, so this one was the program's own exit. */
-    if (!failed && unconfirmed && WIFEXITED(wait_status))
+    if (!failed && service->report_fd >= 0 && WIFEXITED(wait_status))
         tell_execed(service);
     return failed;
 }
@@ -324,7 +335,8 @@ static void child_ended(void *ctx, pid_t pid, int wait_status)
     bool failed = final_report(service, wait_status, text, sizeof text);
     struct exit_info exit = {.source = EXIT_SOURCE_WAIT};
     identity_exit_from_wait_status(wait_status, &exit);
-    tell_exited(service, exit, failed ? text : NULL);
+    tell_exited(service, exit, child_start_ticks(service), failed ? text : NULL);
+    close_report(service);
 }
 
 static void child_reaped(void *ctx, pid_t pid, const struct rusage *usage)
@@ -352,7 +364,7 @@ static void on_adopted_ended(void *ctx, const struct exit_info *exit)
 
     watch_pidfd_free(service->watch);
     service->watch = NULL;
-    tell_exited(service, *exit, NULL);
+    tell_exited(service, *exit, 0, NULL);
 }
 
 void process_watch_adopted(struct service *service)

@@ -239,6 +239,7 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
     if (!options->stop_leftovers && !open_server(sup))
         return EXIT_FAILURE;
     bool finish_shutdown = survey_shutdown_pending(survey);
+    sup->shutdown_recorded = finish_shutdown; /* for the file that is written anew, should we die too */
     add_services(sup);
     if (!reattach(sup, survey, err, sizeof err)) {
         log_error("%s", err);

@@ -198,12 +198,14 @@ static void delete_condemned(struct supervisor *sup)
     struct service *service;
 
     while ((service = TAILQ_FIRST(&sup->condemned))) {
+        /* Not forgotten before the file says so: its old records would be taken for those of a new one of its name. */
+        if (is_gone(service) && persist_removed(sup, service->spec->name) < 0)
+            return;
         TAILQ_REMOVE(&sup->condemned, service, queue_link);
         service->queued = QUEUED_NOT;
         if (!is_gone(service))
             continue;
         log_info("%s: removed", service->spec->name);
-        persist_removed(sup, service->spec->name);
         server_tell_service(sup, "removed", service->spec->name);
         service_free(service);
     }

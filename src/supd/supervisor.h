@@ -191,7 +191,8 @@ int persist_begin(struct supervisor *sup);
 int persist_snapshot(struct service *service, const struct svc *svc);
 /* The same for a fact: kept and tried again where it cannot be written. */
 void persist_fact(struct service *service);
-void persist_removed(struct supervisor *sup, const char *name);
+/* 0 or -errno; then the condemned services are looked at again in a while. */
+int persist_removed(struct supervisor *sup, const char *name);
 int persist_shutdown(struct supervisor *sup);
 /* May a child be forked, or does the rewriting of the file wait for those before their exec? */
 bool persist_allows_fork(struct supervisor *sup);

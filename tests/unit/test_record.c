@@ -368,10 +368,30 @@ START_TEST(a_process_that_no_child_vouched_for_is_none)
 
     struct svc svc = ended(3);
     svc.group = 500;
+    svc.proc.start_ticks = 1500;
     add_service("a", svc);
     image = play_one();
     ck_assert(!image.has_process);
     ck_assert_msg(image.svc.group == 500, "the group of a recorded end is forgotten");
+}
+END_TEST
+
+/* Else the leftovers of a child that was killed before it recorded itself would be sought among strangers. */
+START_TEST(a_group_without_the_start_of_its_leader_is_nobodys)
+{
+    struct svc svc = ended(3);
+
+    svc.group = 500;
+    add_service("a", svc);
+    ck_assert_int_eq(play_one().svc.group, 0);
+
+    add_spawn("a", 4, 600);
+    svc = ended(4);
+    svc.group = 600;
+    add_service("a", svc);
+    struct svc_image image = play_one();
+    ck_assert_int_eq(image.svc.group, 600);
+    ck_assert_uint_eq(image.svc.proc.start_ticks, 1600);
 }
 END_TEST
 
@@ -748,6 +768,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, longest_record_fits);
     tcase_add_test(tc, spawn_and_service_of_a_life_in_either_order);
     tcase_add_test(tc, a_process_that_no_child_vouched_for_is_none);
+    tcase_add_test(tc, a_group_without_the_start_of_its_leader_is_nobodys);
     tcase_add_test(tc, spawn_of_a_newer_life_starts_it);
     tcase_add_test(tc, spawn_of_an_older_or_ended_life_changes_nothing);
     tcase_add_test(tc, start_time_is_kept_through_later_snapshots);
