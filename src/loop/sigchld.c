@@ -71,12 +71,12 @@ static void handler(int signo, siginfo_t *info, void *ucontext)
     errno = saved;
 }
 
-static bool is_end(int code)
+bool sigchld_is_end(int code)
 {
     return code == CLD_EXITED || code == CLD_KILLED || code == CLD_DUMPED;
 }
 
-static int wait_status_of(const siginfo_t *info)
+int sigchld_wait_status(const siginfo_t *info)
 {
     switch (info->si_code) {
     case CLD_EXITED:
@@ -89,22 +89,27 @@ static int wait_status_of(const siginfo_t *info)
 }
 
 /*
- * A child that asked to be traced by its parent (PTRACE_TRACEME) answers the
- * sweep with its stops.  We trace nobody: take the stop and let it go on, with the
- * signal that it was stopped by.  False: it could not be taken, so it would be shown again for ever.
+ * A child that asked to be traced by its parent (PTRACE_TRACEME), or a process that was traced
+ * and is watched no more, answers the sweep with its stops: let it go on, with the
+ * signal that it was stopped by.  False: it cannot be, so it would be shown again for ever.
  */
-static bool release_traced(pid_t pid)
+static bool release_traced(const siginfo_t *info)
 {
-    siginfo_t info = {0};
+    bool event = info->si_status >> 8 != 0; /* a stop by PTRACE_INTERRUPT or job control, of one that we seized */
+    long signo = event || info->si_status == SIGTRAP ? 0 : info->si_status;
 
-    if (waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG) == -1 || info.si_pid != pid)
+    if (ptrace(PTRACE_DETACH, info->si_pid, NULL, (void *)signo) == -1 && errno != ESRCH)
         return false;
-
-    long signo = info.si_status == SIGTRAP ? 0 : info.si_status;
-    if (ptrace(PTRACE_DETACH, pid, NULL, (void *)signo) == -1 && errno != ESRCH)
-        return false;
-    log_warning("child %d wanted to be traced by supd; let go", (int)pid);
+    if (!event)
+        log_warning("child %d wanted to be traced by supd; let go", (int)info->si_pid);
     return true;
+}
+
+static bool take_stop(const struct sigchld *sigchld, const siginfo_t *info)
+{
+    if (sigchld->handlers.stopped != NULL && sigchld->handlers.stopped(sigchld->ctx, info))
+        return true;
+    return release_traced(info);
 }
 
 /* Shows the end of PID, a zombie, to the owner and reaps it. */
@@ -113,7 +118,7 @@ static bool take_end(struct sigchld *sigchld, const siginfo_t *info)
     struct rusage usage;
     pid_t pid = info->si_pid;
 
-    sigchld->handlers.ended(sigchld->ctx, pid, wait_status_of(info));
+    sigchld->handlers.ended(sigchld->ctx, pid, sigchld_wait_status(info));
     if (wait4(pid, NULL, WNOHANG, &usage) != pid) {
         log_error("child %d has ended and cannot be reaped: %s", (int)pid, strerror(errno));
         return false;
@@ -131,7 +136,7 @@ static bool take_one(struct sigchld *sigchld, idtype_t idtype, id_t id)
     /* ECHILD (no children) is an answer like any other. */
     if (waitid(idtype, id, &info, WEXITED | WNOHANG | WNOWAIT) == -1 || info.si_pid == 0)
         return false;
-    return is_end(info.si_code) ? take_end(sigchld, &info) : release_traced(info.si_pid);
+    return sigchld_is_end(info.si_code) ? take_end(sigchld, &info) : take_stop(sigchld, &info);
 }
 
 void sigchld_sweep(struct sigchld *sigchld)
@@ -152,7 +157,7 @@ static void drain_ring(struct sigchld *sigchld)
 
         struct hint hint = shared.ring[tail % RING_SIZE];
         atomic_store_explicit(&shared.tail, tail + 1, memory_order_release);
-        if (hint.pid > 0 && is_end(hint.code))
+        if (hint.pid > 0 && sigchld_is_end(hint.code))
             take_one(sigchld, P_PID, (id_t)hint.pid);
     }
 }
@@ -186,6 +191,16 @@ static const char *wrap_action(void)
     if (sigaction(SIGCHLD, &action, NULL) == -1)
         return "the handler for SIGCHLD cannot be installed";
     return NULL;
+}
+
+void sigchld_hear_stops(struct sigchld *sigchld, bool on)
+{
+    struct sigaction action;
+
+    (void)sigchld;
+    sigaction(SIGCHLD, NULL, &action);
+    action.sa_flags = on ? action.sa_flags & ~SA_NOCLDSTOP : action.sa_flags | SA_NOCLDSTOP;
+    sigaction(SIGCHLD, &action, NULL);
 }
 
 static void reset_shared(void)

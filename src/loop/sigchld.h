@@ -12,6 +12,8 @@
 #ifndef SUPD_LOOP_SIGCHLD_H
 #define SUPD_LOOP_SIGCHLD_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -25,6 +27,11 @@ struct sigchld_handlers {
     void (*ended)(void *ctx, pid_t pid, int wait_status);
     /* It was reaped just now, after ended(). */
     void (*reaped)(void *ctx, pid_t pid, const struct rusage *usage);
+    /*
+     * A process that we trace has stopped.  INFO as of waitid(2), not consumed.  True: it was let go on, or is kept
+     * as it is and not shown again.  False, or NULL here: it is none that anybody meant to trace, and is detached.
+     */
+    bool (*stopped)(void *ctx, const siginfo_t *info);
 };
 
 /*
@@ -36,6 +43,13 @@ struct sigchld *sigchld_new(struct loop *loop, const struct sigchld_handlers *ha
 
 /* Looks for ended children now: call once after sigchld_new(), for those that ended before the handler stood. */
 void sigchld_sweep(struct sigchld *sigchld);
+
+/* Whether the stops of traced processes wake us too; those of children that are not traced then do as well. */
+void sigchld_hear_stops(struct sigchld *sigchld, bool on);
+
+/* Is CODE, si_code of waitid(2), an end?  And INFO of an end as a wait status, wait(2). */
+bool sigchld_is_end(int code);
+int sigchld_wait_status(const siginfo_t *info);
 
 void sigchld_free(struct sigchld *sigchld);
 

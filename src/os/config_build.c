@@ -158,25 +158,21 @@ static void replace(char **to, const char *value)
 
 static void set_watch(struct config_build *b, const struct placed *p, const struct config_entry *entry)
 {
-    static const char *const known[] = {"auto", "pidfd"};
-    static const char *const later[] = {"netlink", "poll", "ptrace"};
+    static const char *const known[] = {"auto", "pidfd", "netlink", "poll", "ptrace"};
     const char *value = entry->values[0];
 
-    if (strcmp(value, known[0]) == 0 || strcmp(value, known[1]) == 0) {
-        replace(&b->config->settings.watch, value);
-        return;
-    }
-    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-        if (strcmp(value, later[i]) == 0) {
-            entry_error(b, p, entry, ": '%s' is not supported yet: use auto or pidfd", value);
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcmp(value, known[i]) == 0) {
+            replace(&b->config->settings.watch, value);
             return;
         }
     }
     const char *near = suggest_nearest(value, known, sizeof(known) / sizeof(known[0]));
     if (near != NULL)
-        entry_error(b, p, entry, ": '%s' is none of auto, pidfd; did you mean '%s'?", value, near);
+        entry_error(b, p, entry, ": '%s' is none of auto, pidfd, netlink, poll, ptrace; did you mean '%s'?", value,
+                    near);
     else
-        entry_error(b, p, entry, ": '%s' is none of auto, pidfd", value);
+        entry_error(b, p, entry, ": '%s' is none of auto, pidfd, netlink, poll, ptrace", value);
 }
 
 static void set_log_level(struct config_build *b, const struct placed *p, const struct config_entry *entry)

@@ -36,11 +36,20 @@ _Static_assert(sizeof(struct pidfd_info_v0) == 64, "the first published size of 
 #define INFO_EXIT (UINT64_C(1) << 3)
 #define GET_INFO _IOWR(0xFF, 11, struct pidfd_info_v0)
 
+static unsigned pretended_lacks;
+
+void identity_pretend(unsigned lacks)
+{
+    pretended_lacks = lacks;
+}
+
 /* A wait status as the kernel keeps it for a reaped process; false: it does not tell. */
 static bool reaped_status(int pidfd, int *wait_status)
 {
     struct pidfd_info_v0 info = {.mask = INFO_EXIT};
 
+    if (pidfd < 0 || pretended_lacks & IDENTITY_LACKS_EXIT)
+        return false;
     if (ioctl(pidfd, GET_INFO, &info) == -1 || (info.mask & INFO_EXIT) == 0)
         return false;
     *wait_status = info.exit_code;
@@ -88,6 +97,8 @@ int identity_epoch(struct epoch *epoch, const char **what)
 
 int identity_pidfd(pid_t pid)
 {
+    if (pretended_lacks & IDENTITY_LACKS_PIDFD)
+        return -ENOSYS;
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
     return fd == -1 ? -errno : fd;
@@ -130,7 +141,9 @@ uint64_t identity_inode(int pidfd)
     struct stat st;
 
     /* Older kernels give all pidfds the one inode of anonymous files. */
-    if (pidfd < 0 || fstatfs(pidfd, &fs) == -1 || fs.f_type != PIDFS_MAGIC || fstat(pidfd, &st) == -1)
+    if (pidfd < 0 || pretended_lacks & IDENTITY_LACKS_INODE)
+        return 0;
+    if (fstatfs(pidfd, &fs) == -1 || fs.f_type != PIDFS_MAGIC || fstat(pidfd, &st) == -1)
         return 0;
     return st.st_ino;
 }
@@ -160,11 +173,17 @@ void identity_exit_from_wait_status(int wait_status, struct exit_info *exit)
     exit->core = WCOREDUMP(wait_status);
 }
 
-static bool has_ended(int pidfd)
+bool identity_has_ended(int pidfd, pid_t pid, uint64_t start_ticks)
 {
     struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+    struct procfs_stat st;
 
-    return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLIN | POLLHUP)) != 0;
+    if (pidfd >= 0)
+        return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLIN | POLLHUP)) != 0;
+    int rc = procfs_read_stat(pid, &st);
+    if (rc < 0)
+        return rc == -ESRCH;
+    return st.start_ticks != start_ticks || procfs_is_dead(&st);
 }
 
 /*
@@ -175,9 +194,11 @@ static bool zombie_status(int pidfd, pid_t pid, uint64_t start_ticks, int *wait_
 {
     struct procfs_stat st;
 
-    if (!has_ended(pidfd) || procfs_read_stat(pid, &st) < 0)
+    if (!identity_has_ended(pidfd, pid, start_ticks) || procfs_read_stat(pid, &st) < 0)
         return false;
-    if ((st.state != 'Z' && st.state != 'X') || st.start_ticks != start_ticks || !is_pinned(pidfd))
+    if ((st.state != 'Z' && st.state != 'X') || st.start_ticks != start_ticks)
+        return false;
+    if (pidfd >= 0 && !is_pinned(pidfd))
         return false;
     if (st.exit_code == 0 && !procfs_have_ptrace_cap())
         return false;
@@ -232,6 +253,8 @@ bool identity_have_pidfd_exit(void)
 {
     static int answer = -1;
 
+    if (pretended_lacks & (IDENTITY_LACKS_EXIT | IDENTITY_LACKS_PIDFD))
+        return false;
     if (answer == -1)
         answer = probe_pidfd_exit();
     return answer != 0;

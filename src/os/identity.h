@@ -40,7 +40,13 @@ int identity_pidfd(pid_t pid);
 int identity_signal(int pidfd, int signo);
 
 /*
- * How the process behind PIDFD (pid PID, started at START_TICKS, not our child)
+ * Has the process PID that started at START_TICKS ended, all its threads?  Asked of
+ * PIDFD, or of /proc where PIDFD is -1 (then a /proc that cannot be read says no).
+ */
+bool identity_has_ended(int pidfd, pid_t pid, uint64_t start_ticks);
+
+/*
+ * How the process behind PIDFD (-1: none at hand; pid PID, started at START_TICKS, not our child)
  * ended, by PIDFD_GET_INFO with PIDFD_INFO_EXIT (Linux 6.15, once it was reaped)
  * or by /proc/PID/stat while it is a zombie.  Returns true with how, code, signal,
  * core and source set; false: not to be told now, perhaps a moment later.
@@ -52,5 +58,16 @@ void identity_exit_from_wait_status(int wait_status, struct exit_info *exit);
 
 /* Has this kernel PIDFD_GET_INFO with exit status?  Asked once. */
 bool identity_have_pidfd_exit(void);
+
+/* For tests: do as a kernel that lacks these. */
+enum identity_lack {
+    IDENTITY_LACKS_NOTHING = 0,
+    IDENTITY_LACKS_EXIT = 1,  /* PIDFD_INFO_EXIT, before 6.15 */
+    IDENTITY_LACKS_INODE = 2, /* pidfs, before 6.9 */
+    IDENTITY_LACKS_PIDFD = 4, /* pidfd_open(2), before 5.3 or in a sandbox */
+};
+
+/* LACKS: those that are lacking from now on, or-ed. */
+void identity_pretend(unsigned lacks);
 
 #endif

@@ -111,6 +111,11 @@ int procfs_read_stat(pid_t pid, struct procfs_stat *st)
     return 0;
 }
 
+bool procfs_is_dead(const struct procfs_stat *st)
+{
+    return st->state == 'X' || (st->state == 'Z' && st->num_threads <= 1);
+}
+
 int procfs_self_start_ticks(uint64_t *ticks)
 {
     char text[STAT_MAX];

@@ -27,6 +27,10 @@ struct procfs_stat {
  * command name may hold any byte, spaces, parentheses and newlines too. */
 int procfs_read_stat(pid_t pid, struct procfs_stat *st);
 
+/* Has the whole process ended?  The leader of a threaded program may have, and is shown as a zombie, while its threads
+ * live on. */
+bool procfs_is_dead(const struct procfs_stat *st);
+
 /* The start time of the calling process.  Async-signal-safe: for use between fork and exec.  0 or -errno. */
 int procfs_self_start_ticks(uint64_t *ticks);
 

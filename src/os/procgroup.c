@@ -38,10 +38,8 @@ void procgroup_force_scan(bool on)
 
 static bool is_member(const struct procgroup *group, const struct procfs_stat *st)
 {
-    /* The leader of a threaded program may be gone, and shown as a zombie, while its threads live on. */
-    bool dead = st->state == 'X' || (st->state == 'Z' && st->num_threads <= 1);
-
-    return !dead && st->pgrp == group->pgid && st->session == group->pgid && st->start_ticks >= group->leader_start;
+    return !procfs_is_dead(st) && st->pgrp == group->pgid && st->session == group->pgid &&
+           st->start_ticks >= group->leader_start;
 }
 
 /* The number belongs to somebody else by now: then none of ours is left, or it would still be taken. */

@@ -395,10 +395,6 @@ static void supd_info(struct call *call)
     if (!known_params(call, (const char *const[]){NULL}))
         return;
     uname(&uts);
-    const char *why = identity_have_pidfd_exit()
-                          ? "pidfd: the kernel tells the exit status of processes that are not children"
-                          : "pidfd: this kernel keeps no exit status of processes that are not children (Linux 6.15 "
-                            "does); it is read from /proc while they are zombies";
     json_t *info =
         json_pack("{s:s, s:i, s:o, s:o, s:s, s:b}", "version", PACKAGE_VERSION, "pid", (int)getpid(), "since",
                   proto_seconds(sup->started.wall), "uptime", proto_seconds(now.mono - sup->started.mono), "config",
@@ -406,8 +402,8 @@ static void supd_info(struct call *call)
     json_object_set_new(info, "runtime-dir", json_string(sup->runtime_dir));
     json_object_set_new(info, "socket", json_string(sup->socket_path));
     json_object_set_new(info, "instance", json_string(sup->lock.instance));
-    json_object_set_new(info, "watch", json_string("pidfd"));
-    json_object_set_new(info, "watch-reason", json_string(why));
+    json_object_set_new(info, "watch", json_string(watcher_way(sup->watcher)));
+    json_object_set_new(info, "watch-reason", json_string(watcher_reason(sup->watcher)));
     json_object_set_new(info, "services", json_integer((json_int_t)HASH_CNT(by_name, sup->services)));
     json_object_set_new(info, "running", json_integer((json_int_t)sup->n_running));
     json_object_set_new(info, "clients", json_integer((json_int_t)server_clients(sup->server)));

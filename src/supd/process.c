@@ -329,8 +329,11 @@ static void child_ended(void *ctx, pid_t pid, int wait_status)
     char text[SVC_REASON_MAX];
 
     HASH_FIND(by_pid, sup->children, &key, sizeof key, service);
-    if (!service)
-        return; /* a stranger that was handed to us: reaped, and that is all */
+    if (!service) {
+        /* None but one that we trace is of interest: a stranger that was handed to us is reaped, and that is all. */
+        watcher_traced_ended(sup->watcher, pid, wait_status);
+        return;
+    }
 
     bool failed = final_report(service, wait_status, text, sizeof text);
     struct exit_info exit = {.source = EXIT_SOURCE_WAIT};
@@ -358,19 +361,26 @@ static void child_reaped(void *ctx, pid_t pid, const struct rusage *usage)
     }
 }
 
+static bool traced_stopped(void *ctx, const siginfo_t *info)
+{
+    struct supervisor *sup = ctx;
+
+    return watcher_traced_stopped(sup->watcher, info);
+}
+
 static void on_adopted_ended(void *ctx, const struct exit_info *exit)
 {
     struct service *service = ctx;
 
-    watch_pidfd_free(service->watch);
+    watch_free(service->watch);
     service->watch = NULL;
     tell_exited(service, *exit, 0, NULL);
 }
 
 void process_watch_adopted(struct service *service)
 {
-    service->watch = watch_pidfd_new(service->sup->loop, service->pidfd, service->svc.proc.pid,
-                                     service->svc.proc.start_ticks, on_adopted_ended, service);
+    service->watch = watch_new(service->sup->watcher, service->pidfd, service->svc.proc.pid,
+                               service->svc.proc.start_ticks, on_adopted_ended, service);
 }
 
 void process_release(struct service *service)
@@ -379,7 +389,7 @@ void process_release(struct service *service)
         close_report(service);
     free(service->failure);
     service->failure = NULL;
-    watch_pidfd_free(service->watch);
+    watch_free(service->watch);
     service->watch = NULL;
     leftovers_free(service->leftovers);
     service->leftovers = NULL;
@@ -391,11 +401,15 @@ void process_release(struct service *service)
 
 bool process_init(struct supervisor *sup, char *err, size_t err_size)
 {
-    static const struct sigchld_handlers handlers = {.ended = child_ended, .reaped = child_reaped};
+    static const struct sigchld_handlers handlers = {
+        .ended = child_ended, .reaped = child_reaped, .stopped = traced_stopped};
     const char *why = NULL;
 
     sup->sigchld = sigchld_new(sup->loop, &handlers, sup, &why);
-    if (!sup->sigchld)
+    if (!sup->sigchld) {
         snprintf(err, err_size, "cannot watch for SIGCHLD: %s", why);
-    return sup->sigchld != NULL;
+        return false;
+    }
+    sup->watcher = watcher_new(sup->loop, sup->sigchld, sup->config->settings.watch, err, err_size);
+    return sup->watcher != NULL;
 }

@@ -68,6 +68,7 @@ void supervisor_clear(struct supervisor *sup)
     loop_timer_free(sup->retry_timer);
     for (size_t i = 0; i < SUPERVISOR_SIGNALS; i++)
         loop_signal_free(sup->signals[i]);
+    watcher_free(sup->watcher);
     sigchld_free(sup->sigchld);
     statefile_free(sup->state);
     loop_free(sup->loop);

@@ -28,7 +28,7 @@
 #include "loop/ctlsock.h"
 #include "loop/loop.h"
 #include "loop/sigchld.h"
-#include "loop/watch_pidfd.h"
+#include "loop/watch.h"
 #include "os/config.h"
 #include "os/fdstore.h"
 #include "os/lock.h"
@@ -62,7 +62,7 @@ struct service {
     bool is_child; /* forked by us and not reaped */
     bool check_after_reap;
     char stored[FDSTORE_NAME_MAX]; /* the name of its pidfd in the fd store; "" = not there */
-    struct watch_pidfd *watch;     /* a process that is not our child */
+    struct watch *watch;           /* a process that is not our child */
     struct leftovers *leftovers;
 
     struct loop_timer *timer;
@@ -116,6 +116,7 @@ struct supervisor {
     int64_t rewrite_hold_until;
 
     struct sigchld *sigchld;
+    struct watcher *watcher;
     struct server *server; /* NULL: no control socket */
     struct reload *reload;
     struct fdstore fdstore; /* what was kept for us, until it is taken back */

@@ -235,7 +235,7 @@ static const struct {
     {"log-level = info\n\nlog-level = info", 3, "given twice, first in x.conf:1"},
     {"log-level = {info}", 1, "not a list"},
     {"log-level = loud", 1, "'loud' is none of"},
-    {"watch = poll", 1, "not supported yet"},
+    {"watch = kqueue", 1, "'kqueue' is none of auto, pidfd, netlink, poll, ptrace"},
     {"watch = pidfs", 1, "did you mean 'pidfd'?"},
     {"runtime-dir = run", 1, "absolute"},
     {"control { socket = /0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
