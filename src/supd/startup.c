@@ -279,7 +279,6 @@ static int run_locked(struct supervisor *sup, const struct startup_options *opti
 
     int status = EXIT_FAILURE;
     if (errors->n > 0) {
-        log_errors(errors);
         if (!survey_any_alive(survey)) {
             log_error("nothing is started, because the configuration has errors");
             goto out;
@@ -301,6 +300,7 @@ static int run(struct supervisor *sup, const struct startup_options *options, st
     pid_t owner = 0;
     bool owned;
 
+    log_errors(errors);
     if (errors->n == 0 && !enough_descriptors(sup->config, hard))
         return EXIT_FAILURE;
     if (!choose_runtime_dir(sup, options))

@@ -226,6 +226,17 @@ def files(t):
 
 
 @test
+def errors_of_the_file_and_of_the_place(t):
+    """Where both are wrong both are told, so that one look is enough."""
+    t.write("supd.conf", 'service "a" {\n    command = "/bin/true"\n    umask = 9\n}\n')
+    t.run_dir = t.path("missing", "deeper")
+    done = t.run()
+    t.eq(done.returncode, 1, "exit status")
+    t.match(done.stderr, r"supd\.conf:3: .*umask", "the file")
+    t.match(done.stderr, r"missing/deeper", "the place")
+
+
+@test
 def check_option(t):
     t.configure(t.sleeper("a"))
     done = t.run("-t")
