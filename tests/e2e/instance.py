@@ -149,17 +149,18 @@ class Supd:
     def command(self, *args):
         return [os.environ["SUPD"], "-c", self.conf, "-r", self.run_dir, *args]
 
-    def spawn(self, *args, env=None):
-        """Start supd and return at once."""
+    def spawn(self, *args, env=None, under=(), pass_fds=()):
+        """Start supd, by the program and arguments in under if there are any, and return at once."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                self.command(*args),
+                [*under, *self.command(*args)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.dir,
                 env={**os.environ, **(env or {})},
                 start_new_session=True,
+                pass_fds=pass_fds,
             )
         return self.process
 

@@ -3,6 +3,8 @@
  * The program that the end-to-end tests run as a service. Its arguments are steps, carried out in order:
  *
  *   mark FILE            append "PID STARTED" (seconds of CLOCK_MONOTONIC) to FILE
+ *   alone FILE           hold a lock on FILE until the end, together with later children; if another process has it,
+ *                        note that in FILE
  *   print TEXT           a line to stdout            complain TEXT   a line to stderr
  *   lines MILLISECONDS   numbered lines to stdout for ever, one each MILLISECONDS
  *   ignore SIG           trap FILE SIG   append "PID SIG" to FILE and go on     trap-exit FILE CODE SIG   and exit CODE
@@ -24,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -78,6 +81,17 @@ static void mark(const char *path)
     snprintf(line, sizeof(line), "%d %lld.%09ld\n", getpid(), (long long)now.tv_sec, now.tv_nsec);
     append(fd, line);
     close(fd);
+}
+
+static void alone(const char *path)
+{
+    char line[64];
+    int fd = open_append(path);
+
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return;
+    snprintf(line, sizeof(line), "%d\n", getpid());
+    append(fd, line);
 }
 
 static void on_signal(int sig)
@@ -257,6 +271,8 @@ static void run_step(char ***step)
 
     if (strcmp(name, "mark") == 0) {
         mark(argument(step));
+    } else if (strcmp(name, "alone") == 0) {
+        alone(argument(step));
     } else if (strcmp(name, "print") == 0) {
         printf("%s\n", argument(step));
         fflush(stdout);

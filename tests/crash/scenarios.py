@@ -1,0 +1,414 @@
+# SPDX-License-Identifier: MIT
+"""What supd does while it is killed, and how things must be once the next supd has settled.
+
+A scenario has up to five parts, all but the first two optional: world() configures the services; verify() judges the
+end; before() prepares what supd finds; act() is what is counted and killed in; `from_start` says that this begins with
+the exec of supd.  In act() supd may die at any moment, and nothing may be asked of it but commands: questions would be
+system calls, too.
+"""
+import signal
+
+from processes import Failed, eventually, is_alive, kill
+
+
+class Scenario:
+    from_start = False
+    deep = False  # the supds that come after the first are killed, too
+
+    def world(self, t):
+        raise NotImplementedError
+
+    def before(self, t):
+        """supd is settled, or not yet there when it is stepped from its start."""
+
+    def act(self, t):
+        """Ends when everything has happened, or supd is dead."""
+
+    def next_supd(self, t):
+        """After the kill."""
+        t.start()
+
+    def verify(self, t):
+        """supd answers."""
+        raise NotImplementedError
+
+
+def pids(t):
+    return {name: status["pid"] for name, status in t.all().items()}
+
+
+class Start(Scenario):
+    """The first start of all: of services that stay, of one that ends at once and of one that cannot be executed."""
+
+    from_start = True
+
+    def world(self, t):
+        t.sizes["broken"] = 0
+        t.configure(
+            t.lines("calm"),
+            t.service("trio", size=3),
+            t.service("quick", "exit", "0", restart="no", passing=True),
+            'service "broken" { command = {"/nonexistent/program"} restart = no }',
+        )
+
+    def act(self, t):
+        t.until_marks(calm=1, trio=3, quick=1)
+
+    def verify(self, t):
+        s = t.settled()
+        t.expect_up("calm", s["calm"], 1)
+        t.expect_up("trio", s["trio"], 1)
+        if not t.child_was_killed() or t.marks("quick"):
+            t.expect_marks("quick", 1)
+            t.expect_exit("quick", s["quick"], "exited", 0)
+        t.check(s["quick"]["state"] in (("exited", "failed") if t.killed else ("exited",)), f"quick: {s['quick']}")
+        t.eq(s["broken"]["state"], "failed", "broken: state")
+
+
+class Command(Scenario):
+    """supctl start of services that are stopped."""
+
+    def world(self, t):
+        t.configure(t.lines("calm"), t.service("trio", size=3, enabled=False), t.service("one", enabled=False))
+
+    def before(self, t):
+        self.calm = t.status("calm")["pid"]
+
+    def act(self, t):
+        t.ask("start", "service.start", names=["trio", "one"])
+        t.until_marks(trio=3, one=1)
+
+    def verify(self, t):
+        s = t.settled()
+        t.expect_same("calm", s["calm"], self.calm)
+        for name in ("trio", "one"):
+            if s[name]["desired"] == "up" or "start" in t.acknowledged:
+                t.expect_up(name, s[name], 1)
+            else:
+                t.expect_down(name, s[name])
+                t.expect_marks(name, 0)
+
+
+class Exit(Scenario):
+    """Services end: one that is started again at once, two that are not, and one that leaves children behind."""
+
+    def world(self, t):
+        self.gates = {name: t.gate(name + ".gate") for name in ("again", "bad", "good")}
+        t.configure(
+            t.lines("calm"),
+            t.service("again", "gate", self.gates["again"], restart_delay=0),
+            t.service("bad", "gate", self.gates["bad"], restart="no"),
+            t.service("good", "gate", self.gates["good"], restart="on-failure"),
+            t.service("trio", size=3, restart_delay=0),
+        )
+
+    def before(self, t):
+        self.pids = pids(t)
+
+    def act(self, t):
+        t.open_gate(self.gates["again"], "exit", 3)
+        t.open_gate(self.gates["bad"], "exit", 5)
+        t.open_gate(self.gates["good"], "exit", 0)
+        kill(self.pids["trio"], signal.SIGKILL)
+        eventually(lambda: not any(is_alive(pid) for n, pid in self.pids.items() if n != "calm"), "they end")
+        t.until_marks(again=2, trio=6)
+
+    def verify(self, t):
+        s = t.settled()
+        t.expect_same("calm", s["calm"], self.pids["calm"])
+        t.expect_up("again", s["again"], 2, not_pid=self.pids["again"])
+        t.expect_exit("again", s["again"], "exited", 3)
+        t.expect_up("trio", s["trio"], 2, not_pid=self.pids["trio"])
+        t.expect_exit("trio", s["trio"], "signaled", "KILL")
+        t.eq(s["bad"]["state"], "failed", "bad: state")
+        t.expect_marks("bad", 1)
+        t.expect_exit("bad", s["bad"], "exited", 5)
+        if s["good"]["exit"]["how"] == "unknown":  # which counts as a failure
+            t.check(t.killed, "good: its exit is unknown, and supd has not died")
+            t.expect_up("good", s["good"], 2, not_pid=self.pids["good"])
+        else:
+            t.eq(s["good"]["state"], "exited", "good: state")
+            t.expect_marks("good", 1)
+            t.expect_exit("good", s["good"], "exited", 0)
+
+
+class Backoff(Scenario):
+    """A service is started again after a while; another fails until it is given up."""
+
+    def world(self, t):
+        self.gate = t.gate("again.gate")
+        fast = {"restart_delay": "20ms", "restart_delay_max": "20ms"}
+        t.configure(
+            t.lines("calm"),
+            t.service("again", "gate", self.gate, restart_delay="250ms"),
+            t.service("lost", "exit", "6", restart_limit=3, enabled=False, passing=True, **fast),
+        )
+
+    def before(self, t):
+        self.pids = pids(t)
+
+    def act(self, t):
+        t.open_gate(self.gate, "exit", 4)
+        t.ask("start", "service.start", names=["lost"])
+        t.until_marks(again=2, lost=3)
+
+    def verify(self, t):
+        s = t.settled()
+        t.expect_same("calm", s["calm"], self.pids["calm"])
+        t.expect_up("again", s["again"], 2, not_pid=self.pids["again"])
+        if not t.child_was_killed():
+            t.expect_exit("again", s["again"], "exited", 4)
+            t.eq((s["again"]["starts"], s["again"]["restarts"]), (2, 1), "again: starts, restarts")
+        if s["lost"]["state"] == "stopped":
+            t.check("start" not in t.acknowledged, "lost: its start was acknowledged and is forgotten")
+            t.expect_marks("lost", 0)
+            return
+        t.eq(s["lost"]["state"], "failed", "lost: state")
+        t.match(s["lost"]["reason"], "gave up after 3", "lost: reason")
+        if not t.child_was_killed() or t.marks("lost"):
+            t.expect_exit("lost", s["lost"], "exited", 6)
+        if not t.child_was_killed():
+            t.expect_marks("lost", 3)
+
+
+class Stop(Scenario):
+    """supctl stop."""
+
+    def world(self, t):
+        t.configure(t.lines("calm"), self.victim(t, "trio", 3), self.victim(t, "one", 1))
+
+    def victim(self, t, name, size):
+        return t.service(name, size=size, stop_timeout="500ms")
+
+    def before(self, t):
+        self.pids = pids(t)
+        self.members = {name: t.live(name) for name in ("trio", "one")}
+
+    def act(self, t):
+        t.ask("stop", "service.stop", names=["trio", "one"])
+        t.until(lambda: not any(is_alive(p) for m in self.members.values() for p in m), "they end")
+
+    def verify(self, t):
+        s = t.settled()
+        t.expect_same("calm", s["calm"], self.pids["calm"])
+        for name, members in self.members.items():
+            if s[name]["desired"] == "down" or "stop" in t.acknowledged:
+                t.expect_down(name, s[name])
+                self.verify_exit(t, name, s[name])
+            else:
+                t.expect_same(name, s[name], self.pids[name])
+                t.eq(t.live(name), members, f"{name}: the processes of before")
+            t.expect_marks(name, 1)
+
+    def verify_exit(self, t, name, status):
+        # The stop-signal is recorded before it is sent, and never sent twice: a crash between leaves only SIGKILL.
+        signals = ("TERM", "KILL") if t.killed else ("TERM",)
+        t.expect_exit(name, status, "signaled", *signals)
+
+
+class Escalation(Stop):
+    """supctl stop of processes that do not listen to SIGTERM."""
+
+    def victim(self, t, name, size):
+        return t.service(name, size=size, first=("trap", t.path(name + ".got"), "TERM"), stop_timeout="200ms")
+
+    def verify_exit(self, t, name, status):
+        t.expect_exit(name, status, "signaled", "KILL")
+        heard = t.read(name + ".got").split("\n")[:-1]
+        t.eq(len(set(heard)), len(heard), f"{name}: the stop-signal comes once at most: {heard}")
+
+
+class Restart(Scenario):
+    """supctl restart, of a service that obeys and of one that must be killed for it."""
+
+    def world(self, t):
+        t.configure(
+            t.lines("calm"),
+            t.service("trio", size=3),
+            t.service("deaf", first=("ignore", "TERM"), stop_timeout="100ms"),
+        )
+
+    def before(self, t):
+        self.pids = pids(t)
+
+    def act(self, t):
+        t.ask("restart", "service.restart", names=["trio", "deaf"])
+        t.until_marks(trio=6, deaf=2)
+
+    def verify(self, t):
+        s = t.settled()
+        t.expect_same("calm", s["calm"], self.pids["calm"])
+        for name, sig in (("trio", "TERM"), ("deaf", "KILL")):
+            if s[name]["pid"] == self.pids[name]:
+                t.check("restart" not in t.acknowledged, f"{name}: its restart was acknowledged and is forgotten")
+                t.expect_same(name, s[name], self.pids[name])
+            else:
+                t.expect_up(name, s[name], 2)
+                if not t.child_was_killed():
+                    t.expect_exit(name, s[name], "signaled", sig, "KILL" if t.killed else sig)
+
+
+class Reload(Scenario):
+    """A changed configuration: a service more, one less, one that must be restarted for it and one that need not."""
+
+    def configure(self, t, value, timeout, extra):
+        t.configure(
+            t.lines("calm"),
+            t.service("changed", size=3, environment=[f"V={value}"]),
+            t.service("eased", stop_timeout=timeout),
+            t.service(extra),
+        )
+
+    def world(self, t):
+        self.configure(t, "1", "5s", "old")
+
+    def before(self, t):
+        self.pids = pids(t)
+        self.configure(t, "2", "6s", "new")
+        t.removed.add("old")
+
+    def act(self, t):
+        t.ask("reload", "config.reload", restart=True)
+        t.until_marks(new=1, changed=6)
+
+    def verify(self, t):
+        s = t.settled()
+        t.expect_same("calm", s["calm"], self.pids["calm"])
+        t.expect_same("eased", s["eased"], self.pids["eased"])
+        t.eq(sorted(s), ["calm", "changed", "eased", "new"], "the services there are")
+        t.eq(t.live("old"), [], "old: no process is left")
+        t.expect_up("new", s["new"], 1)
+        if s["changed"]["pid"] == self.pids["changed"]:
+            t.check("reload" not in t.acknowledged, "changed: the reload was acknowledged, and it was not restarted")
+            t.expect_same("changed", s["changed"], self.pids["changed"])
+            t.eq(s["changed"]["config-stale"], True, "changed: config-stale")
+        else:
+            t.expect_up("changed", s["changed"], 2)
+            t.eq(s["changed"]["config-stale"], False, "changed: config-stale")
+
+
+class Reattach(Scenario):
+    """A crash while the services of a crashed supd are taken back, three deep; much has happened meanwhile."""
+
+    from_start = True
+    deep = True
+
+    def world(self, t):
+        self.gates = {name: t.gate(name + ".gate") for name in ("again", "bad", "late")}
+        t.configure(
+            t.lines("calm"),
+            t.service("again", "gate", self.gates["again"], restart_delay=0),
+            t.service("bad", "gate", self.gates["bad"], restart="no"),
+            t.service("late", "gate", self.gates["late"], restart_delay="700ms"),
+            t.service("down", enabled=False),
+            t.service("deaf", size=3, first=("ignore", "TERM"), stop_timeout="700ms"),
+            t.service("trio", size=3),
+        )
+
+    def before(self, t):
+        t.start()
+        t.whole()
+        self.pids = pids(t)
+        t.open_gate(self.gates["late"], "exit", 4)
+        t.wait_state("late", "backoff")
+        t.call("service.stop", names=["deaf"])
+        t.crash()
+        t.open_gate(self.gates["again"], "exit", 3)
+        t.open_gate(self.gates["bad"], "exit", 5)
+        kill(self.pids["trio"], signal.SIGKILL)
+        eventually(lambda: not any(is_alive(self.pids[n]) for n in ("again", "bad", "trio")), "they end")
+        t.killed = True  # so what they ended with may be unknown
+
+    def act(self, t):
+        t.until_marks(again=2, trio=6, late=2)
+        t.until(lambda: not is_alive(self.pids["deaf"]), "deaf ends")
+
+    def verify(self, t):
+        s = t.settled()
+        t.expect_same("calm", s["calm"], self.pids["calm"])
+        t.expect_up("again", s["again"], 2, not_pid=self.pids["again"])
+        t.expect_up("late", s["late"], 2, not_pid=self.pids["late"])
+        t.expect_up("trio", s["trio"], 2, not_pid=self.pids["trio"])
+        t.expect_marks("bad", 1)
+        t.eq((s["bad"]["state"], s["down"]["state"]), ("failed", "stopped"), "bad, down: state")
+        t.expect_down("deaf", s["deaf"])
+        if not t.child_was_killed():
+            t.expect_exit("again", s["again"], "exited", 3)
+            t.expect_exit("late", s["late"], "exited", 4)
+            t.expect_exit("trio", s["trio"], "signaled", "KILL")
+        t.expect_exit("bad", s["bad"], "exited", 5)
+        t.expect_exit("deaf", s["deaf"], "signaled", "KILL")
+
+
+class Shutdown(Scenario):
+    """supctl shutdown: once it is acknowledged, the next supd finishes it, unless nothing is left to be finished."""
+
+    def world(self, t):
+        t.configure(
+            t.lines("calm"),
+            t.service("trio", size=3),
+            t.service("deaf", first=("ignore", "TERM"), stop_timeout="100ms"),
+        )
+
+    def before(self, t):
+        self.pids = pids(t)
+
+    def act(self, t):
+        t.ask("shutdown", "supd.shutdown")
+        t.until(lambda: False, "supd ends")
+
+    def next_supd(self, t):
+        """It may end by itself."""
+        t.spawn()
+
+    def verify(self, t):
+        def ended_or_settled():
+            if t.dead():
+                return {}
+            try:
+                return t.settled() if t.answers() else None
+            except OSError:
+                return None
+
+        def ended_or_up():
+            try:
+                return t.dead() or all(s["state"] == "running" for s in t.all().values())
+            except (OSError, Failed):
+                return False
+
+        eventually(ended_or_up, "supd has ended, or everything runs")
+        if t.dead():
+            t.eq(t.process.returncode, 0, "exit code")
+            t.eq(t.live(), [], "no process is left")
+            return
+        s = t.settled()
+        for name, pid in self.pids.items():
+            if "shutdown" in t.acknowledged:
+                t.expect_up(name, s[name], 2, not_pid=pid)
+            elif s[name]["pid"] == pid:
+                t.expect_same(name, s[name], pid)
+            else:
+                t.expect_up(name, s[name], 2)
+
+
+class Terminate(Shutdown):
+    """SIGTERM, which is answered by nothing: the next supd runs everything."""
+
+    def act(self, t):
+        t.process.send_signal(signal.SIGTERM)
+        t.until(lambda: False, "supd ends")
+
+
+SCENARIOS = {
+    "start": Start,
+    "command": Command,
+    "exit": Exit,
+    "backoff": Backoff,
+    "stop": Stop,
+    "escalation": Escalation,
+    "restart": Restart,
+    "reload": Reload,
+    "reattach": Reattach,
+    "shutdown": Shutdown,
+    "terminate": Terminate,
+}

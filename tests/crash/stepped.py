@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""A supd that is killed at a chosen system call, the one that comes after it, and the verdicts on what it finds."""
+import os
+import re
+import signal
+import socket
+
+from instance import Supd, service
+from processes import Failed, eventually, kill, skip
+
+
+SETTLED = ("running", "stopped", "exited", "failed")
+ANSWER = 60.0  # seconds until the stepper must have said something
+DAMAGE = re.compile(r".*(?:damaged|makes no sense|not in the state file|cannot ).*")
+
+
+class Stepped(Supd):
+    """One kill point: a directory and everything in it."""
+
+    def __init__(self, directory, mode):
+        super().__init__(directory)
+        self.mode = mode
+        self.stepper = None
+        self.killed = False  # so the exit status of what ended meanwhile may be unknown
+        self.kills = 0
+        self.children = 0  # children before their exec at that time
+        self.where = "nowhere"
+        self.acknowledged = set()
+        self.unknown = 0  # exit statuses that could not be learnt
+        self.sizes = {}
+        self.passing = set()  # services that end by themselves
+        self.removed = set()  # services that the configuration does not name any more
+
+    # ---- services that betray a second copy of themselves
+
+    def service(self, name, *steps, size=1, first=(), passing=False, **keys):
+        """A service of size processes, all with the steps of first; one beside one of another life leaves a note."""
+        self.sizes[name] = size
+        if passing:
+            self.passing.add(name)
+        mark = self.path(name + ".mark")
+        children = ["child-mark", mark] * (size - 1)
+        alone = ["alone", self.path(name + ".alone")]
+        steps = steps or ["for-ever"]
+        return service(name, self.worker(*alone, *first, *children, "mark", mark, *steps), **keys)
+
+    def lines(self, name):
+        """A service that writes numbered lines into a log of its own."""
+        return self.service(name, "lines", "5", log=self.path(name + ".lines"))
+
+    # ---- the stepper
+
+    def step(self, point):
+        """Start supd, to be killed at its point-th system call; 0: none before arm()."""
+        ours, theirs = socket.socketpair()
+        ours.settimeout(ANSWER)
+        under = [os.environ["STEPPER"], str(theirs.fileno()), str(point), self.mode]
+        # A sanitizer that looks for leaks with ptrace(2) cannot do that in a process that is traced.
+        asan = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+        self.spawn(under=under, pass_fds=[theirs.fileno()], env={"ASAN_OPTIONS": asan})
+        theirs.close()
+        self.forget_stepper()
+        self.stepper = ours
+
+    def forget_stepper(self):
+        if self.stepper:
+            self.stepper.close()
+        self.stepper = None
+
+    def said(self):
+        """The next line of the stepper's, as words; none when it has ended."""
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = self.stepper.recv(1)
+            if not byte:
+                break
+            line += byte
+        return line.decode().split()
+
+    def arm(self, point):
+        self.stepper.sendall(f"arm {point} {self.mode}\n".encode())
+        self.need(self.said() == ["armed"], "the stepper is armed")
+
+    def begin(self):
+        """supd under the stepper, not yet counted, with everything settled."""
+        self.step(0)
+
+        def answers():
+            if self.process.poll() == 77:
+                skip("no process may be traced here")
+            return self.answers()
+
+        eventually(answers, "supd answers")
+        self.whole()
+
+    def dead(self):
+        return self.process.poll() is not None
+
+    def until(self, condition, what):
+        """Wait until condition holds or supd is dead; nothing is asked of supd, since that is system calls, too."""
+        eventually(lambda: condition() or self.dead(), what)
+
+    def until_marks(self, **counts):
+        for name, count in counts.items():
+            self.until(lambda name=name, count=count: len(self.marks(name)) >= count, f"{count} marks of {name}")
+
+    def ask(self, name, method, **params):
+        """A command; it counts as acknowledged, by this name, when it is answered."""
+        try:
+            self.call(method, **params)
+            self.acknowledged.add(name)
+        except (OSError, Failed):
+            self.until(lambda: False, f"{method} is answered")
+
+    def outcome(self):
+        """How many system calls came until supd was killed, or had no more to do."""
+        try:
+            self.stepper.sendall(b"quiet\n")
+        except OSError:
+            pass
+        said = self.said()
+        if not said:
+            if self.dead() and self.process.returncode == 77:
+                skip("no process may be traced here")
+            raise Failed("the stepper ended without a word")
+        if said[0] == "killed":
+            self.killed = True
+            self.kills += 1
+            self.children += int(said[2])
+            self.where = f"{said[3]}, {said[2]} before exec"
+            self.process.wait()
+            if self.process.returncode != -signal.SIGKILL:
+                raise Failed(f"supd ended with {self.process.returncode}")
+        elif said[0] == "count":
+            self.forget_stepper()
+        return int(said[1])
+
+    # ---- what the next supd makes of it
+
+    def settled(self):
+        """All services, once none is on its way and as many processes live as that means."""
+        seen = {}
+
+        def holds():
+            census = self.census(self.sizes)
+            for name, pids in census.items():
+                if len(pids) > self.sizes.get(name, 0):
+                    raise Failed(f"{name} runs {len(pids)} times: {pids}")
+            seen.clear()
+            seen.update(self.all())
+            if any(s["state"] not in SETTLED or name in self.removed for name, s in seen.items()):
+                return False
+            for name, size in self.sizes.items():
+                status = seen.get(name, {"state": "stopped", "pid": None})
+                running = status["state"] == "running"
+                if running and name in self.passing:
+                    return False
+                if len(census[name]) != (size if running else 0) or (running and status["pid"] not in census[name]):
+                    return False
+            return True
+
+        try:
+            eventually(holds, "every service is settled")
+        except Failed as failed:
+            raise Failed(f"{failed}; processes {self.census(self.sizes)}, services {seen}") from None
+        return seen
+
+    def whole(self):
+        """Settled, and every process of what runs has left its mark, as it must before anybody may end it."""
+        for name, status in self.settled().items():
+            if status["state"] == "running":
+                eventually(lambda name=name: len(self.marks(name)) >= self.sizes[name], f"all marks of {name}")
+
+    def child_was_killed(self):
+        """Has a supd found a child that did not reach its exec, and ended it?  That life has an unknown status then."""
+        return "that never reached its program" in self.log_text()
+
+    def expect_same(self, name, status, pid):
+        """Untouched: it runs, in the process it had, and was started once."""
+        self.eq((status["state"], status["pid"]), ("running", pid), f"{name}: the process of before")
+        self.expect_marks(name, 1)
+
+    def expect_up(self, name, status, lives, not_pid=None):
+        self.eq((status["state"], status["desired"]), ("running", "up"), f"{name}: state")
+        self.check(status["pid"] != not_pid, f"{name}: still the process that has ended, {not_pid}")
+        self.expect_marks(name, lives)
+
+    def expect_down(self, name, status, pid=None):
+        self.eq((status["state"], status["desired"], status["pid"]), ("stopped", "down", pid), f"{name}: state")
+
+    def expect_marks(self, name, lives):
+        """So many times it has reached its program; the mark may be later than supd's word that it runs."""
+        want = lives * self.sizes[name]
+        try:
+            eventually(lambda: len(self.marks(name)) >= want, "marks", 10)
+        except Failed:
+            pass
+        self.eq(len(self.marks(name)), want, f"{name}: processes started")
+
+    def expect_exit(self, name, status, how, *values):
+        """The true exit status, one of values, or `unknown` where supd was dead at that time."""
+        exit = status["exit"]
+        if not self.check(exit is not None, f"{name}: no exit is told"):
+            return
+        if exit["how"] == "unknown" and self.killed:
+            self.unknown += 1
+            self.eq((exit["code"], exit["signal"]), (None, None), f"{name}: an unknown exit")
+            self.check(status["state"] != "exited", f"{name}: an unknown exit is taken for success")
+            return
+        value = exit["code"] if how == "exited" else exit["signal"]
+        self.check(exit["how"] == how and value in values, f"{name}: exit {exit}, expected {how} {values}")
+
+    def expect_lines(self, name):
+        """Numbered lines, each whole and behind the one before; a new life begins at 1."""
+        text = self.read(name + ".lines")
+        self.check(text == "" or text.endswith("\n"), f"{name}: the last line is cut: {text[-20:]!r}")
+        before = 0
+        for line in text.splitlines():
+            if not self.check(line.isdigit() and int(line) in (before + 1, 1), f"{name}: {line!r} behind {before}"):
+                return
+            before = int(line)
+        lives = text.splitlines().count("1")
+        self.check(lives <= len(self.marks(name)), f"{name}: {lives} lives in the log")
+
+    def end(self, names):
+        """An orderly end of all, and what was never to be seen on the way."""
+        if not self.dead():
+            self.eq(self.terminate(), 0, "exit code at the end")
+        self.eq(self.live(), [], "no process of a service is left")
+        for name in names:
+            doubles = self.read(name + ".alone")
+            self.check(doubles == "", f"{name}: a second copy ran beside the first: {doubles!r}")
+            if os.path.exists(self.path(name + ".lines")):
+                self.expect_lines(name)
+        for line in self.log_text().splitlines():
+            self.check(not DAMAGE.match(line), f"supd says: {line}")
+
+    def clean(self):
+        """Nothing of this point is left, whatever became of it."""
+        self.forget_stepper()
+        if self.process and not self.dead():
+            self.crash()
+
+        def gone():
+            for pid in self.others():
+                kill(pid, signal.SIGKILL)
+            return not self.others()
+
+        eventually(gone, "everything is killed")
