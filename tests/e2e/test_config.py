@@ -231,9 +231,9 @@ def errors_of_the_file_and_of_the_place(t):
     t.write("supd.conf", 'service "a" {\n    command = "/bin/true"\n    umask = 9\n}\n')
     t.run_dir = t.path("missing", "deeper")
     done = t.run()
-    t.eq(done.returncode, 1, "exit status")
-    t.match(done.stderr, r"supd\.conf:3: .*umask", "the file")
-    t.match(done.stderr, r"missing/deeper", "the place")
+    t.eq(done.code, 1, "exit status")
+    t.match(done.err, r"supd\.conf:3: .*umask", "the file")
+    t.match(done.err, r"missing/deeper", "the place")
 
 
 @test
