@@ -19,14 +19,15 @@ def state_of(t):
 
 def grow(t, client, name, first_size, beyond):
     """Let the file of a supd grow, by commands that change nothing, to the brink; BEYOND: by one record over it."""
-    _, before = state_of(t)
-    client.call("service.reset", names=[name])
-    inode, size = state_of(t)
-    record = size - before
     threshold = 4 * first_size + SLACK
+    record = 0
+    inode, size = state_of(t)
     while size + record <= threshold:
+        before = size
         client.call("service.reset", names=[name])
-        size += record
+        _, size = state_of(t)
+        record = size - before
+        t.need(record > 0, "a command is recorded")
     if beyond:
         client.call("service.reset", names=[name])
     return inode
