@@ -234,9 +234,10 @@ static void on_writable(void *ctx)
         client_settle(client);
 }
 
-void ctl_client_new(struct ctlsock *sock, int fd, const struct ctl_peer *peer)
+static struct ctl_client *client_make(struct ctlsock *sock, int fd, const struct ctl_peer *peer)
 {
     struct ctl_client *client = xcalloc(1, sizeof *client);
+
     client->sock = sock;
     client->fd = fd;
     client->peer = *peer;
@@ -244,12 +245,51 @@ void ctl_client_new(struct ctlsock *sock, int fd, const struct ctl_peer *peer)
     TAILQ_INSERT_TAIL(&sock->clients, client, link);
     sock->stats.clients++;
     ctlsock_look(sock);
+    return client;
+}
+
+static void client_introduce(struct ctl_client *client)
+{
+    struct ctlsock *sock = client->sock;
 
     client->busy = true;
     client->known = sock->handlers.accepted(sock->ctx, client);
     client->ending = !client->known;
     client->busy = false;
     client_settle(client);
+}
+
+void ctl_client_new(struct ctlsock *sock, int fd, const struct ctl_peer *peer)
+{
+    client_introduce(client_make(sock, fd, peer));
+}
+
+struct ctl_client *ctl_client_continue(struct ctlsock *sock, const struct ctl_connection *from,
+                                       const struct ctl_peer *peer)
+{
+    struct ctl_client *client = client_make(sock, from->fd, peer);
+
+    bytebuf_append(&client->in, from->in, from->in_len);
+    bytebuf_append(&client->out, from->out, from->out_len);
+    sock->held_bytes += from->in_len + from->out_len;
+    client->eof = from->eof;
+    /* Its lines are taken in the next turn; until then its owner may put back what it waits for. */
+    client->more = true;
+    client_queue(client);
+    client_introduce(client);
+    return client->known && client->fd >= 0 ? client : NULL;
+}
+
+struct ctl_connection ctl_client_connection(const struct ctl_client *client)
+{
+    return (struct ctl_connection){
+        .fd = client->fd,
+        .in = bytebuf_data(&client->in),
+        .in_len = client->in.len,
+        .out = bytebuf_data(&client->out),
+        .out_len = client->out.len,
+        .eof = client->eof,
+    };
 }
 
 void ctl_client_send(struct ctl_client *client, const char *data, size_t len)

@@ -60,6 +60,9 @@ struct ctlsock {
 
 /* Begins to serve the connection FD, which was accepted just now. */
 void ctl_client_new(struct ctlsock *sock, int fd, const struct ctl_peer *peer);
+/* The same with one that a predecessor has served.  NULL where it is refused. */
+struct ctl_client *ctl_client_continue(struct ctlsock *sock, const struct ctl_connection *from,
+                                       const struct ctl_peer *peer);
 
 /* Lets go of the connection at once.  The struct stays until the next turn, so that no caller up the stack loses it. */
 void ctl_client_close(struct ctl_client *client);

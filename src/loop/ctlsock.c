@@ -212,6 +212,33 @@ struct ctlsock *ctlsock_new(struct loop *loop, int listen_fd, const struct ctl_l
     return sock;
 }
 
+int ctlsock_listener(const struct ctlsock *sock)
+{
+    return sock->listen_fd;
+}
+
+void ctlsock_each(struct ctlsock *sock, void (*fn)(void *ctx, struct ctl_client *client), void *ctx)
+{
+    struct ctl_client *client;
+
+    TAILQ_FOREACH(client, &sock->clients, link)
+    {
+        if (client->known && !client->ending)
+            fn(ctx, client);
+    }
+}
+
+struct ctl_client *ctlsock_take_over(struct ctlsock *sock, const struct ctl_connection *connection)
+{
+    struct ctl_peer peer;
+
+    if (!read_peer(connection->fd, &peer)) {
+        close(connection->fd);
+        return NULL;
+    }
+    return ctl_client_continue(sock, connection, &peer);
+}
+
 void ctlsock_free(struct ctlsock *sock)
 {
     struct ctl_client *client;

@@ -75,6 +75,28 @@ const struct ctl_peer *ctl_client_peer(const struct ctl_client *client);
 void ctl_client_set_data(struct ctl_client *client, void *data);
 void *ctl_client_data(const struct ctl_client *client);
 
+/* A connection as a successor of this process, which inherits its descriptors, needs it. */
+struct ctl_connection {
+    int fd;
+    const char *in; /* read and not yet taken */
+    size_t in_len;
+    const char *out; /* not yet written */
+    size_t out_len;
+    bool eof; /* it sends no more */
+};
+
+/* The listening descriptor, ctlsock's own. */
+int ctlsock_listener(const struct ctlsock *sock);
+/* Calls FN for each client that is served, but not for one that is only waited for to read its last answer. */
+void ctlsock_each(struct ctlsock *sock, void (*fn)(void *ctx, struct ctl_client *client), void *ctx);
+/* What is borrowed stands until the next turn of the loop. */
+struct ctl_connection ctl_client_connection(const struct ctl_client *client);
+/*
+ * Goes on with a connection that a predecessor accepted; takes the descriptor over and copies the bytes.  accepted() is
+ * asked as for a new one: NULL where it refuses.  Not to be called in a handler.
+ */
+struct ctl_client *ctlsock_take_over(struct ctlsock *sock, const struct ctl_connection *connection);
+
 struct ctl_stats {
     size_t clients;
     uint64_t accepted;

@@ -105,6 +105,13 @@ void loop_stop(struct loop *loop)
     event_base_loopbreak(loop->base);
 }
 
+void loop_drain(struct loop *loop)
+{
+    /* A signal comes through a pipe: once the pipe is seen, its callback is called; the second turn is for what came late. */
+    for (int i = 0; i < 2; i++)
+        event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+}
+
 struct event_base *loop_base(struct loop *loop)
 {
     return loop->base;

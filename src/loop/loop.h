@@ -30,6 +30,9 @@ void loop_free(struct loop *loop);
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
+/* Outside loop_run(): handles what has come already, signals too, and does not wait. */
+void loop_drain(struct loop *loop);
+
 /* For the other files of this layer. */
 struct event_base *loop_base(struct loop *loop);
 

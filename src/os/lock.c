@@ -197,6 +197,21 @@ out:
     return result;
 }
 
+bool lock_inherit(struct lock *lock, int fd, char *err, size_t err_size)
+{
+    struct flock record = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    memset(lock, 0, sizeof *lock);
+    lock->fd = fd;
+    /* Both are held already, so neither waits: they are asked for to be sure. */
+    if (fcntl(fd, F_SETLK, &record) < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        snprintf(err, err_size, "the inherited lock is not held: %s", strerror(errno));
+        return false;
+    }
+    read_instance(lock);
+    return true;
+}
+
 void lock_release(struct lock *lock)
 {
     if (lock->fd >= 0)

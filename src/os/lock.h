@@ -40,6 +40,12 @@ enum lock_result {
 enum lock_result lock_take(const char *dir, struct lock *lock, pid_t *owner, void (*waiting)(void *), void *ctx,
                            char *err, size_t err_size);
 
+/*
+ * Goes on with the lock that this process took before it executed another binary: FD is the open lock file, inherited.
+ * False with ERR written when it is not held.
+ */
+bool lock_inherit(struct lock *lock, int fd, char *err, size_t err_size);
+
 /* Gives the lock up; the file stays. */
 void lock_release(struct lock *lock);
 
