@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* info, shutdown, version: about supd itself */
+/* info, shutdown, upgrade, version: about supd itself */
 #include "supctl/commands.h"
 
 #include <stdio.h>
@@ -11,6 +11,9 @@
 #include "core/proto.h"
 #include "supctl/client.h"
 #include "supctl/text.h"
+
+/* us; supd gives the new binary 30 s to prove itself, and children that are being started 10. */
+#define UPGRADE_LIMIT INT64_C(60000000)
 
 static void print_value(const char *key, const json_t *value)
 {
@@ -141,6 +144,29 @@ int cmd_shutdown(const struct options *options)
     json_decref(result);
     if (pidfd >= 0)
         close(pidfd);
+    client_close(client);
+    return status;
+}
+
+int cmd_upgrade(const struct options *options)
+{
+    const char *previous = NULL;
+    const char *version = NULL;
+    int pid = 0;
+    json_t *result;
+    int status;
+    struct client *client = client_open(options, client_limit(options, UPGRADE_LIMIT, 0), &status);
+
+    if (!client)
+        return status;
+    status = client_ask(client, "supd.upgrade", NULL, &result);
+    if (status == SUPCTL_DONE && options->given & OPTION_JSON) {
+        text_print_json(result);
+    } else if (status == SUPCTL_DONE) {
+        json_unpack(result, "{s:s, s:s, s:i}", "previous", &previous, "version", &version, "pid", &pid);
+        printf("upgraded from supd %s to %s, pid %d\n", previous ? previous : "?", version ? version : "?", pid);
+    }
+    json_decref(result);
     client_close(client);
     return status;
 }

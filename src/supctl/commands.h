@@ -36,6 +36,7 @@ int cmd_reread(const struct options *options);
 /* cmd_supd.c */
 int cmd_info(const struct options *options);
 int cmd_shutdown(const struct options *options);
+int cmd_upgrade(const struct options *options);
 int cmd_version(const struct options *options);
 
 #endif

@@ -34,13 +34,13 @@ static const struct command commands[] = {
     {"info", "", "tell about supd itself", cmd_info, QUICK, 0, 0},
     {"shutdown", "", "stop all services and supd, wait until it is gone", cmd_shutdown, WAITS | OPTION_LEAVE_SERVICES,
      0, 0},
+    {"upgrade", "", "replace the binary of supd, services untouched", cmd_upgrade, QUICK, 0, 0},
     {"version", "", "print the versions of supctl and supd", cmd_version, QUICK, 0, 0},
     {.name = "reload"},
     {.name = "enable"},
     {.name = "disable"},
     {.name = "logs"},
     {.name = "top"},
-    {.name = "upgrade"},
 };
 
 #define N_COMMANDS (sizeof commands / sizeof *commands)

@@ -17,6 +17,7 @@
 #include "os/identity.h"
 #include "os/procfs.h"
 #include "supd/reload.h"
+#include "supd/upgrade.h"
 #include "supd/waiters.h"
 
 #define MAX_NAMES 1000
@@ -411,6 +412,12 @@ static void supd_info(struct call *call)
     reply_result(call->reply, info);
 }
 
+static void supd_upgrade(struct call *call)
+{
+    if (known_params(call, (const char *const[]){NULL}))
+        upgrade_request(call->sup, call->reply);
+}
+
 static void supd_shutdown(struct call *call)
 {
     struct supervisor *sup = call->sup;
@@ -445,7 +452,7 @@ static const struct verb {
     {"service.reload", true, not_supported}, {"service.signal", true, service_signal},
     {"service.reset", true, service_reset},  {"config.check", false, config_check},
     {"config.reload", true, config_reload},  {"events.subscribe", false, events_subscribe},
-    {"supd.info", false, supd_info},         {"supd.upgrade", true, not_supported},
+    {"supd.info", false, supd_info},         {"supd.upgrade", true, supd_upgrade},
     {"supd.shutdown", true, supd_shutdown},
 };
 

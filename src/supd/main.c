@@ -11,14 +11,20 @@
 
 #define DEFAULT_CONFIG SYSCONFDIR "/supd/supd.conf"
 
-enum { OPT_INIT = 256, OPT_STOP_LEFTOVERS };
+enum { OPT_INIT = 256, OPT_RESUME, OPT_STOP_LEFTOVERS };
 
 static const struct option long_options[] = {
-    {"config", required_argument, NULL, 'c'}, {"runtime-dir", required_argument, NULL, 'r'},
-    {"check", no_argument, NULL, 't'},        {"daemon", no_argument, NULL, 'd'},
-    {"init", no_argument, NULL, OPT_INIT},    {"stop-leftovers", no_argument, NULL, OPT_STOP_LEFTOVERS},
-    {"verbose", no_argument, NULL, 'v'},      {"version", no_argument, NULL, 'V'},
-    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    {"config", required_argument, NULL, 'c'},
+    {"runtime-dir", required_argument, NULL, 'r'},
+    {"check", no_argument, NULL, 't'},
+    {"daemon", no_argument, NULL, 'd'},
+    {"init", no_argument, NULL, OPT_INIT},
+    {"stop-leftovers", no_argument, NULL, OPT_STOP_LEFTOVERS},
+    {"resume", required_argument, NULL, OPT_RESUME},
+    {"verbose", no_argument, NULL, 'v'},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 static void usage(FILE *out)
@@ -31,6 +37,7 @@ static void usage(FILE *out)
                  "  -t, --check            read the configuration, report every error, start nothing\n"
                  "  -d, --daemon           go to the background; return once supd serves\n"
                  "      --init             be process 1 of a container: start supd, and again when it dies\n"
+                 "      --resume FD        used by supd itself in a live upgrade\n"
                  "      --stop-leftovers   end what a dead supd left running, then exit\n"
                  "  -v, --verbose          log debugging messages too\n"
                  "  -V, --version          print the version and exit\n"
@@ -41,7 +48,7 @@ static void usage(FILE *out)
 
 int main(int argc, char **argv)
 {
-    struct startup_options options = {.argv0 = argv[0], .config = DEFAULT_CONFIG};
+    struct startup_options options = {.argv0 = argv[0], .config = DEFAULT_CONFIG, .resume_fd = -1};
     bool init = false;
     int c;
 
@@ -61,6 +68,9 @@ int main(int argc, char **argv)
             break;
         case OPT_INIT:
             init = true;
+            break;
+        case OPT_RESUME:
+            options.resume_fd = atoi(optarg);
             break;
         case OPT_STOP_LEFTOVERS:
             options.stop_leftovers = true;

@@ -44,6 +44,23 @@ int persist_begin(struct supervisor *sup)
     return statefile_rewrite(sup->state, put_all, sup);
 }
 
+/* Where /proc could not be read when a child got to its exec, a new file would not tell its process. */
+static bool children_are_known(const struct supervisor *sup)
+{
+    for (const struct service *s = sup->services; s; s = s->by_name.next) {
+        if (svc_has_process(&s->svc) && s->svc.proc.start_ticks == 0)
+            return false;
+    }
+    return true;
+}
+
+int persist_again(struct supervisor *sup)
+{
+    if (!children_are_known(sup))
+        return -EIO;
+    return statefile_rewrite(sup->state, put_all, sup);
+}
+
 /* Starts the rewriting of a file that has grown, now or after those before their exec. */
 static void consider_rewrite(struct supervisor *sup)
 {

@@ -18,6 +18,7 @@
 #include "os/procfs.h"
 #include "os/procgroup.h"
 #include "supd/supervisor.h"
+#include "supd/upgrade.h"
 
 /* Members of a group that are watched at a time; when they have ended it is looked at again. */
 #define LEFTOVERS_MAX 32
@@ -330,7 +331,8 @@ static void child_ended(void *ctx, pid_t pid, int wait_status)
 
     HASH_FIND(by_pid, sup->children, &key, sizeof key, service);
     if (!service) {
-        /* None but one that we trace is of interest: a stranger that was handed to us is reaped, and that is all. */
+        /* A helper of an upgrade, or one that we trace; else a stranger that was handed to us, and reaped, and that is all. */
+        upgrade_child_ended(sup, pid, wait_status);
         watcher_traced_ended(sup->watcher, pid, wait_status);
         return;
     }
@@ -381,6 +383,13 @@ void process_watch_adopted(struct service *service)
 {
     service->watch = watch_new(service->sup->watcher, service->pidfd, service->svc.proc.pid,
                                service->svc.proc.start_ticks, on_adopted_ended, service);
+}
+
+void process_inherit(struct service *service)
+{
+    service->is_child = true;
+    service->pid_key = service->svc.proc.pid;
+    HASH_ADD(by_pid, service->sup->children, pid_key, sizeof service->pid_key, service);
 }
 
 void process_release(struct service *service)

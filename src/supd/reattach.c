@@ -23,6 +23,7 @@
 #include "os/identity.h"
 #include "os/procfs.h"
 #include "os/statefile.h"
+#include "supd/handover.h"
 #include "supd/supervisor.h"
 
 /* A recorded process, or one found in /proc, that lives. */
@@ -31,9 +32,10 @@ struct survivor {
     char *found_name; /* NULL unless it was found in /proc */
     pid_t pid;
     uint64_t start_ticks;
-    int pidfd;  /* -1 once it was taken */
-    bool kept;  /* it came from the fd store */
-    bool ended; /* it does not live any more, but its pidfd was kept and tells how it ended */
+    int pidfd;     /* -1 once it was taken */
+    bool is_child; /* after a live upgrade */
+    bool kept;     /* it is in the fd store */
+    bool ended;    /* it does not live any more, but its pidfd was kept and tells how it ended */
 };
 
 struct survey {
@@ -124,6 +126,27 @@ static bool find_unrecorded(void *ctx, pid_t pid)
     return true;
 }
 
+/*
+ * A pidfd of the recorded process, or -errno as of identity_open(): handed over by the binary before, kept in the fd
+ * store, or opened anew.  A child that nobody has reaped needs none.
+ */
+static int open_process(struct supervisor *sup, const struct svc_proc *proc, struct survivor *process)
+{
+    int pidfd = -1;
+
+    if (sup->handover && handover_process(sup->handover, process->name, proc->pid, &pidfd, &process->is_child)) {
+        process->kept = handover_stored(sup->handover, process->name);
+        if (pidfd >= 0 || process->is_child)
+            return pidfd;
+    }
+    enum fdstore_found kept = fdstore_take(&sup->fdstore, proc->pid, proc->start_ticks, proc->inode, &pidfd);
+    if (kept == FDSTORE_NONE)
+        return identity_open_recorded(proc->pid, proc->start_ticks, proc->inode);
+    process->kept = true;
+    process->ended = kept == FDSTORE_ENDED;
+    return pidfd;
+}
+
 /* Opens every recorded process that has no recorded end. */
 static void open_recorded(struct survey *survey)
 {
@@ -134,25 +157,20 @@ static void open_recorded(struct survey *survey)
 
         if (!image->has_process)
             continue;
-        const struct svc_proc *proc = &image->svc.proc;
-        int pidfd = -1;
-        enum fdstore_found kept =
-            fdstore_take(&survey->sup->fdstore, proc->pid, proc->start_ticks, proc->inode, &pidfd);
-        if (kept == FDSTORE_NONE)
-            pidfd = identity_open_recorded(proc->pid, proc->start_ticks, proc->inode);
+        struct survivor process = {
+            .name = image->name,
+            .pid = image->svc.proc.pid,
+            .start_ticks = image->svc.proc.start_ticks,
+        };
+        int pidfd = open_process(survey->sup, &image->svc.proc, &process);
         if (pidfd == -ESRCH)
             continue;
-        if (pidfd < 0) {
+        if (pidfd < 0 && !process.is_child) {
             survey->fatal = pidfd;
             return;
         }
-        struct survivor *found = survey_push(survey);
-        found->name = image->name;
-        found->pid = image->svc.proc.pid;
-        found->start_ticks = image->svc.proc.start_ticks;
-        found->pidfd = pidfd;
-        found->kept = kept != FDSTORE_NONE;
-        found->ended = kept == FDSTORE_ENDED;
+        process.pidfd = pidfd;
+        *survey_push(survey) = process;
     }
     survey->n_recorded = survey->n;
     survey->pids = xcalloc(survey->n + 1, sizeof(pid_t));
@@ -322,13 +340,24 @@ static void restore(struct service *service, const struct svc_image *image, stru
     service_restore(service, &svc);
     if (!found)
         return;
-    log_info(found->ended ? "%s: process %d ended while supd was away; its descriptor was kept and tells how"
-                          : "%s: process %d is taken back",
-             service->spec->name, svc.proc.pid);
+    if (!found->is_child)
+        log_info(found->ended ? "%s: process %d ended while supd was away; its descriptor was kept and tells how"
+                              : "%s: process %d is taken back",
+                 service->spec->name, svc.proc.pid);
     service->pidfd = found->pidfd;
     found->pidfd = -1;
+    if (found->is_child)
+        process_inherit(service);
     if (found->kept)
         store_keep(service);
+}
+
+/* How the process is to be ended may have changed with the configuration. */
+static void tell_config(struct service *service)
+{
+    struct svc_stop_params stop = service->removing ? service->svc.proc.stop : service_stop_params(service->spec);
+
+    service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = stop});
 }
 
 /* All are restored: now tell each what became of its process, and let it go on. */
@@ -336,12 +365,13 @@ static void resume(struct service *service)
 {
     struct svc_event event = {.life = service->svc.life};
 
-    if (service->pidfd >= 0) {
+    if (service->is_child) {
+        tell_config(service);
+        store_add(service);
+    } else if (service->pidfd >= 0) {
         event.type = SVC_EV_ADOPTED;
         service_event(service, &event);
-        service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG,
-                                                   .stop = service->removing ? service->svc.proc.stop
-                                                                             : service_stop_params(service->spec)});
+        tell_config(service);
         process_watch_adopted(service);
         store_add(service);
     } else if (svc_has_process(&service->svc)) {

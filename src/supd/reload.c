@@ -417,6 +417,11 @@ void reload_request(struct supervisor *sup, const struct reload_options *options
         start_next(reload);
 }
 
+bool reload_busy(const struct supervisor *sup)
+{
+    return sup->reload && !TAILQ_EMPTY(&sup->reload->jobs);
+}
+
 void reload_free(struct reload *reload)
 {
     struct job *job;

@@ -23,6 +23,9 @@ struct reload_options {
 /* REPLY is NULL for a reload by signal, which is reported in the log. */
 void reload_request(struct supervisor *sup, const struct reload_options *options, struct reply *reply);
 
+/* Is a configuration being read? */
+bool reload_busy(const struct supervisor *sup);
+
 /* Kills a helper that is at work. */
 void reload_free(struct reload *reload);
 

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "supd/server.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +10,7 @@
 #include "base/mem.h"
 #include "os/clock.h"
 #include "supd/commands.h"
+#include "supd/server_session.h"
 
 /* Answers that one caller may wait for at a time. */
 #define MAX_WAITING 256
@@ -23,41 +22,6 @@ static const struct ctl_limits limits = {
     .max_clients = 4096,
     .idle = 30 * USEC_PER_SEC,
     .per_turn = 16,
-};
-
-struct server {
-    struct supervisor *sup;
-    struct ctlsock *sock;
-    LIST_HEAD(, session) subscribers;
-    bool closing;
-};
-
-/* A connected caller. */
-struct session {
-    struct server *server;
-    struct ctl_client *client;
-    bool admin;
-    bool subscribed;
-    json_t *patterns; /* NULL: every name */
-    size_t waiting;
-    TAILQ_HEAD(, reply) replies; /* not yet answered */
-    LIST_ENTRY(session) link;    /* among the subscribers */
-};
-
-/* An array of requests on one line: answered in one line when the last is. */
-struct batch {
-    json_t *answers;
-    size_t pending;
-};
-
-struct reply {
-    struct session *session;
-    json_t *id; /* NULL: a notification */
-    struct batch *batch;
-    bool held; /* the client is held for it */
-    void (*gone)(void *ctx);
-    void *gone_ctx;
-    TAILQ_ENTRY(reply) link;
 };
 
 /* ---- answers ---- */
@@ -83,7 +47,7 @@ static void batch_done(struct session *session, struct batch *batch)
     free(batch);
 }
 
-static struct reply *reply_new(struct session *session, json_t *id, struct batch *batch)
+struct reply *session_reply(struct session *session, json_t *id, struct batch *batch)
 {
     struct reply *reply = xcalloc(1, sizeof *reply);
 
@@ -149,10 +113,13 @@ void reply_on_gone(struct reply *reply, void (*fn)(void *ctx), void *ctx)
     reply->held = true;
 }
 
-void reply_subscribe(struct reply *reply, json_t *patterns)
+void reply_on_handover(struct reply *reply, json_t *(*save)(void *ctx))
 {
-    struct session *session = reply->session;
+    reply->save = save;
+}
 
+void session_subscribe(struct session *session, json_t *patterns)
+{
     json_decref(session->patterns);
     session->patterns = json_incref(patterns);
     if (session->subscribed)
@@ -160,6 +127,11 @@ void reply_subscribe(struct reply *reply, json_t *patterns)
     session->subscribed = true;
     ctl_client_hold(session->client);
     LIST_INSERT_HEAD(&session->server->subscribers, session, link);
+}
+
+void reply_subscribe(struct reply *reply, json_t *patterns)
+{
+    session_subscribe(reply->session, patterns);
 }
 
 /* ---- requests ---- */
@@ -183,7 +155,7 @@ static void handle_request(struct session *session, json_t *message, struct batc
         return;
     }
 
-    struct reply *reply = reply_new(session, request.id, batch);
+    struct reply *reply = session_reply(session, request.id, batch);
     if (session->waiting > MAX_WAITING)
         reply_error(reply, PROTO_E_REFUSED, NULL, "too many requests are waiting on this connection");
     else
@@ -306,7 +278,7 @@ static const char *listen_error(int error)
     return strerror(-error);
 }
 
-struct server *server_new(struct supervisor *sup, char *err, size_t err_size)
+static struct server *serve_on(struct supervisor *sup, int fd)
 {
     static const struct ctl_handlers handlers = {
         .accepted = on_accepted,
@@ -314,6 +286,16 @@ struct server *server_new(struct supervisor *sup, char *err, size_t err_size)
         .too_long = on_too_long,
         .closed = on_closed,
     };
+    struct server *server = xcalloc(1, sizeof *server);
+
+    server->sup = sup;
+    LIST_INIT(&server->subscribers);
+    server->sock = ctlsock_new(sup->loop, fd, &limits, &handlers, server);
+    return server;
+}
+
+struct server *server_new(struct supervisor *sup, char *err, size_t err_size)
+{
     const struct settings *settings = &sup->config->settings;
     mode_t mode = settings->admin_group || settings->read_group ? 0666 : 0600;
     int fd = ctlsock_listen(sup->socket_path, mode);
@@ -322,11 +304,17 @@ struct server *server_new(struct supervisor *sup, char *err, size_t err_size)
         snprintf(err, err_size, "cannot listen on the control socket %s: %s", sup->socket_path, listen_error(fd));
         return NULL;
     }
-    struct server *server = xcalloc(1, sizeof *server);
-    server->sup = sup;
-    LIST_INIT(&server->subscribers);
-    server->sock = ctlsock_new(sup->loop, fd, &limits, &handlers, server);
-    return server;
+    return serve_on(sup, fd);
+}
+
+struct server *server_inherit(struct supervisor *sup, int listen_fd)
+{
+    return serve_on(sup, listen_fd);
+}
+
+int server_listener(const struct server *server)
+{
+    return server ? ctlsock_listener(server->sock) : -1;
 }
 
 void server_free(struct server *server)

@@ -27,11 +27,26 @@ void reply_error(struct reply *reply, enum proto_error code, json_t *data, const
  */
 void reply_on_gone(struct reply *reply, void (*fn)(void *ctx), void *ctx);
 
+/*
+ * In a live upgrade SAVE, called with the context of reply_on_gone(), says what the answer waits for: an object with a
+ * "kind" that server_restore() knows.  Without it the next binary answers that it has to be asked again.
+ */
+void reply_on_handover(struct reply *reply, json_t *(*save)(void *ctx));
+
 /* The caller of this request wants events about names that match one of PATTERNS (NULL: all). */
 void reply_subscribe(struct reply *reply, json_t *patterns);
 
 /* Listens on sup->socket_path.  NULL with ERR written when that fails. */
 struct server *server_new(struct supervisor *sup, char *err, size_t err_size);
+/* Serves a listening descriptor that the binary before has opened; takes it over. */
+struct server *server_inherit(struct supervisor *sup, int listen_fd);
+/* The listening descriptor, the server's own; -1 for NULL. */
+int server_listener(const struct server *server);
+
+/* All callers, for the next binary, and back.  The services are there already. */
+json_t *server_save(struct server *server);
+void server_restore(struct server *server, const json_t *sessions);
+
 /* Sends what is pending, as far as it goes without waiting, and closes.  NULL is fine, here and below. */
 void server_free(struct server *server);
 

@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "supd/reload.h"
 #include "supd/supervisor.h"
+#include "supd/upgrade.h"
 
 /* How often systemd is asked for more time while services are being stopped, and how much. */
 #define EXTEND_INTERVAL USEC_PER_SEC
@@ -115,9 +116,9 @@ static void on_usr1(void *ctx, int signo)
 
 static void on_usr2(void *ctx, int signo)
 {
-    (void)ctx;
     (void)signo;
-    log_warning("SIGUSR2: upgrading in place is not supported yet; use SIGQUIT and start the new version");
+    log_info("SIGUSR2: upgrading");
+    upgrade_request(ctx, NULL);
 }
 
 void shutdown_install_signals(struct supervisor *sup)

@@ -15,25 +15,15 @@
 #include "base/mem.h"
 #include "os/identity.h"
 #include "os/rundir.h"
+#include "os/selfpath.h"
+#include "supd/check.h"
 #include "supd/daemon.h"
+#include "supd/handover.h"
 #include "supd/server.h"
 #include "supd/supervisor.h"
+#include "supd/upgrade.h"
 
-/* Descriptors beside the one of each service: clients, pipes of children before their exec, our own. */
-#define SPARE_DESCRIPTORS 256
 #define CONFIG_GOOD_MAX ((size_t)256 * 1024 * 1024)
-
-static void print_errors(const struct config_errors *errors)
-{
-    for (size_t i = 0; i < errors->n; i++) {
-        const struct config_error *e = &errors->items[i];
-
-        if (e->line > 0)
-            fprintf(stderr, "%s:%u: %s\n", e->file, e->line, e->message);
-        else
-            fprintf(stderr, "%s: %s\n", e->file, e->message);
-    }
-}
 
 static void log_errors(const struct config_errors *errors)
 {
@@ -59,20 +49,6 @@ static rlim_t raise_nofile(void)
     return limit.rlim_max;
 }
 
-/* A configuration that could not be run is refused while nothing has been started. */
-static bool enough_descriptors(const struct config *config, rlim_t hard)
-{
-    size_t need = config->services.n + SPARE_DESCRIPTORS;
-
-    if (hard == RLIM_INFINITY || need <= hard)
-        return true;
-    fprintf(stderr,
-            "%zu services need about %zu file descriptors, and the hard limit is %llu: raise it (ulimit -Hn, or "
-            "LimitNOFILE= of the unit)\n",
-            config->services.n, need, (unsigned long long)hard);
-    return false;
-}
-
 static char *absolute_path(const char *path)
 {
     char *cwd;
@@ -83,22 +59,6 @@ static char *absolute_path(const char *path)
     char *absolute = xasprintf("%s/%s", cwd ? cwd : "", path);
     free(cwd);
     return absolute;
-}
-
-static int check_only(const char *path, rlim_t hard)
-{
-    struct config_errors errors;
-    struct config *config = config_load(path, &errors);
-    bool ok = errors.n == 0;
-
-    print_errors(&errors);
-    if (ok)
-        ok = enough_descriptors(config, hard);
-    if (ok)
-        printf("%s: no errors, %zu service%s\n", path, config->services.n, config->services.n == 1 ? "" : "s");
-    config_errors_clear(&errors);
-    config_free(config);
-    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static bool choose_runtime_dir(struct supervisor *sup, const struct startup_options *options)
@@ -141,6 +101,16 @@ static bool take_lock(struct supervisor *sup, pid_t *owner, bool *owned)
         return false;
     }
     return false;
+}
+
+static bool inherit_lock(struct supervisor *sup)
+{
+    char err[256];
+    bool ok = lock_inherit(&sup->lock, sup->handover->lock_fd, err, sizeof err);
+
+    if (!ok)
+        log_error("%s", err);
+    return ok;
 }
 
 /* RUNTIME/config.good in place of a configuration with errors. */
@@ -220,12 +190,37 @@ static bool open_server(struct supervisor *sup)
 {
     char err[512];
 
+    if (sup->handover) {
+        sup->socket_path = xstrdup(sup->handover->socket_path);
+        sup->server = server_inherit(sup, sup->handover->listen_fd);
+        return true;
+    }
     sup->socket_path = sup->config->settings.socket ? xstrdup(sup->config->settings.socket)
                                                     : xasprintf("%s/control.sock", sup->runtime_dir);
     sup->server = server_new(sup, err, sizeof err);
     if (!sup->server)
         log_error("%s", err);
     return sup->server != NULL;
+}
+
+/* What we were started with must not keep SIGTERM or SIGCHLD from us. */
+static void unblock_signals(void)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* What has come over from the binary before is in place but for its callers. */
+static void take_over(struct supervisor *sup)
+{
+    /* Until now a signal would have found no handler. */
+    unblock_signals();
+    server_restore(sup->server, sup->handover->sessions);
+    log_info("upgraded from supd %s", sup->handover->version);
+    handover_free(sup->handover);
+    sup->handover = NULL;
 }
 
 /* Everything between the lock and the loop.  DAEMON_FD: see daemon_ready(), or -1. */
@@ -246,17 +241,25 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
         return EXIT_FAILURE;
     }
     sigchld_sweep(sup->sigchld);
+    if (sup->handover)
+        take_over(sup);
 
     log_info("supd %s, pid %d: %u service%s, runtime directory %s", PACKAGE_VERSION, getpid(),
              HASH_CNT(by_name, sup->services), HASH_CNT(by_name, sup->services) == 1 ? "" : "s", sup->runtime_dir);
     notify_ready(sup);
-    if (daemon_fd >= 0)
+    if (daemon_fd >= 0) {
+        sup->syslog = true;
         daemon_ready(daemon_fd);
+    }
     if (finish_shutdown)
         log_info("finishing the shutdown that was asked for before supd died");
     if (finish_shutdown || options->stop_leftovers)
         shutdown_begin(sup);
-    return loop_run(sup->loop) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    int rc;
+    do {
+        rc = loop_run(sup->loop);
+    } while (rc == 0 && upgrade_attempt(sup));
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* With the lock held: what is there, and with which configuration we go on. */
@@ -301,7 +304,7 @@ static int run(struct supervisor *sup, const struct startup_options *options, st
     bool owned;
 
     log_errors(errors);
-    if (errors->n == 0 && !enough_descriptors(sup->config, hard))
+    if (errors->n == 0 && !check_descriptors(sup->config, hard))
         return EXIT_FAILURE;
     if (!choose_runtime_dir(sup, options))
         return EXIT_FAILURE;
@@ -313,7 +316,10 @@ static int run(struct supervisor *sup, const struct startup_options *options, st
         }
     }
     sup->sd = sdnotify_open();
-    if (!take_lock(sup, &owner, &owned)) {
+    if (sup->handover) {
+        if (!inherit_lock(sup))
+            return EXIT_FAILURE;
+    } else if (!take_lock(sup, &owner, &owned)) {
         if (owned && options->stop_leftovers)
             return EXIT_SUCCESS;
         if (owned)
@@ -336,13 +342,25 @@ void startup_open_std_fds(void)
         close(fd);
 }
 
-/* What we were started with must not keep SIGTERM or SIGCHLD from us. */
-static void unblock_signals(void)
+/* The binary before has executed us: back to what only it knows. */
+static bool resume(struct supervisor *sup, int fd)
 {
-    sigset_t none;
+    char err[512];
 
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    sup->handover = handover_read(fd, err, sizeof err);
+    close(fd);
+    if (!sup->handover) {
+        log_error("%s", err);
+        return false;
+    }
+    handover_keep_open(sup->handover, false);
+    sup->binary = xstrdup(sup->handover->binary);
+    sup->started = sup->handover->started;
+    sup->baseline.nofile = sup->handover->nofile;
+    sup->syslog = sup->handover->syslog;
+    if (sup->syslog)
+        log_open(LOG_TARGET_SYSLOG, "supd");
+    return true;
 }
 
 int startup_run(const struct startup_options *options)
@@ -351,19 +369,27 @@ int startup_run(const struct startup_options *options)
     struct config_errors errors = {0};
 
     startup_open_std_fds();
-    unblock_signals();
+    if (options->resume_fd < 0 || options->check)
+        unblock_signals();
     supervisor_init(&sup);
-    fdstore_open(&sup.fdstore);
+    if (options->resume_fd < 0) /* else the variables are still those of the binary before */
+        fdstore_open(&sup.fdstore);
     spawn_baseline_take(&sup.baseline);
     rlim_t hard = raise_nofile();
     log_open(LOG_TARGET_STDERR, "supd");
     if (options->check) {
-        int status = check_only(options->config, hard);
+        int status = check_run(options, hard);
 
         supervisor_clear(&sup);
         return status;
     }
+    if (options->resume_fd >= 0 && !resume(&sup, options->resume_fd)) {
+        supervisor_clear(&sup);
+        return EXIT_FAILURE;
+    }
 
+    if (!sup.binary)
+        sup.binary = selfpath(options->argv0);
     sup.config_path = absolute_path(options->config);
     if (options->stop_leftovers) {
         sup.config = config_new();

@@ -15,6 +15,7 @@ struct startup_options {
     bool daemon;             /* -d */
     bool verbose;            /* -v */
     bool stop_leftovers;     /* --stop-leftovers */
+    int resume_fd;           /* --resume, or -1 */
 };
 
 /* Returns the exit status of supd. */

@@ -9,8 +9,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "os/clock.h"
+#include "supd/handover.h"
 #include "supd/reload.h"
 #include "supd/server.h"
+#include "supd/upgrade.h"
 #include "supd/waiters.h"
 
 /* Children that may stand between fork and exec at a time: a pipe each, and what the rewriting of the state file waits for. */
@@ -54,6 +56,9 @@ void supervisor_clear(struct supervisor *sup)
     struct service *tmp;
 
     reload_free(sup->reload);
+    upgrade_free(sup->upgrade);
+    sup->upgrade = NULL;
+    handover_free(sup->handover);
     if (sup->server)
         unlink(sup->socket_path); /* still under the lock, so it is ours and not a successor's */
     server_free(sup->server);
@@ -75,6 +80,7 @@ void supervisor_clear(struct supervisor *sup)
     config_free(sup->config);
     spawn_baseline_clear(&sup->baseline);
     lock_release(&sup->lock);
+    free(sup->binary);
     free(sup->config_path);
     free(sup->runtime_dir);
     free(sup->socket_path);
@@ -220,7 +226,7 @@ static void on_queue(void *ctx)
     for (unsigned n = 0; !TAILQ_EMPTY(&sup->starts); n++) {
         struct service *service = TAILQ_FIRST(&sup->starts);
 
-        if (sup->pre_exec >= START_SLOTS || !persist_allows_fork(sup))
+        if (sup->pre_exec >= START_SLOTS || upgrade_holds_starts(sup) || !persist_allows_fork(sup))
             return; /* the next exec wakes us */
         if (n == FORKS_PER_TURN) {
             queue_wake(sup);

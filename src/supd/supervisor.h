@@ -11,6 +11,8 @@
  *   reload.c      a new configuration: read by a helper (reload_helper.c), planned, applied
  *   waiters.c     commands whose caller waits for the outcome
  *   server.c      JSON-RPC on the control socket     commands.c  its verbs
+ *   upgrade.c     another binary in the same process (upgrade_helper.c tries it)
+ *   handover.c    what it is given: descriptors, and (server_handover.c) callers
  *   notify.c      what systemd is told        store.c  and what it keeps for us
  */
 #ifndef SUPD_SUPD_SUPERVISOR_H
@@ -37,9 +39,11 @@
 #include "os/statefile.h"
 
 struct supervisor;
+struct handover;
 struct leftovers;
 struct reload;
 struct server;
+struct upgrade;
 struct wait_item;
 
 TAILQ_HEAD(wait_items, wait_item);
@@ -87,6 +91,7 @@ struct supervisor {
     struct loop *loop;
     struct config *config; /* in force; its specs have moved into the services */
     bool config_fallback;  /* it is RUNTIME/config.good, the file having errors */
+    char *binary;          /* absolute path of the binary that a live upgrade executes */
     char *config_path;
     char *runtime_dir;
     char *socket_path;
@@ -97,6 +102,7 @@ struct supervisor {
     uint64_t rng;
     enum supervisor_phase phase;
     bool shutdown_recorded; /* `supctl shutdown` was acknowledged */
+    bool syslog;            /* where the log goes to */
     bool verbose;           /* -v: log-level is debug whatever the file says */
 
     struct service *services; /* by name */
@@ -119,8 +125,10 @@ struct supervisor {
     struct watcher *watcher;
     struct server *server; /* NULL: no control socket */
     struct reload *reload;
-    struct fdstore fdstore; /* what was kept for us, until it is taken back */
-    size_t stored_names;    /* bytes of the names of what is kept now */
+    struct upgrade *upgrade;   /* NULL: none is under way */
+    struct handover *handover; /* from the binary before; NULL once we serve, or after a usual start */
+    struct fdstore fdstore;    /* what was kept for us, until it is taken back */
+    size_t stored_names;       /* bytes of the names of what is kept now */
     bool store_full;
     struct sdnotify *sd;
     struct loop_io *sd_writable;
@@ -181,6 +189,8 @@ void process_check_group(struct service *service);
 void process_watch_group(struct service *service);
 /* Watches an adopted process; its pidfd is set. */
 void process_watch_adopted(struct service *service);
+/* After a live upgrade: its process is our child all the same. */
+void process_inherit(struct service *service);
 /* Lets go of descriptors that belong to a life that is over. */
 void process_release(struct service *service);
 
@@ -188,6 +198,8 @@ void process_release(struct service *service);
 
 /* Writes a new state file with a snapshot of every service.  0 or -errno. */
 int persist_begin(struct supervisor *sup);
+/* The same again, and -EIO where a child could not be named in it.  No child stands before its exec. */
+int persist_again(struct supervisor *sup);
 /* Appends a snapshot of SVC as SERVICE's.  0 or -errno. */
 int persist_snapshot(struct service *service, const struct svc *svc);
 /* The same for a fact: kept and tried again where it cannot be written. */

@@ -25,6 +25,7 @@ struct waiter {
     struct reply *reply;
     json_t *result;
     struct loop_timer *timer;
+    int64_t deadline; /* mono us, 0: none */
     struct wait_item **items;
     size_t n;
     size_t pending;
@@ -84,6 +85,31 @@ static void on_gone(void *ctx)
     waiter_free(ctx);
 }
 
+/* For the next binary: what waiter_restore() reads. */
+static json_t *save(void *ctx)
+{
+    struct waiter *waiter = ctx;
+    int64_t left = waiter->deadline ? waiter->deadline - clock_now().mono : 0;
+    json_t *items = json_array();
+
+    for (size_t i = 0; i < waiter->n; i++) {
+        const struct wait_item *item = waiter->items[i];
+
+        if (item->outcome)
+            json_array_append_new(items, json_pack("{s:O}", "outcome", item->outcome));
+        else
+            json_array_append_new(items, json_pack("{s:s, s:i, s:I, s:b}", "service", item->service->spec->name, "kind",
+                                                   (int)item->kind, "life", (json_int_t)item->life, "was-running",
+                                                   (int)item->was_running));
+    }
+    if (waiter->deadline && left < 1)
+        left = 1;
+    json_t *saved = json_pack("{s:s, s:I, s:o}", "kind", "waiter", "timeout", (json_int_t)left, "items", items);
+    if (waiter->result)
+        json_object_set(saved, "result", waiter->result);
+    return saved;
+}
+
 struct waiter *waiter_new(struct supervisor *sup, struct reply *reply, int64_t timeout, json_t *result)
 {
     struct waiter *waiter = xcalloc(1, sizeof *waiter);
@@ -94,8 +120,10 @@ struct waiter *waiter_new(struct supervisor *sup, struct reply *reply, int64_t t
     if (timeout > 0) {
         waiter->timer = loop_timer_new(sup->loop, on_timeout, waiter);
         loop_timer_set(waiter->timer, timeout);
+        waiter->deadline = clock_now().mono + timeout;
     }
     reply_on_gone(reply, on_gone, waiter);
+    reply_on_handover(reply, save);
     return waiter;
 }
 
@@ -228,6 +256,42 @@ void waiter_start(struct waiter *waiter)
     waiter->started = true;
     if (waiter->pending == 0)
         complete(waiter);
+}
+
+static void restore_item(struct waiter *waiter, const json_t *saved)
+{
+    json_t *outcome = json_object_get(saved, "outcome");
+    const char *name = json_string_value(json_object_get(saved, "service"));
+    struct service *service = name ? service_find(waiter->sup, name) : NULL;
+    struct wait_item *item = new_item(waiter);
+
+    if (outcome || !service) {
+        item->outcome = outcome ? json_incref(outcome)
+                                : json_pack("{s:s?, s:b, s:s, s:n}", "name", name, "ok", 0, "message",
+                                            "is not known any more after the upgrade of supd", "service");
+        return;
+    }
+    item->service = service;
+    item->kind = (enum wait_kind)json_integer_value(json_object_get(saved, "kind"));
+    item->life = (uint64_t)json_integer_value(json_object_get(saved, "life"));
+    item->was_running = json_is_true(json_object_get(saved, "was-running"));
+    TAILQ_INSERT_TAIL(&service->waits, item, link);
+    waiter->pending++;
+    check_item(item);
+}
+
+void waiter_restore(struct supervisor *sup, struct reply *reply, const json_t *saved)
+{
+    struct waiter *waiter = waiter_new(sup, reply, json_integer_value(json_object_get(saved, "timeout")),
+                                       json_incref(json_object_get(saved, "result")));
+    size_t i;
+    json_t *item;
+
+    json_array_foreach(json_object_get(saved, "items"), i, item)
+    {
+        restore_item(waiter, item);
+    }
+    waiter_start(waiter);
 }
 
 void waiters_check(struct service *service)

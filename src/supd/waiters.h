@@ -33,6 +33,9 @@ void waiter_add_done(struct waiter *waiter, struct service *service, bool ok, co
 /* All items are in: answers now where nothing is pending. */
 void waiter_start(struct waiter *waiter);
 
+/* A waiter of the binary before a live upgrade, from what reply_on_handover() saved.  Takes REPLY over. */
+void waiter_restore(struct supervisor *sup, struct reply *reply, const json_t *saved);
+
 /* The service has changed. */
 void waiters_check(struct service *service);
 /* The service is about to be freed. */

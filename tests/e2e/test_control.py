@@ -78,7 +78,6 @@ def errors_by_the_letter(t):
         (b'{"jsonrpc":"2.0","id":7,"method":"service.list","params":{"names":["none"]}}', -32001, 7),
         (b'{"jsonrpc":"2.0","id":7,"method":"service.start","params":{"names":["a","no*"]}}', -32001, 7),
         (b'{"jsonrpc":"2.0","id":8,"method":"service.reload","params":{"names":["a"]}}', -32003, 8),
-        (b'{"jsonrpc":"2.0","id":8,"method":"supd.upgrade"}', -32003, 8),
     ]
     with t.client() as client:
         for line, code, number in cases:

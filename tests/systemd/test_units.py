@@ -71,6 +71,19 @@ def test_systemctl_restart_leaves_the_services_alone():
     supd.check_same(before)
 
 
+def test_a_live_upgrade_is_the_same_process_to_systemd():
+    started()
+    supd.supctl("restart", "*")  # so that they are children of this supd, whatever the test before did
+    before = supd.wait_running(*TWO)
+    main = supd.main_pid()
+    for _ in range(3):
+        supd.supctl("upgrade")
+        supd.check_same(before)
+        check(supd.main_pid() == main, "another main process")
+        wait_for("the unit is active", lambda: supd.show("ActiveState") == "active")
+    check(not any(supd.status()[n]["adopted"] for n in before), "adopted")
+
+
 def test_a_reload_takes_a_changed_configuration():
     before = started()
     main = supd.main_pid()

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "supd/check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/record.h"
+#include "os/statefile.h"
+#include "supd/handover.h"
+
+/* Descriptors beside the one of each service: clients, pipes of children before their exec, our own. */
+#define SPARE_DESCRIPTORS 256
+
+static void print_errors(const struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->n; i++) {
+        const struct config_error *e = &errors->items[i];
+
+        if (e->line > 0)
+            fprintf(stderr, "%s:%u: %s\n", e->file, e->line, e->message);
+        else
+            fprintf(stderr, "%s: %s\n", e->file, e->message);
+    }
+}
+
+bool check_descriptors(const struct config *config, rlim_t hard)
+{
+    size_t need = config->services.n + SPARE_DESCRIPTORS;
+
+    if (hard == RLIM_INFINITY || need <= hard)
+        return true;
+    fprintf(stderr,
+            "%zu services need about %zu file descriptors, and the hard limit is %llu: raise it (ulimit -Hn, or "
+            "LimitNOFILE= of the unit)\n",
+            config->services.n, need, (unsigned long long)hard);
+    return false;
+}
+
+static bool state_is_readable(const char *dir, char *err, size_t err_size)
+{
+    uint8_t *data;
+    size_t len;
+    int rc = dir ? statefile_read(dir, &data, &len) : -EINVAL;
+
+    if (rc < 0) {
+        snprintf(err, err_size, "%s/state: %s", dir ? dir : "", strerror(-rc));
+        return false;
+    }
+    struct replay *replay = replay_new(data, len);
+    bool ok = !replay->newer;
+    if (!ok)
+        snprintf(err, err_size, "%s/state holds records that supd %s does not know", dir, PACKAGE_VERSION);
+    replay_free(replay);
+    free(data);
+    return ok;
+}
+
+/* An event loop with its signals, and the way to watch: what a new kernel, library or right could have taken away. */
+static bool loop_is_possible(const struct config *config, char *err, size_t err_size)
+{
+    struct loop *loop = loop_new();
+    const char *why = "no event loop can be had";
+    struct sigchld *sigchld = loop ? sigchld_new(loop, &(struct sigchld_handlers){0}, NULL, &why) : NULL;
+    struct watcher *watcher = NULL;
+
+    if (sigchld)
+        watcher = watcher_new(loop, sigchld, config->settings.watch, err, err_size);
+    else
+        snprintf(err, err_size, "%s", why);
+    bool ok = watcher != NULL;
+    watcher_free(watcher);
+    sigchld_free(sigchld);
+    loop_free(loop);
+    return ok;
+}
+
+/* With --resume: could we take over from the supd that asks?  All that can go wrong in it is tried. */
+static bool check_take_over(const struct startup_options *options, const struct config *config)
+{
+    char err[512] = "";
+    struct handover *handover = handover_read(options->resume_fd, err, sizeof err);
+    bool ok = handover && state_is_readable(options->runtime_dir, err, sizeof err) &&
+              loop_is_possible(config, err, sizeof err);
+
+    if (ok)
+        handover_promise(err, sizeof err, getppid());
+    fprintf(ok ? stdout : stderr, "%s%s", err, ok ? "" : "\n");
+    handover_free(handover);
+    return ok;
+}
+
+int check_run(const struct startup_options *options, rlim_t hard)
+{
+    const char *path = options->config;
+
+    struct config_errors errors;
+    struct config *config = config_load(path, &errors);
+    bool ok = errors.n == 0;
+
+    print_errors(&errors);
+    if (ok)
+        ok = check_descriptors(config, hard);
+    if (ok)
+        printf("%s: no errors, %zu service%s\n", path, config->services.n, config->services.n == 1 ? "" : "s");
+    if (ok && options->resume_fd >= 0)
+        ok = check_take_over(options, config);
+    config_errors_clear(&errors);
+    config_free(config);
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
