@@ -289,9 +289,7 @@ static void record_self(struct world *w, struct proc *p)
         return;
     }
     p->stage = PROC_RECORDED;
-    w->oracles[p->service].lives[p->life % LIVES].recorded = true;
-    if (p->life > w->oracles[p->service].life)
-        w->oracles[p->service].life = p->life;
+    oracle_child_recorded(w, p);
     sim_trace(w, "  child %d has recorded itself", p->pid);
 }
 

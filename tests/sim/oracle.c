@@ -202,12 +202,24 @@ void oracle_fork(struct world *w, const struct service *s)
         sim_require(w, p->kind == KIND_STRANGER || p->service != i || p->let_go || !kernel_alive(p),
                     "%s: a fork while process %d of life %" PRIu64 " is there", sim_names[i], pid, p->life);
     }
-    *life_of(o, s->svc.life) = (struct life){.life = s->svc.life};
+    *life_of(o, s->svc.life) = (struct life){.life = s->svc.life, .restarts = s->svc.restarts};
 }
 
 void oracle_forked(struct world *w, const struct proc *p)
 {
     life_of(&w->oracles[p->service], p->life)->uid = p->uid;
+}
+
+void oracle_child_recorded(struct world *w, const struct proc *p)
+{
+    struct oracle *o = &w->oracles[p->service];
+    struct life *life = life_of(o, p->life);
+
+    life->recorded = true;
+    if (p->life > o->life)
+        o->life = p->life;
+    if (life->restarts > o->restarts)
+        o->restarts = life->restarts;
 }
 
 void oracle_ended(struct world *w, const struct proc *p)

@@ -118,7 +118,8 @@ struct supd {
 
 struct life {
     uint64_t life;
-    uint64_t uid; /* of its main process; 0: no child was made for it */
+    uint64_t uid;      /* of its main process; 0: no child was made for it */
+    uint64_t restarts; /* until it, by the child's own record */
     bool recorded;
     bool ended;
     struct exit_info exit;
@@ -288,6 +289,7 @@ void oracle_changed(struct world *w, const struct service *s, const struct svc *
 void oracle_acknowledged(struct world *w, const struct service *s, enum svc_event_type type, enum svc_state before);
 void oracle_restored(struct world *w, const struct service *s, bool recorded);
 void oracle_forked(struct world *w, const struct proc *p);
+void oracle_child_recorded(struct world *w, const struct proc *p);
 void oracle_ended(struct world *w, const struct proc *p);
 void oracle_fork(struct world *w, const struct service *s);
 void oracle_signal(struct world *w, const struct service *s, struct proc *p, int32_t signo);
