@@ -24,6 +24,10 @@ class Scenario:
     def act(self, t):
         """Ends when everything has happened, or supd is dead."""
 
+    def act_again(self, t):
+        """What a later supd of a deep scenario is killed in."""
+        self.act(t)
+
     def next_supd(self, t):
         """After the kill."""
         t.start()
@@ -343,6 +347,8 @@ class Reattach(Scenario):
 class Shutdown(Scenario):
     """supctl shutdown: once it is acknowledged, the next supd finishes it, unless nothing is left to be finished."""
 
+    deep = True
+
     def world(self, t):
         t.configure(
             t.lines("calm"),
@@ -356,6 +362,9 @@ class Shutdown(Scenario):
     def act(self, t):
         t.ask("shutdown", "supd.shutdown")
         t.until(lambda: False, "supd ends")
+
+    def act_again(self, t):
+        """It goes on by itself, with the shutdown or with its services."""
 
     def next_supd(self, t):
         """It may end by itself."""

@@ -31,6 +31,7 @@ from stepped import Stepped  # noqa: E402
 NEVER = 1 << 40
 FACTORS = (37, 101)  # no divisor of a likely total: three kills of which each meets every point
 MODES = ("go", "hold", "hang")
+DEEP_CALLS = 500  # so many a supd makes at least that takes services back and goes on with what it finds
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 
@@ -39,7 +40,7 @@ def kill_points(scenario, point, total):
     """Where supd is killed, and where those that come after it are: all over the place, the same in each run."""
     if not scenario.deep or point == NEVER:
         return [point]
-    return [point] + [(point * factor) % total + 1 for factor in FACTORS]
+    return [point] + [(point * factor) % max(total, DEEP_CALLS) + 1 for factor in FACTORS]
 
 
 def run_steps(t, scenario, points):
@@ -57,7 +58,7 @@ def run_steps(t, scenario, points):
     for point in points[1:]:
         if t.dead():
             t.step(point)
-            scenario.act(t)
+            scenario.act_again(t)
             t.outcome()
     return calls
 
