@@ -15,6 +15,7 @@
 struct reader {
     const uint8_t *at;
     const uint8_t *end;
+    uint8_t version;
     bool bad;
 };
 
@@ -36,6 +37,11 @@ static uint64_t get(struct reader *r, size_t bytes)
     uint64_t v = get_le(r->at, bytes);
     r->at += bytes;
     return v;
+}
+
+static uint64_t get_inode(struct reader *r)
+{
+    return r->version < RECORD_VERSION_INODE ? 0 : get(r, 8);
 }
 
 /* A number that must be below LIMIT: an enumerator. */
@@ -152,7 +158,7 @@ static void replay_spawn(struct entry **table, struct reader *r)
     struct svc_proc proc = {.pid = (int32_t)get(r, 4)};
 
     proc.start_ticks = get(r, 8);
-    proc.inode = get(r, 8);
+    proc.inode = get_inode(r);
     get_enum(r, ROLE_SERVICE + 1);
     get_name(r, name);
     uint64_t life = get(r, 8);
@@ -218,7 +224,7 @@ static void replay_service(struct entry **table, struct reader *r)
     svc.ended_at = (int64_t)get(r, 8);
     svc.proc.pid = (int32_t)get(r, 4);
     svc.proc.start_ticks = get(r, 8);
-    svc.proc.inode = get(r, 8);
+    svc.proc.inode = get_inode(r);
     svc.proc.digest = get(r, 8);
     svc.proc.stop.signal = (int32_t)get(r, 4);
     svc.proc.stop.kill_mode = (enum kill_mode)get_enum(r, KILL_MODE_MIXED + 1);
@@ -271,10 +277,10 @@ static void replay_removed(struct entry **table, struct reader *r)
 
 static void replay_record(struct replay *replay, struct entry **table, const uint8_t *record, size_t len)
 {
-    struct reader r = {.at = record + HEAD_SIZE, .end = record + len};
+    struct reader r = {.at = record + HEAD_SIZE, .end = record + len, .version = record[7]};
 
     replay->records++;
-    if (record[7] != RECORD_VERSION) {
+    if (r.version == 0 || r.version > RECORD_VERSION) {
         replay->newer = true;
         return;
     }

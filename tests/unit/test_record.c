@@ -756,6 +756,54 @@ START_TEST(unfinished_spawn_is_no_process)
 }
 END_TEST
 
+/* Takes the inode at OFFSET out of the record of LEN bytes, as version 1 had none. */
+static size_t as_version_1(size_t len, size_t offset)
+{
+    memmove(record + offset, record + offset + 8, len - offset - 8);
+    record[7] = 1;
+    return reseal(len - 8);
+}
+
+START_TEST(older_version_is_read)
+{
+    struct svc svc = {
+        .state = SVC_RUNNING,
+        .life = 3,
+        .proc = {.pid = 44, .start_ticks = 1500, .inode = 77, .digest = 99, .stop = stop},
+        .group = 44,
+        .reason = "as it was",
+    };
+    struct svc newer = svc;
+    size_t name_len = 2 + strlen("a");
+
+    newer.proc.pid = 0;
+    newer.life = 4;
+    size_t len = record_encode_spawn(record, ROLE_SERVICE, "b", &newer, 99, &stop, (struct timestamp){0});
+    record_finish_spawn(record, len, 45, 1600, 78);
+    add(as_version_1(len, HEAD_SIZE + 4 + 8));
+    len = record_encode_service(record, "a", &svc);
+    /* Behind the name: five flags, two counters and a short one, six times, the pid and its start. */
+    add(as_version_1(len, HEAD_SIZE + name_len + 5 + 8 + 8 + 4 + 6 * 8 + 4 + 8));
+
+    struct replay *replay = play();
+    ck_assert_uint_eq(replay->damaged, 0);
+    ck_assert(!replay->newer);
+    const struct svc_image *a = replay_find(replay, "a");
+    const struct svc_image *b = replay_find(replay, "b");
+    ck_assert(a->has_process && b->has_process);
+    ck_assert_int_eq(a->svc.proc.pid, 44);
+    ck_assert_uint_eq(a->svc.proc.start_ticks, 1500);
+    ck_assert_uint_eq(a->svc.proc.inode, 0);
+    ck_assert_uint_eq(a->svc.proc.digest, 99);
+    ck_assert_str_eq(a->svc.reason, "as it was");
+    ck_assert_int_eq(b->svc.proc.pid, 45);
+    ck_assert_uint_eq(b->svc.proc.start_ticks, 1600);
+    ck_assert_uint_eq(b->svc.proc.inode, 0);
+    ck_assert_uint_eq(b->svc.life, 4);
+    replay_free(replay);
+}
+END_TEST
+
 Suite *check_suite(void)
 {
     Suite *suite = suite_create("record");
@@ -781,6 +829,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, shuffled_and_spoilt_records);
     tcase_add_test(tc, a_right_sum_over_nonsense_is_damage);
     tcase_add_test(tc, newer_version_is_passed_over_and_told);
+    tcase_add_test(tc, older_version_is_read);
     tcase_add_test(tc, unfinished_spawn_is_no_process);
     suite_add_tcase(suite, tc);
     return suite;
