@@ -153,6 +153,14 @@ def full_disk(t):
     if t.check(refused, "a start is refused at some time"):
         t.match(str(refused[0]["reason"]) + t.log_text(), r"No space left on device", "and the reason is told")
         t.eq(t.live("b"), [], "what is not recorded does not run")
+    with t.client() as client:
+        for _ in range(300):
+            done = client.call("service.reset", names=["b"])[0]
+            if not done["ok"]:
+                break
+        t.match(done["message"], r"cannot be recorded.*No space left", "a command is refused")
+        done = client.call("service.stop", names=["a"])[0]
+        t.eq((done["ok"], done["service"]["desired"]), (False, "up"), "a stop that cannot be recorded is not done")
     kill(pid, signal.SIGKILL)
     t.wait_for("dies", lambda s: s["exit"], "the death is seen")
     t.eq(t.status("a")["state"], "running", "a runs on")
