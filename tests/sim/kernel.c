@@ -397,6 +397,11 @@ bool kernel_cooperate(struct world *w)
             proc_acts(w, p);
             return true;
         }
+        /* Whoever is none of supd's business goes, or there might be no pid left for those who are. */
+        if (kernel_alive(p) && (p->kind == KIND_STRANGER || p->let_go)) {
+            end_proc(w, p, code(0));
+            return true;
+        }
     }
     return false;
 }

@@ -149,6 +149,8 @@ void oracle_changed(struct world *w, const struct service *s, const struct svc *
                 after->state == before->state || !has_given_up(after) || s->spec->restart != RESTART_ALWAYS ||
                     s->spec->restart_limit > 0,
                 "%s: given up, against its configuration", name);
+    if (o->by != s->spec && before->state != SVC_BACKOFF)
+        o->not_before = 0; /* another configuration decides now, though the one before may come back */
     o->desired_now = bit(after->desired_up);
     o->desired_later |= bit(after->desired_up);
 
