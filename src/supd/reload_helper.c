@@ -3,12 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
+#include "os/helper.h"
 #include "os/identity.h"
 
 json_t *reload_errors_to_json(const struct config_errors *errors)
@@ -36,25 +35,17 @@ static void write_or_die(int fd, const char *data, size_t len)
 }
 
 /* In the child: nothing of supd's may be used but the memory. */
-static void helper_run(const char *path, pid_t parent, int fd) __attribute__((noreturn));
+static void helper_run(const char *path, int fd) __attribute__((noreturn));
 
-static void helper_run(const char *path, pid_t parent, int fd)
+static void helper_run(const char *path, int fd)
 {
     struct config_errors errors;
     char kind = RELOAD_ANSWER_GOOD;
     char *text;
 
-    for (int signo = 1; signo < NSIG; signo++)
-        signal(signo, SIG_DFL);
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (getppid() != parent)
-        _exit(EXIT_FAILURE);
     /* The lock, the sockets and the clients are not to be held open by somebody who may hang. */
     dup3(fd, 3, O_CLOEXEC);
     closefrom(4);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
 
     struct config *config = config_load(path, &errors);
     if (errors.n == 0) {
@@ -70,31 +61,14 @@ static void helper_run(const char *path, pid_t parent, int fd)
 
 int reload_helper_start(const char *path, int *answer_fd, int *pidfd)
 {
-    sigset_t all;
-    sigset_t old;
-    int fds[2];
-    pid_t parent = getpid();
+    int fd = -1;
+    pid_t pid = helper_fork(&fd);
 
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -errno;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &old);
-    pid_t pid = fork();
-    if (pid == 0) {
-        /* Where the pipe got one of 0-3 (they were closed), dup3() to 3 would be refused or close it. */
-        int fd = fcntl(fds[1], F_DUPFD_CLOEXEC, 4);
-
-        helper_run(path, parent, fd);
-    }
-    int error = errno;
-    sigprocmask(SIG_SETMASK, &old, NULL);
-    close(fds[1]);
-    if (pid < 0) {
-        close(fds[0]);
-        return -error;
-    }
-    fcntl(fds[0], F_SETFL, O_NONBLOCK);
-    *answer_fd = fds[0];
+    if (pid == 0)
+        helper_run(path, fd);
+    if (pid < 0)
+        return pid;
+    *answer_fd = fd;
     *pidfd = identity_pidfd(pid);
     return 0;
 }
