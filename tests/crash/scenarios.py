@@ -65,6 +65,8 @@ class Start(Scenario):
         if not t.child_was_killed() or t.marks("quick"):
             t.expect_marks("quick", 1)
             t.expect_exit("quick", s["quick"], "exited", 0)
+        else:
+            t.expect_exit("quick", s["quick"], "signaled", "KILL")
         t.check(s["quick"]["state"] in (("exited", "failed") if t.killed else ("exited",)), f"quick: {s['quick']}")
         t.eq(s["broken"]["state"], "failed", "broken: state")
 
@@ -121,7 +123,7 @@ class Exit(Scenario):
         s = t.settled()
         t.expect_same("calm", s["calm"], self.pids["calm"])
         t.expect_up("again", s["again"], 2, not_pid=self.pids["again"])
-        t.expect_exit("again", s["again"], "exited", 3)
+        t.expect_exit("again", s["again"], "exited", 3, started_again=True)
         t.expect_up("trio", s["trio"], 2, not_pid=self.pids["trio"])
         t.expect_exit("trio", s["trio"], "signaled", "KILL")
         t.eq(s["bad"]["state"], "failed", "bad: state")
@@ -160,8 +162,8 @@ class Backoff(Scenario):
         s = t.settled()
         t.expect_same("calm", s["calm"], self.pids["calm"])
         t.expect_up("again", s["again"], 2, not_pid=self.pids["again"])
+        t.expect_exit("again", s["again"], "exited", 4, started_again=True)
         if not t.child_was_killed():
-            t.expect_exit("again", s["again"], "exited", 4)
             t.eq((s["again"]["starts"], s["again"]["restarts"]), (2, 1), "again: starts, restarts")
         if s["lost"]["state"] == "stopped":
             t.check("start" not in t.acknowledged, "lost: its start was acknowledged and is forgotten")
@@ -169,8 +171,7 @@ class Backoff(Scenario):
             return
         t.eq(s["lost"]["state"], "failed", "lost: state")
         t.match(s["lost"]["reason"], "gave up after 3", "lost: reason")
-        if not t.child_was_killed() or t.marks("lost"):
-            t.expect_exit("lost", s["lost"], "exited", 6)
+        t.expect_exit("lost", s["lost"], "exited", 6, started_again=True)
         if not t.child_was_killed():
             t.expect_marks("lost", 3)
 
@@ -248,8 +249,7 @@ class Restart(Scenario):
                 t.expect_same(name, s[name], self.pids[name])
             else:
                 t.expect_up(name, s[name], 2)
-                if not t.child_was_killed():
-                    t.expect_exit(name, s[name], "signaled", sig, "KILL" if t.killed else sig)
+                t.expect_exit(name, s[name], "signaled", sig, "KILL" if t.killed else sig, started_again=True)
 
 
 class Reload(Scenario):
@@ -336,10 +336,9 @@ class Reattach(Scenario):
         t.expect_marks("bad", 1)
         t.eq((s["bad"]["state"], s["down"]["state"]), ("failed", "stopped"), "bad, down: state")
         t.expect_down("deaf", s["deaf"])
-        if not t.child_was_killed():
-            t.expect_exit("again", s["again"], "exited", 3)
-            t.expect_exit("late", s["late"], "exited", 4)
-            t.expect_exit("trio", s["trio"], "signaled", "KILL")
+        t.expect_exit("again", s["again"], "exited", 3, started_again=True)
+        t.expect_exit("late", s["late"], "exited", 4, started_again=True)
+        t.expect_exit("trio", s["trio"], "signaled", "KILL")
         t.expect_exit("bad", s["bad"], "exited", 5)
         t.expect_exit("deaf", s["deaf"], "signaled", "KILL")
 
