@@ -324,9 +324,9 @@ static json_t *signal_one(const struct service *service, int signo)
     char name[16];
     char text[128];
 
-    if (!svc_has_process(&service->svc) || service->pidfd < 0)
+    if (!svc_has_process(&service->svc) || service->main.pidfd < 0)
         return command_outcome(service, false, "has no process");
-    int rc = identity_signal(service->pidfd, signo);
+    int rc = identity_signal(service->main.pidfd, signo);
     if (rc < 0)
         snprintf(text, sizeof text, "%s", strerror(-rc));
     else

@@ -70,8 +70,8 @@ static json_t *processes(const struct supervisor *sup)
     for (struct service *s = sup->services; s; s = s->by_name.next) {
         if (!svc_has_process(&s->svc))
             continue;
-        json_t *process = json_pack("{s:i, s:i, s:b, s:b}", "pid", (int)s->svc.proc.pid, "fd", s->pidfd, "child",
-                                    (int)s->is_child, "stored", (int)(s->stored[0] != '\0'));
+        json_t *process = json_pack("{s:i, s:i, s:b, s:b}", "pid", (int)s->svc.proc.pid, "fd", s->main.pidfd, "child",
+                                    (int)s->main.is_child, "stored", (int)(s->main.stored[0] != '\0'));
         json_object_set_new(object, s->spec->name, process);
     }
     return object;

@@ -24,7 +24,7 @@
 #include "os/procfs.h"
 #include "os/statefile.h"
 #include "supd/handover.h"
-#include "supd/supervisor.h"
+#include "supd/process.h"
 
 /* A recorded process, or one found in /proc, that lives. */
 struct survivor {
@@ -344,12 +344,12 @@ static void restore(struct service *service, const struct svc_image *image, stru
         log_info(found->ended ? "%s: process %d ended while supd was away; its descriptor was kept and tells how"
                               : "%s: process %d is taken back",
                  service->spec->name, svc.proc.pid);
-    service->pidfd = found->pidfd;
+    service->main.pidfd = found->pidfd;
     found->pidfd = -1;
     if (found->is_child)
-        process_inherit(service);
+        process_inherit(&service->main);
     if (found->kept)
-        store_keep(service);
+        store_keep(&service->main);
 }
 
 /* How the process is to be ended may have changed with the configuration. */
@@ -365,15 +365,15 @@ static void resume(struct service *service)
 {
     struct svc_event event = {.life = service->svc.life};
 
-    if (service->is_child) {
+    if (service->main.is_child) {
         tell_config(service);
-        store_add(service);
-    } else if (service->pidfd >= 0) {
+        store_add(&service->main);
+    } else if (service->main.pidfd >= 0) {
         event.type = SVC_EV_ADOPTED;
         service_event(service, &event);
         tell_config(service);
-        process_watch_adopted(service);
-        store_add(service);
+        process_watch_adopted(&service->main);
+        store_add(&service->main);
     } else if (svc_has_process(&service->svc)) {
         event.type = SVC_EV_EXITED;
         event.exit.how = EXIT_HOW_UNKNOWN;

@@ -178,7 +178,7 @@ static bool open_loop(struct supervisor *sup)
         log_error("no event loop can be had: %s", strerror(errno));
         return false;
     }
-    if (!process_init(sup, err, sizeof err)) {
+    if (!process_watch_ends(sup, err, sizeof err)) {
         log_error("%s", err);
         return false;
     }

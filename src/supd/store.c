@@ -8,28 +8,30 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "supd/supervisor.h"
+#include "supd/process.h"
 
 /* LISTEN_FDNAMES is one environment string, of 128 KiB at most; something is left for others' names. */
 #define NAMES_MAX ((size_t)100 * 1024)
 
-static void take_name(struct service *service)
+static void take_name(struct process *process)
 {
-    fdstore_name(service->svc.proc.pid, service->stored);
-    service->sup->stored_names += strlen(service->stored) + 1;
+    struct service *service = process->service;
+
+    fdstore_name(service->svc.proc.pid, process->stored);
+    service->sup->stored_names += strlen(process->stored) + 1;
 }
 
-void store_keep(struct service *service)
+void store_keep(struct process *process)
 {
-    if (service->stored[0] == '\0')
-        take_name(service);
+    if (process->stored[0] == '\0')
+        take_name(process);
 }
 
-void store_add(struct service *service)
+void store_add(struct process *process)
 {
-    struct supervisor *sup = service->sup;
+    struct supervisor *sup = process->service->sup;
 
-    if (!sup->sd || service->pidfd < 0 || service->stored[0] != '\0')
+    if (!sup->sd || process->pidfd < 0 || process->stored[0] != '\0')
         return;
     if (sup->stored_names > NAMES_MAX) {
         if (!sup->store_full)
@@ -37,22 +39,22 @@ void store_add(struct service *service)
         sup->store_full = true;
         return;
     }
-    take_name(service);
-    sdnotify_store(sup->sd, service->stored, service->pidfd);
+    take_name(process);
+    sdnotify_store(sup->sd, process->stored, process->pidfd);
     notify_flush(sup);
 }
 
-void store_remove(struct service *service)
+void store_remove(struct process *process)
 {
-    struct supervisor *sup = service->sup;
+    struct supervisor *sup = process->service->sup;
 
-    if (service->stored[0] == '\0')
+    if (process->stored[0] == '\0')
         return;
-    sdnotify_unstore(sup->sd, service->stored);
+    sdnotify_unstore(sup->sd, process->stored);
     notify_flush(sup);
-    sup->stored_names -= strlen(service->stored) + 1;
+    sup->stored_names -= strlen(process->stored) + 1;
     sup->store_full = false;
-    service->stored[0] = '\0';
+    process->stored[0] = '\0';
 }
 
 void store_clean(struct supervisor *sup)

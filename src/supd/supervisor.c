@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "os/clock.h"
 #include "supd/handover.h"
+#include "supd/process.h"
 #include "supd/reload.h"
 #include "supd/server.h"
 #include "supd/upgrade.h"
@@ -37,9 +38,8 @@ static void service_free(struct service *service)
     struct supervisor *sup = service->sup;
 
     waiters_service_gone(service);
-    process_release(service);
-    if (service->is_child)
-        HASH_DELETE(by_pid, sup->children, service);
+    process_release(&service->main);
+    process_forget_child(&service->main);
     if (service->queued == QUEUED_TO_START)
         TAILQ_REMOVE(&sup->starts, service, queue_link);
     else if (service->queued == QUEUED_TO_DELETE)
@@ -103,8 +103,7 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
     service->sup = sup;
     service->spec = spec;
     service->digest = spec_process_digest(spec);
-    service->pidfd = -1;
-    service->report_fd = -1;
+    process_init(&service->main, service);
     TAILQ_INIT(&service->waits);
     svc_init(&service->svc, spec, clock_now());
     /* The key is the spec's name; service_set_spec() keeps that string alive. */
@@ -326,19 +325,19 @@ static void carry_out(struct service *service, struct svc_action action)
         dequeue(service);
         break;
     case ACT_FORK:
-        process_fork(service);
+        process_fork(&service->main);
         break;
     case ACT_SIGNAL_MAIN:
-        process_signal_main(service, action.signal);
+        process_signal(&service->main, action.signal);
         break;
     case ACT_SIGNAL_GROUP:
-        process_signal_group(service, action.signal);
+        process_signal_group(&service->main, action.signal);
         break;
     case ACT_CHECK_GROUP:
-        process_check_group(service);
+        leftovers_check(&service->main);
         break;
     case ACT_WATCH_GROUP:
-        process_watch_group(service);
+        leftovers_watch(&service->main);
         break;
     }
 }
@@ -363,7 +362,7 @@ static void commit(struct service *service, const struct svc *next, const struct
         persist_fact(service);
     arm_timer(service, now);
     if (!svc_has_process(&service->svc) && service->svc.group == 0)
-        process_release(service);
+        process_release(&service->main);
     if (service->svc.state != from)
         announce(service, from);
     for (size_t i = 0; i < actions->n; i++)
@@ -376,7 +375,7 @@ static void commit(struct service *service, const struct svc *next, const struct
 void service_update_busy(struct service *service)
 {
     struct supervisor *sup = service->sup;
-    bool busy = svc_has_process(&service->svc) || service->svc.group != 0 || service->is_child;
+    bool busy = svc_has_process(&service->svc) || service->svc.group != 0 || service->main.is_child;
 
     if (busy == service->busy)
         return;

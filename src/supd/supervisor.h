@@ -4,7 +4,8 @@
  * the only code that carries out what core/service.h decides.
  *
  *   supervisor.c  the services, the queue of starts, carrying out actions
- *   process.c     from a fork to the end of a process: report pipe, SIGCHLD, leftovers
+ *   process.c     from a fork to the end of a process: report pipe, SIGCHLD (process.h)
+ *   leftovers.c   what it leaves behind in its process group
  *   persist.c     records: written before what must not happen unrecorded
  *   reattach.c    what the state file of an earlier supd says, made true again
  *   shutdown.c    signals, and the ways to end
@@ -48,6 +49,22 @@ struct wait_item;
 
 TAILQ_HEAD(wait_items, wait_item);
 
+/* What the kernel gave us of one process; supd/process.h. */
+struct process {
+    struct service *service;
+    int pidfd;     /* -1: none */
+    int report_fd; /* -1: exec confirmed */
+    char *failure; /* what the child reported before it ended */
+    struct loop_io *report;
+    bool is_child; /* forked by us and not reaped */
+    bool check_after_reap;
+    char stored[FDSTORE_NAME_MAX]; /* the name of its pidfd in the fd store; "" = not there */
+    struct watch *watch;           /* a process that is not our child */
+    struct leftovers *leftovers;
+    UT_hash_handle by_pid;
+    int32_t pid_key; /* key of by_pid: only while is_child */
+};
+
 /* A service as the supervisor holds it: the pure part, and what the kernel gave us for it. */
 struct service {
     struct supervisor *sup;
@@ -58,16 +75,7 @@ struct service {
     bool unrecorded; /* its last snapshot could not be written */
     bool busy;       /* counted in sup->n_busy */
 
-    /* The present process, or the last one while its group lives on. */
-    int pidfd;     /* -1: none */
-    int report_fd; /* -1: exec confirmed */
-    char *failure; /* what the child reported before it ended */
-    struct loop_io *report;
-    bool is_child; /* forked by us and not reaped */
-    bool check_after_reap;
-    char stored[FDSTORE_NAME_MAX]; /* the name of its pidfd in the fd store; "" = not there */
-    struct watch *watch;           /* a process that is not our child */
-    struct leftovers *leftovers;
+    struct process main; /* the present one, or the last while its group lives on */
 
     struct loop_timer *timer;
     int64_t timer_at; /* what it is set to, mono us; 0 = not */
@@ -75,8 +83,6 @@ struct service {
     TAILQ_ENTRY(service) queue_link;
     struct wait_items waits;
     UT_hash_handle by_name;
-    UT_hash_handle by_pid;
-    int32_t pid_key; /* key of by_pid: only while is_child */
 };
 
 TAILQ_HEAD(service_queue, service);
@@ -109,7 +115,7 @@ struct supervisor {
     size_t n_running;
     size_t n_busy;            /* services with a process, or something of one, left */
     bool terminate_seen;      /* a SIGTERM or SIGINT has come: the next one shortens every stop-timeout */
-    struct service *children; /* by pid */
+    struct process *children; /* by pid */
     struct service_queue starts;
     struct service_queue condemned; /* to be deleted in the next turn, when nobody holds a pointer any more */
     struct loop_timer *queue_timer;
@@ -178,21 +184,8 @@ void queue_wake(struct supervisor *sup);
 
 /* ---- process.c ---- */
 
-bool process_init(struct supervisor *sup, char *err, size_t err_size);
-/* Forks the child of the service's present life; feeds FORKED or FORK_FAILED. */
-void process_fork(struct service *service);
-void process_signal_main(struct service *service, int signo);
-void process_signal_group(struct service *service, int signo);
-/* Counts what is left of the group and feeds SVC_EV_GROUP, now or once the main process is reaped. */
-void process_check_group(struct service *service);
-/* Feeds SVC_EV_GROUP again when those counted last have ended. */
-void process_watch_group(struct service *service);
-/* Watches an adopted process; its pidfd is set. */
-void process_watch_adopted(struct service *service);
-/* After a live upgrade: its process is our child all the same. */
-void process_inherit(struct service *service);
-/* Lets go of descriptors that belong to a life that is over. */
-void process_release(struct service *service);
+/* Begins to hear of the ends of processes.  False with ERR written when that is impossible. */
+bool process_watch_ends(struct supervisor *sup, char *err, size_t err_size);
 
 /* ---- persist.c ---- */
 
@@ -211,17 +204,6 @@ int persist_shutdown(struct supervisor *sup);
 bool persist_allows_fork(struct supervisor *sup);
 /* One child less stands between fork and exec. */
 void persist_after_exec(struct supervisor *sup);
-
-/* ---- store.c ---- */
-
-/* Has the pidfd of the service's process kept by systemd, so that its end is known also when we are dead then. */
-void store_add(struct service *service);
-/* The same for a pidfd that was kept already. */
-void store_keep(struct service *service);
-/* The process has ended, and that is recorded. */
-void store_remove(struct service *service);
-/* Has everything removed that was kept for us and belongs to no process that we know. */
-void store_clean(struct supervisor *sup);
 
 /* ---- reattach.c ---- */
 

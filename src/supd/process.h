@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One process of a service, as the kernel gave it to us: from its fork, or its
+ * adoption, to the end of the last one of its process group.  What is decided
+ * about it stands in struct svc; here are the descriptors.
+ */
+#ifndef SUPD_SUPD_PROCESS_H
+#define SUPD_SUPD_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "os/fdstore.h"
+#include "os/procgroup.h"
+#include "supd/supervisor.h"
+
+/* Nothing is held yet. */
+void process_init(struct process *process, struct service *service);
+
+/* Forks the child of the service's present life; feeds FORKED or FORK_FAILED. */
+void process_fork(struct process *process);
+/* SIGNO to it alone, or to its whole group; followed by SIGCONT where a stopped process would not see it. */
+void process_signal(struct process *process, int signo);
+void process_signal_group(struct process *process, int signo);
+/* Watches an adopted process; its pidfd is set. */
+void process_watch_adopted(struct process *process);
+/* After a live upgrade: it is our child all the same. */
+void process_inherit(struct process *process);
+/* Lets go of descriptors that belong to a life that is over. */
+void process_release(struct process *process);
+/* Takes it out of the table of children: nobody is told of its end any more. */
+void process_forget_child(struct process *process);
+/* The group that it leads. */
+struct procgroup process_group(const struct process *process);
+/* Feeds how many are left of its group. */
+void process_tell_left(struct process *process, unsigned left);
+
+/* ---- leftovers.c ---- */
+
+/* Counts what is left of its group and tells it, now or once it is reaped. */
+void leftovers_check(struct process *process);
+/* Tells it again when those counted last have ended. */
+void leftovers_watch(struct process *process);
+/* To be called when our child was reaped. */
+void leftovers_leader_reaped(struct process *process);
+void leftovers_free(struct leftovers *left); /* NULL is fine */
+
+/* ---- store.c ---- */
+
+/* Has its pidfd kept by systemd, so that its end is known also when we are dead then. */
+void store_add(struct process *process);
+/* The same for a pidfd that was kept already. */
+void store_keep(struct process *process);
+/* The process has ended, and that is recorded. */
+void store_remove(struct process *process);
+/* Has everything removed that was kept for us and belongs to no process that we know. */
+void store_clean(struct supervisor *sup);
+
+#endif
