@@ -84,6 +84,7 @@ struct spec {
     uint32_t line;
 };
 
+/* What each is made of and how it is read, written and compared: spec_type.h. */
 enum key_type {
     KEY_ARGV,     /* char **: a list, or one string split like a shell would */
     KEY_STRING,   /* char * */
@@ -98,7 +99,10 @@ enum key_type {
     KEY_RESTART,  /* enum restart_policy */
     KEY_KILL_MODE,
     KEY_LOG,         /* struct spec_log */
+    KEY_USER,        /* char *, with what it stands for in ids */
+    KEY_GROUP,       /* the same */
     KEY_UNSUPPORTED, /* named by the contract, not built yet: refused by name */
+    KEY_N_TYPES,
 };
 
 enum key_flags {
@@ -113,7 +117,7 @@ struct spec_key {
     const char *name;
     enum key_type type;
     unsigned flags;
-    size_t offset;    /* into struct spec */
+    size_t offset;    /* into struct spec; 0 and meaningless with KEY_UNSUPPORTED */
     const char *dflt; /* default as written in a file; NULL = unset or empty */
 };
 

@@ -402,7 +402,7 @@ static void set_random(struct spec *spec, const struct spec_key *key)
             values[i] = xasprintf("K%ld=%s", random() % 3, raw);
         else if (key->type == KEY_PATH || key->type == KEY_LOG || (key->flags & KEY_F_PATHS) != 0)
             values[i] = xasprintf("/%s", raw);
-        else if (key->type == KEY_ARGV || key->type == KEY_STRING)
+        else if (key->type == KEY_ARGV || key->type == KEY_USER || key->type == KEY_GROUP)
             values[i] = xstrdup(raw);
         else
             values[i] = xstrdup(words[(size_t)random() % (sizeof(words) / sizeof(words[0]))]);

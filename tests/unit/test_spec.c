@@ -376,6 +376,29 @@ START_TEST(digest_is_stable)
 }
 END_TEST
 
+/* That of a service which used every key of the first version. */
+START_TEST(digest_of_old_keys_is_stable)
+{
+    static const char *const old[] = {
+        "directory", "/srv", "umask", "0027",      "environment-file", "-/etc/x", "user", "u",         "group",
+        "g",         "log",  "/l",    "log-error", "inherit",          "restart", "no",   "kill-mode", "mixed",
+    };
+    char *command[] = {"/bin/a", "b c", "", NULL};
+    char *environment[] = {"A=1", "B=", NULL};
+    struct spec *spec = spec_new("x");
+
+    must_set_list(spec, "command", command);
+    must_set_list(spec, "environment", environment);
+    for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i += 2)
+        must_set(spec, old[i], old[i + 1]);
+    spec->ids = (struct spec_ids){.set = true, .uid = 7, .gid = 8, .n_groups = 2, .user_name = xstrdup("u")};
+    spec->ids.groups = xcalloc(2, sizeof(*spec->ids.groups));
+    spec->ids.groups[1] = 9;
+    ck_assert_uint_eq(spec_process_digest(spec), UINT64_C(0x82c602d420ab0bc7));
+    spec_free(spec);
+}
+END_TEST
+
 START_TEST(list_of_specs)
 {
     struct spec_list list = {0};
@@ -414,6 +437,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, exit_set_reads_back);
     tcase_add_test(tc, resolved_ids_count);
     tcase_add_test(tc, digest_is_stable);
+    tcase_add_test(tc, digest_of_old_keys_is_stable);
     tcase_add_test(tc, list_of_specs);
     suite_add_tcase(suite, tc);
     return suite;

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/signames.h"
+#include "base/strv.h"
+#include "base/suggest.h"
+#include "core/spec_type.h"
+
+static const struct key_type_ops *const types[] = {
+    [KEY_ARGV] = &key_type_argv,       [KEY_STRING] = &key_type_string,
+    [KEY_PATH] = &key_type_path,       [KEY_STRV] = &key_type_strv,
+    [KEY_BOOL] = &key_type_bool,       [KEY_UINT] = &key_type_uint,
+    [KEY_OCTAL] = &key_type_octal,     [KEY_DURATION] = &key_type_duration,
+    [KEY_SIGNAL] = &key_type_signal,   [KEY_EXIT_SET] = &key_type_exit_set,
+    [KEY_RESTART] = &key_type_restart, [KEY_KILL_MODE] = &key_type_kill_mode,
+    [KEY_LOG] = &key_type_log,         [KEY_USER] = &key_type_user,
+    [KEY_GROUP] = &key_type_group,     [KEY_UNSUPPORTED] = &key_type_unsupported,
+};
+
+_Static_assert(sizeof(types) / sizeof(types[0]) == KEY_N_TYPES, "each type of key has its functions");
+
+const struct key_type_ops *key_type_ops(enum key_type type)
+{
+    return types[type];
+}
+
+static bool set_unsupported(const struct key_input *in, void *to)
+{
+    (void)to;
+    return key_fail(in, "not supported yet");
+}
+
+const struct key_type_ops key_type_unsupported = {.takes_list = true, .set = set_unsupported};
+
+bool key_fail(const struct key_input *in, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(in->err, in->err_size, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+bool key_fail_signal(const struct key_input *in, const char *value, const char *text)
+{
+    const char *near = signal_suggest(value);
+
+    if (near != NULL)
+        return key_fail(in, "'%s' is %s; did you mean '%s'?", value, text, near);
+    return key_fail(in, "'%s' is %s", value, text);
+}
+
+int key_parse_word(const struct key_input *in, const char *word, const char *const *names, size_t n)
+{
+    char known[128] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(word, names[i]) == 0)
+            return (int)i;
+        used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", i > 0 ? ", " : "", names[i]);
+    }
+
+    const char *near = suggest_nearest(word, names, n);
+    if (near != NULL)
+        key_fail(in, "'%s' is none of %s; did you mean '%s'?", word, known, near);
+    else
+        key_fail(in, "'%s' is none of %s", word, known);
+    return -1;
+}
+
+bool key_parse_uint(const char *text, unsigned base, uint32_t max, uint32_t *number)
+{
+    uint64_t n = 0;
+
+    if (*text == '\0')
+        return false;
+    for (; *text != '\0'; text++) {
+        if (*text < '0' || *text >= (char)('0' + base))
+            return false;
+        n = n * base + (unsigned)(*text - '0');
+        if (n > max)
+            return false;
+    }
+    *number = (uint32_t)n;
+    return true;
+}
+
+bool key_check_path(const struct key_input *in, const char *path)
+{
+    if (path[0] != '/')
+        return key_fail(in, "'%s' is not an absolute path: write it from '/' on", path);
+    return true;
+}
+
+char **key_one_value(const char *value)
+{
+    return value != NULL ? strv_push(NULL, xstrdup(value)) : NULL;
+}
+
+bool key_same_string(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* Keys whose value is one of some words. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "core/spec_type.h"
+
+static const char *const restart_names[] = {
+    [RESTART_NO] = "no",
+    [RESTART_ON_FAILURE] = "on-failure",
+    [RESTART_ON_ABNORMAL] = "on-abnormal",
+    [RESTART_ALWAYS] = "always",
+};
+
+static const char *const kill_mode_names[] = {
+    [KILL_MODE_GROUP] = "group",
+    [KILL_MODE_PROCESS] = "process",
+    [KILL_MODE_MIXED] = "mixed",
+};
+
+#define LEN(array) (sizeof(array) / sizeof((array)[0]))
+
+const char *restart_policy_name(enum restart_policy policy)
+{
+    return restart_names[policy];
+}
+
+const char *kill_mode_name(enum kill_mode mode)
+{
+    return kill_mode_names[mode];
+}
+
+static bool set_restart(const struct key_input *in, void *to)
+{
+    int i = key_parse_word(in, in->values[0], restart_names, LEN(restart_names));
+
+    if (i >= 0)
+        *(enum restart_policy *)to = (enum restart_policy)i;
+    return i >= 0;
+}
+
+static char **get_restart(const struct spec_key *key, const void *from)
+{
+    (void)key;
+    return key_one_value(restart_policy_name(*(const enum restart_policy *)from));
+}
+
+const struct key_type_ops key_type_restart = {
+    .size = sizeof(enum restart_policy), .set = set_restart, .get = get_restart};
+
+static bool set_kill_mode(const struct key_input *in, void *to)
+{
+    if (strcmp(in->values[0], "cgroup") == 0)
+        return key_fail(in, "'cgroup' is not supported yet: use group, process or mixed");
+
+    int i = key_parse_word(in, in->values[0], kill_mode_names, LEN(kill_mode_names));
+    if (i >= 0)
+        *(enum kill_mode *)to = (enum kill_mode)i;
+    return i >= 0;
+}
+
+static char **get_kill_mode(const struct spec_key *key, const void *from)
+{
+    (void)key;
+    return key_one_value(kill_mode_name(*(const enum kill_mode *)from));
+}
+
+const struct key_type_ops key_type_kill_mode = {
+    .size = sizeof(enum kill_mode), .set = set_kill_mode, .get = get_kill_mode};
+
+static bool set_log(const struct key_input *in, void *to)
+{
+    const char *value = in->values[0];
+    struct spec_log *log = to;
+    enum log_kind kind = LOG_KIND_FILE;
+
+    if (strcmp(value, "journal") == 0 || strcmp(value, "syslog") == 0)
+        return key_fail(in, "'%s' is not supported yet: use the path of a file, inherit or none", value);
+    if (strcmp(value, "inherit") == 0)
+        kind = LOG_KIND_INHERIT;
+    else if (strcmp(value, "none") == 0)
+        kind = LOG_KIND_NONE;
+    else if (value[0] != '/')
+        return key_fail(in, "'%s' is neither inherit nor none nor the absolute path of a file", value);
+
+    free(log->path);
+    log->path = kind == LOG_KIND_FILE ? xstrdup(value) : NULL;
+    log->kind = kind;
+    return true;
+}
+
+static char **get_log(const struct spec_key *key, const void *from)
+{
+    const struct spec_log *log = from;
+
+    (void)key;
+    switch (log->kind) {
+    case LOG_KIND_UNSET:
+        return NULL;
+    case LOG_KIND_INHERIT:
+        return key_one_value("inherit");
+    case LOG_KIND_NONE:
+        return key_one_value("none");
+    case LOG_KIND_FILE:
+        return key_one_value(log->path);
+    }
+    return NULL;
+}
+
+static void dup_log(void *value)
+{
+    struct spec_log *log = value;
+
+    log->path = xstrdup(log->path);
+}
+
+static void free_log(void *value)
+{
+    free(((struct spec_log *)value)->path);
+}
+
+static bool equal_logs(const void *a, const void *b)
+{
+    const struct spec_log *x = a;
+    const struct spec_log *y = b;
+
+    return x->kind == y->kind && key_same_string(x->path, y->path);
+}
+
+const struct key_type_ops key_type_log = {
+    .size = sizeof(struct spec_log),
+    .set = set_log,
+    .get = get_log,
+    .dup = dup_log,
+    .free = free_log,
+    .equal = equal_logs,
+};
