@@ -1,0 +1,76 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# supd.conf(5) is a reference: the entry of each key of a service has its type, its default, since when it is there,
+# what systemd and supervisord call it, and an example, which supd itself can read.
+set -u
+
+: "${SUPD:?}" "${PRINT_KEYS:?}"
+top_srcdir=${top_srcdir:-$(dirname "$0")/../..}
+page=$top_srcdir/man/supd.conf.5
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+
+number=0
+# verdict COMPLAINTS NAME
+verdict()
+{
+    number=$((number + 1))
+    if [ -z "$1" ]; then
+        echo "ok $number - $2"
+    else
+        printf '%s\n' "$1" | sed 's/^/# /'
+        echo "not ok $number - $2"
+    fi
+}
+
+# The entry of KEY, from its .It to the next one or to the end of its list; a list within it belongs to it.
+entry_of()
+{
+    awk -v key="$1" '
+        inside && /^\.Bl/ { depth++ }
+        inside && depth == 0 && (/^\.It/ || /^\.El/) { exit }
+        inside && /^\.El/ { depth-- }
+        inside { print }
+        $1 == ".It" && $2 == "Ic" && $3 == key { inside = 1 }' "$page"
+}
+
+# The example of an entry as it is written in a file.
+example_of()
+{
+    awk '
+        /^\.Dl / { sub(/^\.Dl /, ""); print }
+        /^\.Ed/ { inside = 0 }
+        inside { print }
+        /^\.Bd -literal/ { inside = 1 }' | sed -e 's/\\(dq/"/g' -e "s/\\\\(aq/'/g" -e 's/\\-/-/g' -e 's/\\&//g' -e 's/\\e/\\/g'
+}
+
+keys=$("$PRINT_KEYS" | awk '$1 == "service" { print $2 }')
+[ -n "$keys" ] || keys='none-are-listed'
+
+verdict "$(for key in $keys; do
+    entry=$(entry_of "${key##*.}")
+    [ -n "$entry" ] || { echo "$key has no entry"; continue; }
+    for field in Type Default Since systemd supervisord; do
+        printf '%s\n' "$entry" | grep -qE "^$field: .*\\.\$" || echo "the entry of $key has no line '$field: ... .'"
+    done
+    printf '%s\n' "$entry" | example_of | grep -qE "(^|[ {])${key##*.} *[={]" || echo "the entry of $key has no example"
+done)" 'the entry of each key is complete'
+
+# Each example is a service of its own, named after the key: so an error tells whose it is.  What this machine does not
+# have (users, other services, rights) is no fault of an example.
+for key in $keys; do
+    case $key in
+        *.*) continue ;; # within a section of its own, which the example of the section shows
+        command) entry_of "$key" | example_of | head -n 1 | sed 's/.*/service "command" { & }/' ;;
+        *) entry_of "$key" | example_of | sed "1s|^|service \"$key\" {\\ncommand = /bin/true\\n|; \$s|\$|\\n}|" ;;
+    esac
+done >"$scratch/examples.conf"
+complaints=$("$SUPD" --check -c "$scratch/examples.conf" 2>&1)
+status=$?
+complaints=$(printf '%s\n' "$complaints" | grep -vE "no errors|there is no |only root|\\(needs ")
+if [ $status -gt 1 ]; then
+    complaints="supd --check ended with $status $complaints"
+fi
+verdict "$complaints" 'every example can be read'
+echo "1..$number"
