@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+#include "core/envfile.h"
+#include "os/spawn_steps.h"
+
+#define ENV_FILE_MAX (1024 * 1024)
+
+/* The file's text, at most ENV_FILE_MAX bytes, or NULL with errno. */
+static char *read_env_file(const char *path, size_t *len)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd == -1)
+        return NULL;
+
+    char *text = xmalloc(ENV_FILE_MAX + 1);
+    size_t used = 0;
+    for (;;) {
+        ssize_t n = read(fd, text + used, ENV_FILE_MAX + 1 - used);
+        if (n == 0)
+            break;
+        used += n > 0 ? (size_t)n : 0;
+        if (n == -1 || used > ENV_FILE_MAX) {
+            int err = n == -1 ? errno : EFBIG;
+            free(text);
+            close(fd);
+            errno = err;
+            return NULL;
+        }
+    }
+    close(fd);
+    *len = used;
+    return text;
+}
+
+static char **add_env_file(const struct child *child, char **env, const char *entry)
+{
+    bool may_be_missing = entry[0] == '-';
+    const char *path = may_be_missing ? entry + 1 : entry;
+    char why[256];
+    unsigned line = 0;
+    size_t len;
+
+    char *text = read_env_file(path, &len);
+    if (text == NULL) {
+        if (may_be_missing && (errno == ENOENT || errno == ENOTDIR))
+            return env;
+        spawn_fail(child, STEP_OTHER, "environment-file %s: %s", path, strerror(errno));
+    }
+    env = envfile_parse(env, text, len, &line, why, sizeof(why));
+    if (line != 0)
+        spawn_fail(child, STEP_OTHER, "environment-file %s:%u: %s", path, line, why);
+    free(text);
+    return env;
+}
+
+static char **set_var(char **env, const char *key, const char *value)
+{
+    if (value == NULL)
+        return env;
+
+    char *assignment = xasprintf("%s=%s", key, value);
+    env = strv_env_set(env, assignment);
+    free(assignment);
+    return env;
+}
+
+static bool is_login_var(const char *assignment)
+{
+    static const char *const keys[] = {"USER=", "LOGNAME=", "HOME=", "SHELL="};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (strncmp(assignment, keys[i], strlen(keys[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Ours, but what tells of the user of supd is not for a service that has a user of its own. */
+static char **inherited_environment(const struct child *child)
+{
+    const struct spec_ids *ids = &child->spec->ids;
+    bool other_user = ids->set && child->spec->user != NULL;
+    char **env = NULL;
+
+    for (char **p = child->req->baseline->environment; p != NULL && *p != NULL; p++) {
+        if (!other_user || !is_login_var(*p))
+            env = strv_push(env, xstrdup(*p));
+    }
+    if (!other_user)
+        return env;
+    env = set_var(env, "USER", ids->user_name);
+    env = set_var(env, "LOGNAME", ids->user_name);
+    env = set_var(env, "HOME", ids->home);
+    return set_var(env, "SHELL", ids->shell);
+}
+
+/* The later wins: files over `environment`, as in systemd. */
+char **spawn_environment(const struct child *child)
+{
+    const struct spec *spec = child->spec;
+    char pid[16];
+    char **env = inherited_environment(child);
+
+    for (char **p = spec->environment; p != NULL && *p != NULL; p++)
+        env = strv_env_set(env, *p);
+    for (char **p = spec->environment_files; p != NULL && *p != NULL; p++)
+        env = add_env_file(child, env, *p);
+
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    env = set_var(env, "SUPD_SERVICE", spec->name);
+    env = set_var(env, "SUPD_INSTANCE", child->req->instance_id);
+    return set_var(env, "SUPD_EXEC_PID", pid);
+}

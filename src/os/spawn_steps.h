@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The steps of the child between fork and exec, and what their files share.  For
+ * the spawn_*.c files alone.
+ *
+ * Each step runs in the child, carries out what the spec says and returns only when
+ * it could: else spawn_fail() ends the process.  Which step comes before which, and
+ * why, stands in spawn_child_run().
+ */
+#ifndef SUPD_OS_SPAWN_STEPS_H
+#define SUPD_OS_SPAWN_STEPS_H
+
+#include "os/spawn.h"
+
+#define SPAWN_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Exit codes of the steps, as in systemd.exec(5); those that it has none for end with 1. */
+enum {
+    STEP_OTHER = 1,
+    STEP_CHDIR = 200,
+    STEP_FDS = 202,
+    STEP_EXEC = 203,
+    STEP_LIMITS = 205,
+    STEP_OOM_ADJUST = 206,
+    STEP_SIGNAL_MASK = 207,
+    STEP_STDIN = 208,
+    STEP_STDOUT = 209,
+    STEP_GROUP = 216,
+    STEP_USER = 217,
+    STEP_SETSID = 220,
+    STEP_STDERR = 222,
+};
+
+/* The process that stands between its fork and its exec. */
+struct child {
+    const struct spawn_request *req;
+    const struct spec *spec;
+    int report_fd;
+};
+
+/* Tells what failed, with its reason ("chdir /x: No such file or directory"), and exits with CODE, one of the above. */
+_Noreturn void spawn_fail(const struct child *child, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* spawn_streams.c: descriptors 0 to 2. */
+void spawn_set_streams(const struct child *child);
+
+/* spawn_env.c: the whole environment; allocated, and left to the exec. */
+char **spawn_environment(const struct child *child);
+
+/* spawn_attrs.c: what is inherited from supd and not meant for services is put back. */
+void spawn_set_oom_score_adj(const struct child *child);
+void spawn_set_limits(const struct child *child);
+
+/* spawn_ids.c: the user, the group and the supplementary groups. */
+void spawn_change_ids(const struct child *child);
+
+#endif
