@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/cgroup_tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "os/cgroup.h"
+
+#define SUFFIX ".service"
+#define OWN_LEAF "supd"
+
+static const char *const controller_names[] = {
+    [CGROUP_CPU] = "cpu",
+    [CGROUP_IO] = "io",
+    [CGROUP_MEMORY] = "memory",
+    [CGROUP_PIDS] = "pids",
+};
+
+const char *cgroup_controller_name(enum cgroup_controller controller)
+{
+    return controller_names[controller];
+}
+
+static bool fail(struct cgroup_tree *tree, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static bool fail(struct cgroup_tree *tree, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    free(tree->reason);
+    tree->reason = xvasprintf(fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+/* ---- finding ---- */
+
+static bool has_file(const char *dir, const char *file)
+{
+    char *path = xasprintf("%s/%s", dir, file);
+    bool there = access(path, F_OK) == 0;
+
+    free(path);
+    return there;
+}
+
+/* Is the cgroup PATH, as the kernel names it, BASE or below? */
+static bool is_below(const char *path, const char *base)
+{
+    size_t len = strcmp(base, "/") == 0 ? 0 : strlen(base);
+
+    return strncmp(path, base, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* The name of process WHO's cgroup in the v2 hierarchy, to be freed; NULL: there is none. */
+static char *name_of_cgroup(const char *proc, const char *who)
+{
+    char *file = xasprintf("%s/%s/cgroup", proc, who);
+    FILE *fp = fopen(file, "re");
+    char *line = NULL;
+    char *name = NULL;
+    size_t room = 0;
+
+    free(file);
+    if (fp == NULL)
+        return NULL;
+    while (name == NULL && getline(&line, &room, fp) > 0) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "0::/", 4) == 0)
+            name = xstrdup(line + 3);
+    }
+    free(line);
+    fclose(fp);
+    return name;
+}
+
+/* "\040" and its like, proc_pid_mountinfo(5). */
+static void unescape(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from != '\0'; from++) {
+        unsigned code;
+        if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
+            *to++ = (char)code;
+            from += 3;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+}
+
+/* The directory of the cgroup NAME, to be freed; NULL where the mount does not show it. */
+static char *directory_of(const struct cgroup_tree *tree, const char *name)
+{
+    if (!is_below(name, tree->root))
+        return NULL;
+    const char *rest = name + (strcmp(tree->root, "/") == 0 ? 0 : strlen(tree->root));
+    return xasprintf("%s%s", tree->mount, strcmp(rest, "/") == 0 ? "" : rest);
+}
+
+/* A line of mountinfo: takes the mount if it is one of cgroup2 that shows NAME.  One may be hidden by a later one. */
+static void consider_mount(struct cgroup_tree *tree, char *line, const char *name)
+{
+    char *root = NULL;
+    char *point = NULL;
+    const char *type = strstr(line, " - ");
+
+    if (type == NULL || strncmp(type, " - cgroup2 ", 11) != 0)
+        return;
+    if (sscanf(line, "%*s %*s %*s %ms %ms", &root, &point) == 2) {
+        unescape(root);
+        unescape(point);
+        struct cgroup_tree found = {.mount = point, .root = root};
+        char *home = directory_of(&found, name);
+        if (home != NULL && has_file(home, "cgroup.procs")) {
+            free(tree->mount);
+            free(tree->root);
+            free(tree->home);
+            tree->mount = point;
+            tree->root = root;
+            tree->home = home;
+            return;
+        }
+        free(home);
+    }
+    free(root);
+    free(point);
+}
+
+bool cgroup_tree_find(struct cgroup_tree *tree, const char *proc, const char *instance)
+{
+    *tree = (struct cgroup_tree){.proc = xstrdup(proc)};
+    snprintf(tree->name, sizeof tree->name, "supd-%s", instance);
+    char *name = name_of_cgroup(proc, "self");
+    if (name == NULL)
+        return fail(tree, "the kernel has no cgroup v2");
+    if (strncmp(name, "/..", 3) == 0) {
+        fail(tree, "supd's own cgroup is outside of its cgroup namespace");
+        free(name);
+        return false;
+    }
+
+    char *file = xasprintf("%s/self/mountinfo", proc);
+    FILE *fp = fopen(file, "re");
+    char *line = NULL;
+    size_t room = 0;
+    while (fp != NULL && getline(&line, &room, fp) > 0)
+        consider_mount(tree, line, name);
+    if (fp != NULL)
+        fclose(fp);
+    free(line);
+    free(file);
+    free(name);
+    return tree->home != NULL || fail(tree, "no cgroup v2 hierarchy is mounted");
+}
+
+/* ---- making ---- */
+
+/* A directory that we or root have made. */
+static bool make_own(struct cgroup_tree *tree, const char *path)
+{
+    struct stat st;
+    int rc = cgroup_make(path);
+
+    if (rc < 0 && rc != -EEXIST)
+        return fail(tree, "%s cannot be made: %s", path, strerror(-rc));
+    if (lstat(path, &st) == -1 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+        return fail(tree, "%s is there already and belongs to somebody else", path);
+    return true;
+}
+
+/* After a live upgrade, or started by a supd that is below: HOME is what is above. */
+static void leave_own_leaf(struct cgroup_tree *tree)
+{
+    char *slash = strrchr(tree->home, '/');
+
+    if (slash == NULL || strcmp(slash + 1, OWN_LEAF) != 0)
+        return;
+    *slash = '\0';
+    if (!has_file(tree->home, tree->name))
+        *slash = '/';
+}
+
+/* supd's --init, which has started us, is ours to move; any other parent is not. */
+static bool is_our_init(const char *proc, pid_t pid)
+{
+    struct stat ours;
+    struct stat theirs;
+    char *path = xasprintf("%s/%d/exe", proc, (int)pid);
+    bool same = pid == getppid() && stat("/proc/self/exe", &ours) == 0 && stat(path, &theirs) == 0 &&
+                ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+
+    free(path);
+    return same;
+}
+
+struct residents {
+    const char *proc;
+    bool others;
+    pid_t init; /* 0: none */
+};
+
+static void look_at_home(struct residents *r, const char *home)
+{
+    char *path = xasprintf("%s/cgroup.procs", home);
+    FILE *fp = fopen(path, "re");
+    int pid;
+
+    free(path);
+    r->others = fp == NULL;
+    while (fp != NULL && fscanf(fp, "%d", &pid) == 1) {
+        if (pid > 0 && is_our_init(r->proc, pid))
+            r->init = pid;
+        else if (pid != getpid())
+            r->others = true;
+    }
+    if (fp != NULL)
+        fclose(fp);
+}
+
+/*
+ * Controllers go only to the children of a cgroup that has no processes itself; but for the root of the hierarchy (it has
+ * no cgroup.events).  With others beside us nothing would be gained, and their place is not ours to change.
+ */
+static void move_below(struct cgroup_tree *tree)
+{
+    struct residents residents = {.proc = tree->proc};
+    char text[16];
+
+    if (!has_file(tree->home, "cgroup.events"))
+        return;
+    look_at_home(&residents, tree->home);
+    if (residents.others)
+        return;
+    char *leaf = xasprintf("%s/%s", tree->home, OWN_LEAF);
+    int rc = cgroup_make(leaf);
+    if (rc == 0 || rc == -EEXIST) {
+        cgroup_write(leaf, "cgroup.procs", "0");
+        if (residents.init > 0) {
+            snprintf(text, sizeof text, "%d", (int)residents.init);
+            cgroup_write(leaf, "cgroup.procs", text);
+        }
+    }
+    free(leaf);
+}
+
+bool cgroup_tree_open(struct cgroup_tree *tree, const char *proc, const char *instance)
+{
+    if (!cgroup_tree_find(tree, proc, instance))
+        return false;
+    leave_own_leaf(tree);
+    char *path = xasprintf("%s/%s", tree->home, tree->name);
+    if (!make_own(tree, path)) {
+        free(path);
+        return false;
+    }
+    tree->path = path;
+    move_below(tree);
+    cgroup_tree_enable(tree, CGROUP_MEMORY);
+    cgroup_tree_enable(tree, CGROUP_PIDS);
+    return true;
+}
+
+/* HOME as it was found, as far as that can be. */
+static void move_back(struct cgroup_tree *tree)
+{
+    char *leaf = xasprintf("%s/%s", tree->home, OWN_LEAF);
+    char text[32];
+
+    for (size_t i = 0; i < CGROUP_N_CONTROLLERS; i++) {
+        if (!tree->enabled[i])
+            continue;
+        snprintf(text, sizeof text, "-%s", controller_names[i]);
+        cgroup_write(tree->home, "cgroup.subtree_control", text);
+    }
+    if (has_file(leaf, "cgroup.procs") && cgroup_write(tree->home, "cgroup.procs", "0") == 0)
+        rmdir(leaf);
+    free(leaf);
+}
+
+void cgroup_tree_close(struct cgroup_tree *tree)
+{
+    if (tree->path != NULL && rmdir(tree->path) == 0)
+        move_back(tree);
+    for (size_t i = 0; i < CGROUP_N_CONTROLLERS; i++)
+        free(tree->why[i]);
+    free(tree->proc);
+    free(tree->mount);
+    free(tree->root);
+    free(tree->home);
+    free(tree->path);
+    free(tree->reason);
+    *tree = (struct cgroup_tree){0};
+}
+
+/* ---- controllers ---- */
+
+/* Is WORD one of those in the list that FILE holds? */
+static bool lists_word(const char *path, const char *file, const char *word)
+{
+    char text[512];
+    char *save = NULL;
+
+    if (cgroup_read(path, file, text, sizeof text) < 0)
+        return false;
+    for (char *p = strtok_r(text, " ", &save); p != NULL; p = strtok_r(NULL, " ", &save)) {
+        if (strcmp(p, word) == 0)
+            return true;
+    }
+    return false;
+}
+
+static char *why_not(const char *path, const char *name, int error)
+{
+    if (error == EBUSY)
+        return xasprintf("other processes are in %s, so the controller '%s' cannot be given to cgroups below it: start "
+                         "supd in a cgroup of its own, as its systemd unit does",
+                         path, name);
+    return xasprintf("the controller '%s' cannot be enabled in %s: %s", name, path, strerror(error));
+}
+
+/* For the children of PATH. */
+static char *enable_below(const char *path, const char *name)
+{
+    char text[32];
+
+    if (lists_word(path, "cgroup.subtree_control", name))
+        return NULL;
+    snprintf(text, sizeof text, "+%s", name);
+    int rc = cgroup_write(path, "cgroup.subtree_control", text);
+    return rc < 0 ? why_not(path, name, -rc) : NULL;
+}
+
+bool cgroup_tree_enable(struct cgroup_tree *tree, enum cgroup_controller controller)
+{
+    const char *name = controller_names[controller];
+    char *why = NULL;
+
+    if (tree->path == NULL)
+        return false;
+    if (tree->enabled[controller])
+        return true;
+    if (!lists_word(tree->home, "cgroup.controllers", name))
+        why = xasprintf("there is no controller '%s' in %s", name, tree->home);
+    if (why == NULL)
+        why = enable_below(tree->home, name);
+    if (why == NULL)
+        why = enable_below(tree->path, name);
+    free(tree->why[controller]);
+    tree->why[controller] = why;
+    tree->enabled[controller] = why == NULL;
+    return why == NULL;
+}
+
+/* ---- services ---- */
+
+char *cgroup_tree_service(const struct cgroup_tree *tree, const char *name)
+{
+    return tree->path != NULL ? xasprintf("%s/%s%s", tree->path, name, SUFFIX) : NULL;
+}
+
+/* Cuts NAME off behind "/supd-ID/SERVICE.service"; false where that is not in it. */
+static bool cut_to_service(const struct cgroup_tree *tree, char *name, const char *service)
+{
+    char *want = xasprintf("/%s/%s%s", tree->name, service, SUFFIX);
+    char *found = strstr(name, want);
+    char *end = found != NULL ? found + strlen(want) : NULL;
+
+    free(want);
+    if (end == NULL || (*end != '\0' && *end != '/'))
+        return false;
+    *end = '\0';
+    return true;
+}
+
+char *cgroup_tree_of_process(const struct cgroup_tree *tree, pid_t pid, const char *name)
+{
+    char who[16];
+    char *path = NULL;
+
+    if (tree->home == NULL)
+        return NULL;
+    snprintf(who, sizeof who, "%d", (int)pid);
+    char *theirs = name_of_cgroup(tree->proc, who);
+    char *ours = name_of_cgroup(tree->proc, "self");
+    if (theirs != NULL && ours != NULL && cut_to_service(tree, theirs, name) && !is_below(ours, theirs))
+        path = directory_of(tree, theirs);
+    free(theirs);
+    free(ours);
+    return path;
+}
+
+void cgroup_tree_each(const struct cgroup_tree *tree, void (*fn)(void *ctx, const char *name), void *ctx)
+{
+    DIR *dir = tree->path != NULL ? opendir(tree->path) : NULL;
+
+    if (dir == NULL)
+        return;
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        size_t len = strlen(entry->d_name);
+
+        if (entry->d_type != DT_DIR || len <= strlen(SUFFIX) ||
+            strcmp(entry->d_name + len - strlen(SUFFIX), SUFFIX) != 0)
+            continue;
+        char *name = xstrndup(entry->d_name, len - strlen(SUFFIX));
+        fn(ctx, name);
+        free(name);
+    }
+    closedir(dir);
+}
+
+int cgroup_tree_remove(const struct cgroup_tree *tree, const char *path)
+{
+    int rc = cgroup_remove(path);
+    char *above = xstrdup(path);
+    char *slash = strrchr(above, '/');
+
+    if (slash != NULL)
+        *slash = '\0';
+    if (rc == 0 && (tree->path == NULL || strcmp(above, tree->path) != 0))
+        rmdir(above);
+    free(above);
+    return rc;
+}
