@@ -5,12 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
-#include "base/suggest.h"
 #include "os/config_ids.h"
+#include "os/config_place.h"
 
 #define ERR_SIZE 512
 
@@ -19,31 +18,6 @@ struct found_error {
     unsigned line;
     size_t number; /* keeps the order of what stands in one line */
     char *message;
-};
-
-/* A section and where it stands. */
-struct placed {
-    struct config_section *section;
-    unsigned file;
-};
-
-struct config_build {
-    bool internal;
-    struct config *config;
-    char **files;
-    unsigned n_files;
-    struct placed *services;
-    size_t n_services;
-    size_t services_room;
-    struct placed defaults; /* of these there is one at most */
-    struct placed control;
-    struct {
-        unsigned file;
-        unsigned line; /* 0: not given so far */
-    } tops[8];         /* by index in config_top_keys */
-    struct found_error *errors;
-    size_t n_errors;
-    struct config_ids *ids;
 };
 
 struct config_build *config_build_new(bool internal)
@@ -101,11 +75,8 @@ static char *place_words(const struct config_section *section)
     return xstrdup("");
 }
 
-static void entry_error(struct config_build *b, const struct placed *p, const struct config_entry *entry,
-                        const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static void entry_error(struct config_build *b, const struct placed *p, const struct config_entry *entry,
-                        const char *fmt, ...)
+void config_build_entry_error(struct config_build *b, const struct placed *p, const struct config_entry *entry,
+                              const char *fmt, ...)
 {
     va_list ap;
 
@@ -119,162 +90,20 @@ static void entry_error(struct config_build *b, const struct placed *p, const st
     free(text);
 }
 
-/* Is it the second time that this section gives the key? */
-static bool given_before(struct config_build *b, const struct placed *p, size_t i)
-{
-    const struct config_entry *entry = &p->section->entries[i];
-
-    if (i == 0 || strcmp(entry[-1].key, entry->key) != 0)
-        return false;
-    entry_error(b, p, entry, " is given twice, first in line %u: give it once", entry[-1].line);
-    return true;
-}
-
-/* The one value of a setting, NULL with the error told when it is anything else. */
-static const char *setting_value(struct config_build *b, const struct placed *p, const struct config_entry *entry)
-{
-    if (entry->kind == CONFIG_VALUE && entry->values[0][0] != '\0')
-        return entry->values[0];
-    if (entry->kind == CONFIG_VALUE)
-        entry_error(b, p, entry, ": the value is empty: leave the key out, or give it a value");
-    else
-        entry_error(b, p, entry, ": it takes one value, not a %s", entry->kind == CONFIG_LIST ? "list" : "section");
-    return NULL;
-}
-
-static bool check_absolute(struct config_build *b, const struct placed *p, const struct config_entry *entry)
-{
-    if (entry->values[0][0] == '/')
-        return true;
-    entry_error(b, p, entry, ": '%s' is not an absolute path: write it from '/' on", entry->values[0]);
-    return false;
-}
-
-static void replace(char **to, const char *value)
+void config_build_replace(char **to, const char *value)
 {
     free(*to);
     *to = xstrdup(value);
 }
 
-static void set_watch(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+bool config_build_given_before(struct config_build *b, const struct placed *p, size_t i)
 {
-    static const char *const known[] = {"auto", "pidfd", "netlink", "poll", "ptrace"};
-    const char *value = entry->values[0];
+    const struct config_entry *entry = &p->section->entries[i];
 
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (strcmp(value, known[i]) == 0) {
-            replace(&b->config->settings.watch, value);
-            return;
-        }
-    }
-    const char *near = suggest_nearest(value, known, sizeof(known) / sizeof(known[0]));
-    if (near != NULL)
-        entry_error(b, p, entry, ": '%s' is none of auto, pidfd, netlink, poll, ptrace; did you mean '%s'?", value,
-                    near);
-    else
-        entry_error(b, p, entry, ": '%s' is none of auto, pidfd, netlink, poll, ptrace", value);
-}
-
-static void set_log_level(struct config_build *b, const struct placed *p, const struct config_entry *entry)
-{
-    static const char *const words[] = {"error", "warning", "info", "debug"};
-    const char *value = entry->values[0];
-
-    if (log_level_parse(value, &b->config->settings.log_level))
-        return;
-    const char *near = suggest_nearest(value, words, sizeof(words) / sizeof(words[0]));
-    if (near != NULL)
-        entry_error(b, p, entry, ": '%s' is none of error, warning, info, debug; did you mean '%s'?", value, near);
-    else
-        entry_error(b, p, entry, ": '%s' is none of error, warning, info, debug", value);
-}
-
-static void set_top_key(struct config_build *b, const struct placed *p, const struct config_entry *entry)
-{
-    if (setting_value(b, p, entry) == NULL)
-        return;
-    if (strcmp(entry->key, "log-level") == 0)
-        set_log_level(b, p, entry);
-    else if (strcmp(entry->key, "watch") == 0)
-        set_watch(b, p, entry);
-    else if (check_absolute(b, p, entry))
-        replace(&b->config->settings.runtime_dir, entry->values[0]);
-}
-
-/* Settings may stand in any file, each in one. */
-static void take_top(struct config_build *b, const struct placed *p)
-{
-    for (size_t i = 0; i < p->section->n_entries; i++) {
-        const struct config_entry *entry = &p->section->entries[i];
-        size_t k = 0;
-        while (strcmp(config_top_keys[k], entry->key) != 0)
-            k++;
-
-        if (b->tops[k].line != 0) {
-            entry_error(b, p, entry, " is given twice, first in %s:%u: give it once", b->files[b->tops[k].file],
-                        b->tops[k].line);
-            continue;
-        }
-        b->tops[k].file = p->file;
-        b->tops[k].line = entry->line;
-        set_top_key(b, p, entry);
-    }
-}
-
-static void set_socket(struct config_build *b, const struct placed *p, const struct config_entry *entry)
-{
-    size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
-
-    if (!check_absolute(b, p, entry))
-        return;
-    if (strlen(entry->values[0]) > max) {
-        entry_error(b, p, entry, ": the path of a socket is at most %zu bytes long: choose a shorter one", max);
-        return;
-    }
-    replace(&b->config->settings.socket, entry->values[0]);
-}
-
-static void set_group(struct config_build *b, const struct placed *p, const struct config_entry *entry, char **name,
-                      gid_t *gid)
-{
-    char err[ERR_SIZE];
-
-    if (!b->internal && !ids_group(entry->values[0], gid, err, sizeof(err))) {
-        entry_error(b, p, entry, ": %s", err);
-        return;
-    }
-    replace(name, entry->values[0]);
-}
-
-static void set_control_key(struct config_build *b, const struct placed *p, const struct config_entry *entry)
-{
-    struct settings *settings = &b->config->settings;
-    bool ok = true;
-
-    if (setting_value(b, p, entry) == NULL)
-        return;
-    if (strcmp(entry->key, "socket") == 0)
-        set_socket(b, p, entry);
-    else if (strcmp(entry->key, "admin-group") == 0)
-        set_group(b, p, entry, &settings->admin_group, &settings->admin_gid);
-    else if (strcmp(entry->key, "read-group") == 0)
-        set_group(b, p, entry, &settings->read_group, &settings->read_gid);
-    else if (strcmp(entry->key, "resolved-admin-gid") == 0)
-        ok = config_ids_number(entry->values[0], &settings->admin_gid);
-    else
-        ok = config_ids_number(entry->values[0], &settings->read_gid);
-    if (!ok)
-        entry_error(b, p, entry, ": '%s' is not a number", entry->values[0]);
-}
-
-static void build_control(struct config_build *b)
-{
-    const struct placed *p = &b->control;
-
-    for (size_t i = 0; p->section != NULL && i < p->section->n_entries; i++) {
-        if (!given_before(b, p, i))
-            set_control_key(b, p, &p->section->entries[i]);
-    }
+    if (i == 0 || strcmp(entry[-1].key, entry->key) != 0)
+        return false;
+    config_build_entry_error(b, p, entry, " is given twice, first in line %u: give it once", entry[-1].line);
+    return true;
 }
 
 /* False when the value was bad. */
@@ -287,19 +116,19 @@ static bool set_service_key(struct config_build *b, const struct placed *p, cons
     if (key == NULL) {
         if (config_ids_set_internal(spec, entry))
             return true;
-        entry_error(b, p, entry, ": the value makes no sense");
+        config_build_entry_error(b, p, entry, ": the value makes no sense");
         return false;
     }
     if (key->type == KEY_UNSUPPORTED) {
-        entry_error(b, p, entry, " is not supported yet");
+        config_build_entry_error(b, p, entry, " is not supported yet");
         return false;
     }
     if (entry->kind == CONFIG_SECTION) {
-        entry_error(b, p, entry, " is no section: write %s = VALUE", entry->key);
+        config_build_entry_error(b, p, entry, " is no section: write %s = VALUE", entry->key);
         return false;
     }
     if (!spec_set(spec, key, entry->values, entry->n, entry->kind == CONFIG_LIST, err, sizeof(err))) {
-        entry_error(b, p, entry, ": %s", err);
+        config_build_entry_error(b, p, entry, ": %s", err);
         return false;
     }
     return true;
@@ -331,9 +160,9 @@ static bool resolve_ids(struct config_build *b, const struct placed *p, struct s
 
     struct config_ids_errors errors = config_ids_resolve(b->ids, spec);
     if (errors.user != NULL)
-        entry_error(b, p, user != NULL ? user : group, ": %s", errors.user);
+        config_build_entry_error(b, p, user != NULL ? user : group, ": %s", errors.user);
     if (errors.group != NULL)
-        entry_error(b, p, group != NULL ? group : user, ": %s", errors.group);
+        config_build_entry_error(b, p, group != NULL ? group : user, ": %s", errors.group);
     return errors.user == NULL && errors.group == NULL;
 }
 
@@ -343,7 +172,7 @@ static bool apply_section(struct config_build *b, const struct placed *p, struct
     bool ok = true;
 
     for (size_t i = 0; i < p->section->n_entries; i++) {
-        if (given_before(b, p, i) || !set_service_key(b, p, &p->section->entries[i], spec))
+        if (config_build_given_before(b, p, i) || !set_service_key(b, p, &p->section->entries[i], spec))
             ok = false;
     }
     return resolve_ids(b, p, spec) && ok;
@@ -361,8 +190,8 @@ static void build_service(struct config_build *b, const struct placed *p, const 
         config_build_error(b, p->file, section->line,
                            "service \"%s\": a name is 1 to %d of A-Z a-z 0-9 . _ - and begins with neither . nor -",
                            section->title, SPEC_NAME_MAX);
-    replace(&spec->name, section->title);
-    replace(&spec->file, b->files[p->file]);
+    config_build_replace(&spec->name, section->title);
+    config_build_replace(&spec->file, b->files[p->file]);
     spec->line = section->line;
 
     /* Where a value was refused already, its absence is no news. */
@@ -445,7 +274,7 @@ void config_build_add_section(struct config_build *build, unsigned file, struct 
 
     switch (section->type) {
     case CONFIG_TOP:
-        take_top(build, &p);
+        config_build_top(build, &p);
         config_section_free(section);
         break;
     case CONFIG_CONTROL:
@@ -493,7 +322,7 @@ struct config *config_build_finish(struct config_build *build, struct config_err
 {
     struct config *config = build->config;
 
-    build_control(build);
+    config_build_control(build);
     build_services(build);
     hand_over_errors(build, errors);
 

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The settings of supd itself: keys at the top of a file, and control { }.
+ */
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/suggest.h"
+#include "os/config_ids.h"
+#include "os/config_place.h"
+
+#define ERR_SIZE 512
+
+/* The one value of a setting, NULL with the error told when it is anything else. */
+static const char *setting_value(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    if (entry->kind == CONFIG_VALUE && entry->values[0][0] != '\0')
+        return entry->values[0];
+    if (entry->kind == CONFIG_VALUE)
+        config_build_entry_error(b, p, entry, ": the value is empty: leave the key out, or give it a value");
+    else
+        config_build_entry_error(b, p, entry, ": it takes one value, not a %s",
+                                 entry->kind == CONFIG_LIST ? "list" : "section");
+    return NULL;
+}
+
+static bool check_absolute(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    if (entry->values[0][0] == '/')
+        return true;
+    config_build_entry_error(b, p, entry, ": '%s' is not an absolute path: write it from '/' on", entry->values[0]);
+    return false;
+}
+
+static void set_watch(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    static const char *const known[] = {"auto", "pidfd", "netlink", "poll", "ptrace"};
+    const char *value = entry->values[0];
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcmp(value, known[i]) == 0) {
+            config_build_replace(&b->config->settings.watch, value);
+            return;
+        }
+    }
+    const char *near = suggest_nearest(value, known, sizeof(known) / sizeof(known[0]));
+    if (near != NULL)
+        config_build_entry_error(
+            b, p, entry, ": '%s' is none of auto, pidfd, netlink, poll, ptrace; did you mean '%s'?", value, near);
+    else
+        config_build_entry_error(b, p, entry, ": '%s' is none of auto, pidfd, netlink, poll, ptrace", value);
+}
+
+static void set_log_level(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    static const char *const words[] = {"error", "warning", "info", "debug"};
+    const char *value = entry->values[0];
+
+    if (log_level_parse(value, &b->config->settings.log_level))
+        return;
+    const char *near = suggest_nearest(value, words, sizeof(words) / sizeof(words[0]));
+    if (near != NULL)
+        config_build_entry_error(b, p, entry, ": '%s' is none of error, warning, info, debug; did you mean '%s'?",
+                                 value, near);
+    else
+        config_build_entry_error(b, p, entry, ": '%s' is none of error, warning, info, debug", value);
+}
+
+static void set_top_key(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    if (setting_value(b, p, entry) == NULL)
+        return;
+    if (strcmp(entry->key, "log-level") == 0)
+        set_log_level(b, p, entry);
+    else if (strcmp(entry->key, "watch") == 0)
+        set_watch(b, p, entry);
+    else if (check_absolute(b, p, entry))
+        config_build_replace(&b->config->settings.runtime_dir, entry->values[0]);
+}
+
+/* Settings may stand in any file, each in one. */
+void config_build_top(struct config_build *b, const struct placed *p)
+{
+    for (size_t i = 0; i < p->section->n_entries; i++) {
+        const struct config_entry *entry = &p->section->entries[i];
+        size_t k = 0;
+        while (strcmp(config_top_keys[k], entry->key) != 0)
+            k++;
+
+        if (b->tops[k].line != 0) {
+            config_build_entry_error(b, p, entry, " is given twice, first in %s:%u: give it once",
+                                     b->files[b->tops[k].file], b->tops[k].line);
+            continue;
+        }
+        b->tops[k].file = p->file;
+        b->tops[k].line = entry->line;
+        set_top_key(b, p, entry);
+    }
+}
+
+static void set_socket(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+
+    if (!check_absolute(b, p, entry))
+        return;
+    if (strlen(entry->values[0]) > max) {
+        config_build_entry_error(b, p, entry, ": the path of a socket is at most %zu bytes long: choose a shorter one",
+                                 max);
+        return;
+    }
+    config_build_replace(&b->config->settings.socket, entry->values[0]);
+}
+
+static void set_group(struct config_build *b, const struct placed *p, const struct config_entry *entry, char **name,
+                      gid_t *gid)
+{
+    char err[ERR_SIZE];
+
+    if (!b->internal && !ids_group(entry->values[0], gid, err, sizeof(err))) {
+        config_build_entry_error(b, p, entry, ": %s", err);
+        return;
+    }
+    config_build_replace(name, entry->values[0]);
+}
+
+static void set_control_key(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    struct settings *settings = &b->config->settings;
+    bool ok = true;
+
+    if (setting_value(b, p, entry) == NULL)
+        return;
+    if (strcmp(entry->key, "socket") == 0)
+        set_socket(b, p, entry);
+    else if (strcmp(entry->key, "admin-group") == 0)
+        set_group(b, p, entry, &settings->admin_group, &settings->admin_gid);
+    else if (strcmp(entry->key, "read-group") == 0)
+        set_group(b, p, entry, &settings->read_group, &settings->read_gid);
+    else if (strcmp(entry->key, "resolved-admin-gid") == 0)
+        ok = config_ids_number(entry->values[0], &settings->admin_gid);
+    else
+        ok = config_ids_number(entry->values[0], &settings->read_gid);
+    if (!ok)
+        config_build_entry_error(b, p, entry, ": '%s' is not a number", entry->values[0]);
+}
+
+void config_build_control(struct config_build *b)
+{
+    const struct placed *p = &b->control;
+
+    for (size_t i = 0; p->section != NULL && i < p->section->n_entries; i++) {
+        if (!config_build_given_before(b, p, i))
+            set_control_key(b, p, &p->section->entries[i]);
+    }
+}
