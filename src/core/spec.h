@@ -54,6 +54,55 @@ struct spec_ids {
     char *shell;
 };
 
+/* A number that may be left to what supd itself has. */
+struct spec_int {
+    bool set;
+    int value;
+};
+
+/* The numbers are the kernel's. */
+enum spec_io_class { IO_CLASS_UNSET, IO_CLASS_REALTIME, IO_CLASS_BEST_EFFORT, IO_CLASS_IDLE };
+
+struct spec_io {
+    enum spec_io_class io_class;
+    int level; /* 0, the first, to 7 */
+};
+
+#define SPEC_CPUS_MAX 8192 /* as many as Linux can have */
+
+struct spec_cpus {
+    uint64_t bits[SPEC_CPUS_MAX / 64];
+};
+
+/* Those of setrlimit(2). */
+enum spec_limit_name {
+    SPEC_LIMIT_AS,
+    SPEC_LIMIT_CORE,
+    SPEC_LIMIT_CPU,
+    SPEC_LIMIT_DATA,
+    SPEC_LIMIT_FSIZE,
+    SPEC_LIMIT_LOCKS,
+    SPEC_LIMIT_MEMLOCK,
+    SPEC_LIMIT_MSGQUEUE,
+    SPEC_LIMIT_NICE,
+    SPEC_LIMIT_NOFILE,
+    SPEC_LIMIT_NPROC,
+    SPEC_LIMIT_RSS,
+    SPEC_LIMIT_RTPRIO,
+    SPEC_LIMIT_RTTIME,
+    SPEC_LIMIT_SIGPENDING,
+    SPEC_LIMIT_STACK,
+    SPEC_N_LIMITS,
+};
+
+#define SPEC_LIMIT_INFINITY UINT64_MAX
+
+/* In the unit of setrlimit(2). */
+struct spec_limit {
+    uint64_t soft;
+    uint64_t hard;
+};
+
 struct spec {
     char *name;
     char **command;  /* argv, never empty */
@@ -64,6 +113,11 @@ struct spec {
     char *user;
     char *group;
     struct spec_ids ids;
+    struct spec_int nice;
+    struct spec_io io;
+    struct spec_cpus *cpus; /* NULL: all that supd has */
+    struct spec_int oom_score_adj;
+    struct spec_limit *limits[SPEC_N_LIMITS]; /* by enum spec_limit_name; NULL: as supd was started with */
     bool enabled;
     enum restart_policy restart;
     struct exit_set success_exit;
@@ -98,10 +152,15 @@ enum key_type {
     KEY_EXIT_SET, /* struct exit_set */
     KEY_RESTART,  /* enum restart_policy */
     KEY_KILL_MODE,
-    KEY_LOG,         /* struct spec_log */
-    KEY_USER,        /* char *, with what it stands for in ids */
-    KEY_GROUP,       /* the same */
-    KEY_UNSUPPORTED, /* named by the contract, not built yet: refused by name */
+    KEY_LOG,           /* struct spec_log */
+    KEY_USER,          /* char *, with what it stands for in ids */
+    KEY_GROUP,         /* the same */
+    KEY_NICE,          /* struct spec_int */
+    KEY_OOM_SCORE_ADJ, /* the same */
+    KEY_IO,            /* struct spec_io */
+    KEY_CPUS,          /* struct spec_cpus * */
+    KEY_LIMIT,         /* struct spec_limit *, one of spec->limits */
+    KEY_UNSUPPORTED,   /* named by the contract, not built yet: refused by name */
     KEY_N_TYPES,
 };
 
@@ -168,6 +227,11 @@ void exit_set_add_code(struct exit_set *set, int code);
 void exit_set_add_signal(struct exit_set *set, int signo);
 bool exit_set_has_code(const struct exit_set *set, int code);
 bool exit_set_has_signal(const struct exit_set *set, int signo);
+
+bool spec_cpus_has(const struct spec_cpus *cpus, unsigned cpu);
+
+/* The enum spec_limit_name that the key is about; -1: none. */
+int spec_limit_of(const struct spec_key *key);
 
 const char *restart_policy_name(enum restart_policy policy);
 const char *kill_mode_name(enum kill_mode mode);

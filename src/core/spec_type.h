@@ -69,6 +69,15 @@ extern const struct key_type_ops key_type_restart;
 extern const struct key_type_ops key_type_kill_mode;
 extern const struct key_type_ops key_type_log;
 
+/* spec_types_sched.c: beside other processes */
+extern const struct key_type_ops key_type_nice;
+extern const struct key_type_ops key_type_oom_score_adj;
+extern const struct key_type_ops key_type_io;
+extern const struct key_type_ops key_type_cpus;
+
+/* spec_types_limit.c */
+extern const struct key_type_ops key_type_limit;
+
 /* spec_types_ids.c: names that were looked up */
 extern const struct key_type_ops key_type_user;
 extern const struct key_type_ops key_type_group;

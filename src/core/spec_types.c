@@ -10,14 +10,27 @@
 #include "core/spec_type.h"
 
 static const struct key_type_ops *const types[] = {
-    [KEY_ARGV] = &key_type_argv,       [KEY_STRING] = &key_type_string,
-    [KEY_PATH] = &key_type_path,       [KEY_STRV] = &key_type_strv,
-    [KEY_BOOL] = &key_type_bool,       [KEY_UINT] = &key_type_uint,
-    [KEY_OCTAL] = &key_type_octal,     [KEY_DURATION] = &key_type_duration,
-    [KEY_SIGNAL] = &key_type_signal,   [KEY_EXIT_SET] = &key_type_exit_set,
-    [KEY_RESTART] = &key_type_restart, [KEY_KILL_MODE] = &key_type_kill_mode,
-    [KEY_LOG] = &key_type_log,         [KEY_USER] = &key_type_user,
-    [KEY_GROUP] = &key_type_group,     [KEY_UNSUPPORTED] = &key_type_unsupported,
+    [KEY_ARGV] = &key_type_argv,
+    [KEY_STRING] = &key_type_string,
+    [KEY_PATH] = &key_type_path,
+    [KEY_STRV] = &key_type_strv,
+    [KEY_BOOL] = &key_type_bool,
+    [KEY_UINT] = &key_type_uint,
+    [KEY_OCTAL] = &key_type_octal,
+    [KEY_DURATION] = &key_type_duration,
+    [KEY_SIGNAL] = &key_type_signal,
+    [KEY_EXIT_SET] = &key_type_exit_set,
+    [KEY_RESTART] = &key_type_restart,
+    [KEY_KILL_MODE] = &key_type_kill_mode,
+    [KEY_LOG] = &key_type_log,
+    [KEY_USER] = &key_type_user,
+    [KEY_GROUP] = &key_type_group,
+    [KEY_NICE] = &key_type_nice,
+    [KEY_OOM_SCORE_ADJ] = &key_type_oom_score_adj,
+    [KEY_IO] = &key_type_io,
+    [KEY_CPUS] = &key_type_cpus,
+    [KEY_LIMIT] = &key_type_limit,
+    [KEY_UNSUPPORTED] = &key_type_unsupported,
 };
 
 _Static_assert(sizeof(types) / sizeof(types[0]) == KEY_N_TYPES, "each type of key has its functions");

@@ -179,7 +179,7 @@ void spawn_child_run(const struct spawn_request *req, int report_fd)
     spawn_set_streams(&child);
     char **env = spawn_environment(&child);
     close_on_exec(&child);
-    spawn_set_oom_score_adj(&child);
+    spawn_set_scheduling(&child);
     spawn_set_limits(&child);
 
     umask(child.spec->umask);

@@ -18,6 +18,7 @@
 enum {
     STEP_OTHER = 1,
     STEP_CHDIR = 200,
+    STEP_NICE = 201,
     STEP_FDS = 202,
     STEP_EXEC = 203,
     STEP_LIMITS = 205,
@@ -25,6 +26,8 @@ enum {
     STEP_SIGNAL_MASK = 207,
     STEP_STDIN = 208,
     STEP_STDOUT = 209,
+    STEP_IOPRIO = 211,
+    STEP_CPU_AFFINITY = 215,
     STEP_GROUP = 216,
     STEP_USER = 217,
     STEP_SETSID = 220,
@@ -48,8 +51,9 @@ void spawn_set_streams(const struct child *child);
 /* spawn_env.c: the whole environment; allocated, and left to the exec. */
 char **spawn_environment(const struct child *child);
 
-/* spawn_attrs.c: what is inherited from supd and not meant for services is put back. */
-void spawn_set_oom_score_adj(const struct child *child);
+/* spawn_attrs.c: what the kernel is told of the process beside others (nice, io-class, cpu-affinity, oom-score-adj);
+ * and its limits, of which some could be in the way of what comes before. */
+void spawn_set_scheduling(const struct child *child);
 void spawn_set_limits(const struct child *child);
 
 /* spawn_ids.c: the user, the group and the supplementary groups. */

@@ -495,10 +495,10 @@ START_TEST(failing_steps_of_an_ordinary_user)
     bench.spec->ids.set = false;
 
     bench.baseline.nofile.rlim_max += 1;
-    run_failing(&bench, "setrlimit nofile: Operation not permitted", 205);
+    run_failing(&bench, "limit-nofile: Operation not permitted", 205);
     bench.baseline.nofile.rlim_max -= 1;
     bench.baseline.oom_score_adj = -1000;
-    run_failing(&bench, "oom-score-adj -1000: Permission denied", 206);
+    run_failing(&bench, "oom-score-adj -1000: Permission denied (needs CAP_SYS_RESOURCE)", 206);
     teardown(&bench);
 }
 END_TEST
