@@ -29,6 +29,7 @@ struct scan {
     const struct procgroup *group;
     member_fn fn;
     void *ctx;
+    int err; /* of a process that could not be looked at */
 };
 
 void procgroup_force_scan(bool on)
@@ -52,10 +53,18 @@ static bool number_was_used_again(const struct procgroup *group)
 
 static bool scan_one(void *ctx, pid_t pid)
 {
-    const struct scan *scan = ctx;
+    struct scan *scan = ctx;
     struct procfs_stat st;
 
-    if (procfs_read_stat(pid, &st) < 0 || !is_member(scan->group, &st))
+    int rc = procfs_read_stat(pid, &st);
+    /* Where /proc is mounted with hidepid, those of others cannot be looked at; none of them is a member. */
+    if (rc == -ESRCH || rc == -EACCES || rc == -EPERM)
+        return true;
+    if (rc < 0) {
+        scan->err = rc;
+        return true;
+    }
+    if (!is_member(scan->group, &st))
         return true;
     struct member member = {.pid = pid, .start_ticks = st.start_ticks};
     int pidfd = identity_open(pid, st.start_ticks);
@@ -74,7 +83,8 @@ static bool scan_one(void *ctx, pid_t pid)
 
 /*
  * Calls FN with each living member and its pidfd, which is closed afterwards (or
- * the -errno with which it could not be opened), until FN returns false.
+ * the -errno with which it could not be opened), until FN returns false.  0, or a
+ * -errno: then there may be more of them, for not every process could be looked at.
  */
 static int each_member(const struct procgroup *group, member_fn fn, void *ctx)
 {
@@ -82,7 +92,8 @@ static int each_member(const struct procgroup *group, member_fn fn, void *ctx)
 
     if (number_was_used_again(group))
         return 0;
-    return procfs_each(scan_one, &scan);
+    int rc = procfs_each(scan_one, &scan);
+    return rc < 0 ? rc : scan.err;
 }
 
 struct signalling {
@@ -124,7 +135,7 @@ static int signal_by_scan(const struct procgroup *group, int signo)
         int rc = each_member(group, signal_member, &s);
         if (rc < 0)
             s.err = rc;
-        if (rc < 0 || s.n_new == 0)
+        if (s.n_new == 0)
             break;
     }
     free(s.done);
@@ -194,8 +205,7 @@ bool procgroup_alive(const struct procgroup *group)
     /* The kernel knows at once that nobody is there; that somebody is may mean a zombie. */
     if (signal_by_pidfd(group, 0) == -ESRCH)
         return false;
-    each_member(group, stop_at_first, &found);
-    return found;
+    return each_member(group, stop_at_first, &found) < 0 || found;
 }
 
 struct opening {
@@ -219,7 +229,7 @@ size_t procgroup_open(const struct procgroup *group, int *pidfds, size_t max)
 {
     struct opening o = {.pidfds = pidfds, .max = max};
 
-    if (group->pgid > 1)
-        each_member(group, keep_open, &o);
+    if (group->pgid > 1 && each_member(group, keep_open, &o) < 0 && o.n == 0)
+        keep_open(&o, NULL, -1); /* one that nobody could look at */
     return o.n;
 }
