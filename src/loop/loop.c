@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "base/units.h"
 
+#define IO_RETRY (100 * USEC_PER_MSEC)
+
 struct loop {
     struct event_base *base;
     bool stopped;
@@ -25,6 +27,7 @@ struct loop_timer {
 
 struct loop_io {
     struct event event;
+    struct event retry; /* set while the kernel has no room for one more descriptor to be watched */
     loop_io_fn fn;
     void *ctx;
 };
@@ -56,6 +59,8 @@ static void forward_log(int severity, const char *msg)
 struct loop *loop_new(void)
 {
     event_set_log_callback(forward_log);
+    /* Without memory libevent would lose an event and go on. */
+    event_set_mem_functions(xmalloc, xrealloc, free);
 
     struct event_config *config = event_config_new();
     if (config == NULL) {
@@ -176,6 +181,24 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
     io->fn(io->ctx);
 }
 
+static void io_try_later(struct loop_io *io)
+{
+    static const struct timeval pause = {.tv_usec = IO_RETRY};
+
+    must_add(&io->retry, &pause);
+}
+
+/* Nothing was lost meanwhile: what can be read or written still can. */
+static void on_io_retry(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop_io *io = arg;
+
+    (void)fd;
+    (void)what;
+    if (event_add(&io->event, NULL) < 0)
+        io_try_later(io);
+}
+
 struct loop_io *loop_io_new(struct loop *loop, int fd, enum loop_io_kind kind, loop_io_fn fn, void *ctx)
 {
     struct loop_io *io = xcalloc(1, sizeof(*io));
@@ -184,11 +207,17 @@ struct loop_io *loop_io_new(struct loop *loop, int fd, enum loop_io_kind kind, l
     io->fn = fn;
     io->ctx = ctx;
     event_assign(&io->event, loop->base, fd, (short)(what | EV_PERSIST), on_io, io);
+    evtimer_assign(&io->retry, loop->base, on_io_retry, io);
     if (event_add(&io->event, NULL) == 0)
         return io;
 
     int saved = errno;
-    log_error("descriptor %d cannot be watched: %s", fd, strerror(errno));
+    if (saved == ENOMEM || saved == ENOSPC) {
+        log_warning("descriptor %d cannot be watched, trying again: %s", fd, strerror(saved));
+        io_try_later(io);
+        return io;
+    }
+    log_error("descriptor %d cannot be watched: %s", fd, strerror(saved));
     free(io);
     errno = saved;
     return NULL;
@@ -199,6 +228,7 @@ void loop_io_free(struct loop_io *io)
     if (io == NULL)
         return;
     event_del(&io->event);
+    event_del(&io->retry);
     free(io);
 }
 

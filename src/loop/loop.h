@@ -44,7 +44,8 @@ void loop_timer_clear(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer); /* NULL is fine, here and below */
 
 /* Calls FN whenever FD can be read (or is at its end), or written.  FD stays the caller's; free before closing it.
- * NULL with errno, and said in the log, when the system refuses. */
+ * Where the kernel has no room for it (ENOMEM, ENOSPC: fs.epoll.max_user_watches) that is said, and tried again until it
+ * has.  NULL with errno, and said in the log, when it refuses for good. */
 struct loop_io *loop_io_new(struct loop *loop, int fd, enum loop_io_kind kind, loop_io_fn fn, void *ctx);
 void loop_io_free(struct loop_io *io);
 
