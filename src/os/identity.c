@@ -101,7 +101,10 @@ int identity_pidfd(pid_t pid)
         return -ENOSYS;
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-    return fd == -1 ? -errno : fd;
+    if (fd >= 0)
+        return fd;
+    /* The call itself knows no EPERM: so says a sandbox that has never heard of it. */
+    return errno == EPERM ? -ENOSYS : -errno;
 }
 
 int identity_signal(int pidfd, int signo)
