@@ -32,10 +32,11 @@ static void ptrace_add(struct watch *watch)
     watch_pidfd_add(watch);
     if (identity_has_ended(watch->pidfd, watch->pid, watch->start_ticks))
         return;
+    int error = ptrace(PTRACE_SEIZE, watch->pid, NULL, NULL) == -1 ? errno : 0;
     /* Only its tracer can interrupt it: after a live upgrade we are that already. */
-    if (ptrace(PTRACE_SEIZE, watch->pid, NULL, NULL) == -1 && ptrace(PTRACE_INTERRUPT, watch->pid, NULL, NULL) == -1) {
+    if (error != 0 && ptrace(PTRACE_INTERRUPT, watch->pid, NULL, NULL) == -1) {
         if (!identity_has_ended(watch->pidfd, watch->pid, watch->start_ticks))
-            log_warning("process %d cannot be traced (%s): how it ends may stay unknown", watch->pid, strerror(errno));
+            log_warning("process %d cannot be traced (%s): how it ends may stay unknown", watch->pid, strerror(error));
         return;
     }
     if (was_it(watch))
