@@ -16,7 +16,7 @@ static _Noreturn void out_of_memory(void)
     abort();
 }
 
-static void *checked(void *ptr)
+void *mem_checked(void *ptr)
 {
     if (ptr == NULL)
         out_of_memory();
@@ -25,31 +25,36 @@ static void *checked(void *ptr)
 
 void *xmalloc(size_t size)
 {
-    return checked(malloc(size > 0 ? size : 1));
+    return mem_checked(malloc(size > 0 ? size : 1));
 }
 
 void *xcalloc(size_t nmemb, size_t size)
 {
     if (nmemb == 0 || size == 0)
         nmemb = size = 1;
-    return checked(calloc(nmemb, size));
+    return mem_checked(calloc(nmemb, size));
 }
 
 void *xreallocarray(void *ptr, size_t nmemb, size_t size)
 {
     if (nmemb == 0 || size == 0)
         nmemb = size = 1;
-    return checked(reallocarray(ptr, nmemb, size));
+    return mem_checked(reallocarray(ptr, nmemb, size));
+}
+
+void *xrealloc(void *ptr, size_t size)
+{
+    return mem_checked(realloc(ptr, size > 0 ? size : 1));
 }
 
 char *xstrdup(const char *s)
 {
-    return s != NULL ? checked(strdup(s)) : NULL;
+    return s != NULL ? mem_checked(strdup(s)) : NULL;
 }
 
 char *xstrndup(const char *s, size_t n)
 {
-    return checked(strndup(s, n));
+    return mem_checked(strndup(s, n));
 }
 
 char *xasprintf(const char *fmt, ...)

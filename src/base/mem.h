@@ -13,6 +13,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+/* PTR, which a library has allocated: NULL means that it had no memory. */
+void *mem_checked(void *ptr);
+
 /* malloc(3) of SIZE bytes, at least one. */
 void *xmalloc(size_t size);
 
@@ -21,6 +24,9 @@ void *xcalloc(size_t nmemb, size_t size);
 
 /* reallocarray(3): PTR resized to NMEMB elements of SIZE bytes. */
 void *xreallocarray(void *ptr, size_t nmemb, size_t size);
+
+/* realloc(3) of PTR to SIZE bytes, at least one. */
+void *xrealloc(void *ptr, size_t size);
 
 /* strdup(3); a NULL argument gives NULL, so that unset stays unset. */
 char *xstrdup(const char *s);

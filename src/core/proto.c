@@ -12,6 +12,11 @@
 /* Enough for seconds since 1970 with microseconds, and 0.1 stays 0.1. */
 #define REAL_DIGITS 16
 
+void proto_init(void)
+{
+    json_set_alloc_funcs(xmalloc, free);
+}
+
 static bool parse_params(json_t *params, struct proto_request *req, enum proto_error *code, char *err, size_t err_size)
 {
     if (!params || (json_is_array(params) && json_array_size(params) == 0)) {

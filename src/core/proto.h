@@ -32,6 +32,9 @@ enum proto_error {
     PROTO_E_TIMED_OUT = -32005,
 };
 
+/* To be called before any other use of JSON: jansson allocates by base/mem.h, and so never fails for want of memory. */
+void proto_init(void);
+
 /* One request, taken apart.  All json_t are owned by the struct. */
 struct proto_request {
     json_t *id; /* NULL: a notification, no answer is sent */

@@ -256,7 +256,8 @@ static struct config_section *section_new(enum config_section_type type, cfg_t *
     section->title = xstrdup(plain_title(cfg->title));
     section->line = cfg->title != NULL ? (unsigned)strtoul(cfg->title, NULL, 10) : 0;
     section->whole = whole;
-    for (cfg_opt_t *opt = cfg->opts; opt->name != NULL; opt++) {
+    /* libconfuse leaves a section without its options where it has no memory for them. */
+    for (cfg_opt_t *opt = mem_checked(cfg->opts); opt->name != NULL; opt++) {
         if (opt->type == CFGT_STR)
             take_option(section, opt);
     }
@@ -286,10 +287,7 @@ static void take_sections(struct reader *r, cfg_t *cfg, const char *name, enum c
 
 static int parse(cfg_t *cfg, char *text, size_t len)
 {
-    FILE *fp = fmemopen(text, len, "r");
-
-    if (fp == NULL)
-        return CFG_FILE_ERROR;
+    FILE *fp = mem_checked(fmemopen(text, len, "r"));
     int rc = cfg_parse_fp(cfg, fp);
     fclose(fp);
     return rc;
@@ -298,7 +296,7 @@ static int parse(cfg_t *cfg, char *text, size_t len)
 static bool on_chunk(void *ctx, char *text, size_t len, unsigned line, enum config_chunk_end end)
 {
     struct reader *r = ctx;
-    cfg_t *cfg = cfg_init(r->top, CFGF_NONE);
+    cfg_t *cfg = mem_checked(cfg_init(r->top, CFGF_NONE));
 
     r->chunk_line = line;
     cfg_set_error_function(cfg, on_error);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/suggest.h"
+#include "core/proto.h"
 #include "supctl/commands.h"
 #include "supctl/text.h"
 
@@ -143,6 +144,7 @@ int main(int argc, char **argv)
 {
     struct options options;
 
+    proto_init();
     options_parse(&options, argc, argv);
     int status = run(&options);
     if (!text_flush())

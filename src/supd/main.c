@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/proto.h"
 #include "supd/init.h"
 #include "supd/startup.h"
 
@@ -52,6 +53,7 @@ int main(int argc, char **argv)
     bool init = false;
     int c;
 
+    proto_init();
     while ((c = getopt_long(argc, argv, "c:r:tdvVh", long_options, NULL)) != -1) {
         switch (c) {
         case 'c':
