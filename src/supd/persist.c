@@ -13,6 +13,8 @@
 #define RETRY_INTERVAL USEC_PER_SEC
 /* How long new starts are held back for the children before their exec to get there, so that the file can be rewritten. */
 #define REWRITE_HOLD USEC_PER_SEC
+/* How often the rewriting is tried again where it fails. */
+#define REWRITE_PAUSE (10 * USEC_PER_SEC)
 
 static void put_all(void *ctx, struct statefile *file)
 {
@@ -26,16 +28,6 @@ static void put_all(void *ctx, struct statefile *file)
         statefile_put(file, record, record_encode_service(record, s->spec->name, &s->svc));
     /* Without its epoch a file cannot be believed: a second header, so that damage to one does not cost all the rest. */
     statefile_put(file, record, record_encode_header(record, &sup->epoch));
-}
-
-static int rewrite(struct supervisor *sup)
-{
-    int rc = statefile_rewrite(sup->state, put_all, sup);
-
-    sup->rewrite_wanted = false;
-    if (rc < 0)
-        log_warning("%s/state cannot be written anew, it goes on growing: %s", sup->runtime_dir, strerror(-rc));
-    return rc;
 }
 
 int persist_begin(struct supervisor *sup)
@@ -57,8 +49,20 @@ static bool children_are_known(const struct supervisor *sup)
 int persist_again(struct supervisor *sup)
 {
     if (!children_are_known(sup))
-        return -EIO;
+        return -ENODATA;
     return statefile_rewrite(sup->state, put_all, sup);
+}
+
+static void rewrite(struct supervisor *sup)
+{
+    int rc = persist_again(sup);
+
+    sup->rewrite_wanted = false;
+    if (rc == 0)
+        return;
+    sup->rewrite_not_before = clock_now().mono + REWRITE_PAUSE;
+    log_warning("%s/state cannot be written anew, it goes on growing: %s", sup->runtime_dir,
+                rc == -ENODATA ? "/proc did not tell when a process began" : strerror(-rc));
 }
 
 /* Starts the rewriting of a file that has grown, now or after those before their exec. */
@@ -66,11 +70,13 @@ static void consider_rewrite(struct supervisor *sup)
 {
     if (sup->rewrite_wanted || !statefile_wants_rewrite(sup->state))
         return;
+    int64_t now = clock_now().mono;
+    if (now < sup->rewrite_not_before)
+        return;
     if (sup->pre_exec == 0) {
         rewrite(sup);
         return;
     }
-    int64_t now = clock_now().mono;
     if (now < sup->rewrite_hold_until + 10 * REWRITE_HOLD)
         return; /* somebody hangs before his exec: do not hold the others back all the time */
     sup->rewrite_wanted = true;
@@ -133,6 +139,14 @@ static void on_retry(void *ctx)
     }
     if (!TAILQ_EMPTY(&sup->condemned))
         queue_wake(sup);
+}
+
+void persist_last(struct supervisor *sup)
+{
+    for (struct service *s = sup->services; s; s = s->by_name.next) {
+        if (s->unrecorded && persist_snapshot(s, &s->svc) < 0)
+            log_error("%s: what became of it could not be recorded", s->spec->name);
+    }
 }
 
 static void try_again(struct supervisor *sup)

@@ -337,7 +337,18 @@ void process_release(struct process *process)
     process->pidfd = -1;
 }
 
-bool process_watch_ends(struct supervisor *sup, char *err, size_t err_size)
+/* Who lives must be taken back, if not in the way that was asked for then in another. */
+static struct watcher *open_watcher(struct supervisor *sup, bool must, char *err, size_t err_size)
+{
+    struct watcher *watcher = watcher_new(sup->loop, sup->sigchld, sup->config->settings.watch, err, err_size);
+
+    if (watcher || !must)
+        return watcher;
+    log_error("%s; services are running, so they are watched by `auto` until supd is started again", err);
+    return watcher_new(sup->loop, sup->sigchld, "auto", err, err_size);
+}
+
+bool process_watch_ends(struct supervisor *sup, bool must, char *err, size_t err_size)
 {
     static const struct sigchld_handlers handlers = {
         .ended = child_ended, .reaped = child_reaped, .stopped = traced_stopped};
@@ -348,6 +359,6 @@ bool process_watch_ends(struct supervisor *sup, char *err, size_t err_size)
         snprintf(err, err_size, "cannot watch for SIGCHLD: %s", why);
         return false;
     }
-    sup->watcher = watcher_new(sup->loop, sup->sigchld, sup->config->settings.watch, err, err_size);
+    sup->watcher = open_watcher(sup, must, err, err_size);
     return sup->watcher != NULL;
 }

@@ -71,6 +71,7 @@ void shutdown_begin(struct supervisor *sup)
 void shutdown_leave(struct supervisor *sup)
 {
     sup->phase = PHASE_LEAVING;
+    persist_last(sup);
     loop_stop(sup->loop);
 }
 

@@ -169,7 +169,7 @@ static void add_services(struct supervisor *sup)
     *list = (struct spec_list){0};
 }
 
-static bool open_loop(struct supervisor *sup)
+static bool open_loop(struct supervisor *sup, bool services_live)
 {
     char err[256];
 
@@ -178,7 +178,7 @@ static bool open_loop(struct supervisor *sup)
         log_error("no event loop can be had: %s", strerror(errno));
         return false;
     }
-    if (!process_watch_ends(sup, err, sizeof err)) {
+    if (!process_watch_ends(sup, services_live, err, sizeof err)) {
         log_error("%s", err);
         return false;
     }
@@ -228,7 +228,7 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
 {
     char err[512];
 
-    if (!open_loop(sup))
+    if (!open_loop(sup, survey_any_alive(survey)))
         return EXIT_FAILURE;
     notify_init(sup);
     if (!options->stop_leftovers && !open_server(sup))

@@ -126,6 +126,7 @@ struct supervisor {
     bool state_failing;
     bool rewrite_wanted;
     int64_t rewrite_hold_until;
+    int64_t rewrite_not_before;
 
     struct sigchld *sigchld;
     struct watcher *watcher;
@@ -184,19 +185,24 @@ void queue_wake(struct supervisor *sup);
 
 /* ---- process.c ---- */
 
-/* Begins to hear of the ends of processes.  False with ERR written when that is impossible. */
-bool process_watch_ends(struct supervisor *sup, char *err, size_t err_size);
+/*
+ * Begins to hear of the ends of processes.  MUST: services live, so where `watch` is not possible it is `auto`, and told.
+ * False with ERR written when that is impossible.
+ */
+bool process_watch_ends(struct supervisor *sup, bool must, char *err, size_t err_size);
 
 /* ---- persist.c ---- */
 
 /* Writes a new state file with a snapshot of every service.  0 or -errno. */
 int persist_begin(struct supervisor *sup);
-/* The same again, and -EIO where a child could not be named in it.  No child stands before its exec. */
+/* The same again, and -ENODATA where a child could not be named in it.  No child stands before its exec. */
 int persist_again(struct supervisor *sup);
 /* Appends a snapshot of SVC as SERVICE's.  0 or -errno. */
 int persist_snapshot(struct service *service, const struct svc *svc);
 /* The same for a fact: kept and tried again where it cannot be written. */
 void persist_fact(struct service *service);
+/* We are about to leave: what could not be recorded is tried once more. */
+void persist_last(struct supervisor *sup);
 /* 0 or -errno; then the condemned services are looked at again in a while. */
 int persist_removed(struct supervisor *sup, const char *name);
 int persist_shutdown(struct supervisor *sup);
