@@ -56,17 +56,23 @@ static bool reaped_status(int pidfd, int *wait_status)
     return true;
 }
 
+/* To its end: with half of it every living process would count as one of an earlier boot. */
 static int read_boot_id(struct epoch *epoch)
 {
+    size_t used = 0;
+    ssize_t n;
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     if (fd == -1)
         return -errno;
 
-    ssize_t n = read(fd, epoch->boot_id, sizeof(epoch->boot_id) - 1);
+    do {
+        n = read(fd, epoch->boot_id + used, sizeof(epoch->boot_id) - 1 - used);
+        used += n > 0 ? (size_t)n : 0;
+    } while (n > 0 || (n == -1 && errno == EINTR));
     int err = errno;
     close(fd);
-    if (n <= 0)
-        return n == 0 ? -ENODATA : -err;
+    if (n == -1 || used == 0)
+        return n == -1 ? -err : -ENODATA;
     epoch->boot_id[strcspn(epoch->boot_id, "\n")] = '\0';
     return 0;
 }

@@ -75,7 +75,10 @@ static void record_self(const struct child *child)
     if (self >= 0)
         close(self);
 
-    ssize_t n = write(req->state_fd, req->record, req->record_len);
+    ssize_t n;
+    do
+        n = write(req->state_fd, req->record, req->record_len);
+    while (n == -1 && errno == EINTR);
     if (n != (ssize_t)req->record_len)
         spawn_fail(child, STEP_OTHER, "record: %s", strerror(n == -1 ? errno : ENOSPC));
 }

@@ -156,8 +156,11 @@ out:
 
 int statefile_append(struct statefile *file, const uint8_t *record, size_t len)
 {
-    ssize_t n = write(file->fd, record, len);
+    ssize_t n;
 
+    do
+        n = write(file->fd, record, len);
+    while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
     return (size_t)n == len ? 0 : -ENOSPC;
