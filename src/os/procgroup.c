@@ -51,20 +51,25 @@ static bool number_was_used_again(const struct procgroup *group)
     return group->leader_start != 0 && procfs_read_stat(group->pgid, &st) == 0 && st.start_ticks != group->leader_start;
 }
 
+/* Is PID a member, with ST what /proc tells of it?  Where that cannot be learnt, the scan knows that it is not whole. */
+static bool look_at(struct scan *scan, pid_t pid, struct procfs_stat *st)
+{
+    int rc = procfs_read_stat(pid, st);
+
+    if (rc == 0)
+        return is_member(scan->group, st);
+    /* Where /proc is mounted with hidepid, those of others cannot be looked at; none of them is a member. */
+    if (rc != -ESRCH && rc != -EACCES && rc != -EPERM)
+        scan->err = rc;
+    return false;
+}
+
 static bool scan_one(void *ctx, pid_t pid)
 {
     struct scan *scan = ctx;
     struct procfs_stat st;
 
-    int rc = procfs_read_stat(pid, &st);
-    /* Where /proc is mounted with hidepid, those of others cannot be looked at; none of them is a member. */
-    if (rc == -ESRCH || rc == -EACCES || rc == -EPERM)
-        return true;
-    if (rc < 0) {
-        scan->err = rc;
-        return true;
-    }
-    if (!is_member(scan->group, &st))
+    if (!look_at(scan, pid, &st))
         return true;
     struct member member = {.pid = pid, .start_ticks = st.start_ticks};
     int pidfd = identity_open(pid, st.start_ticks);
@@ -75,7 +80,7 @@ static bool scan_one(void *ctx, pid_t pid)
 
     /* Now that the process is held: is it still one of the group? */
     bool go_on = true;
-    if (procfs_read_stat(pid, &st) == 0 && is_member(scan->group, &st))
+    if (look_at(scan, pid, &st))
         go_on = scan->fn(scan->ctx, &member, pidfd);
     close(pidfd);
     return go_on;

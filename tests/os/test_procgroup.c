@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -244,6 +245,38 @@ START_TEST(pidfds_of_the_members)
 }
 END_TEST
 
+/* Whom nobody can look at may be alive: what is left of a service must not be forgotten for want of a descriptor. */
+START_TEST(without_a_descriptor)
+{
+    struct family family;
+    struct rlimit before;
+    int pidfds[8];
+
+    family_make(&family, (enum way)_i);
+    close(family.leave);
+    family.leave = -1;
+    ck_assert_int_eq(waitpid(family.leader, NULL, 0), family.leader);
+    family.group.leader_pinned = false;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (rlim_t spare = 0; spare < 3; spare++) { /* /proc, what /proc tells of a process, and its pidfd */
+        int next = fcntl(0, F_DUPFD, 0);
+        close(next);
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)next + spare, before.rlim_max}), 0);
+        ck_assert(procgroup_alive(&family.group));
+        size_t n = procgroup_open(&family.group, pidfds, 8);
+        ck_assert_uint_ge(n, 1);
+        for (size_t i = 0; i < n; i++) {
+            if (pidfds[i] >= 0)
+                close(pidfds[i]);
+        }
+    }
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert_int_eq(procgroup_signal(&family.group, SIGKILL), 0);
+    family_end(&family);
+}
+END_TEST
+
 static volatile sig_atomic_t hit;
 
 static void on_hit(int signo)
@@ -382,6 +415,7 @@ Suite *check_suite(void)
     tcase_add_loop_test(tc, members_that_outlive_the_leader, 0, N_WAYS);
     tcase_add_loop_test(tc, zombies_do_not_count, 0, N_WAYS);
     tcase_add_loop_test(tc, pidfds_of_the_members, 0, N_WAYS);
+    tcase_add_loop_test(tc, without_a_descriptor, 0, N_WAYS);
     tcase_add_loop_test(tc, before_setsid, 0, N_WAYS);
     tcase_add_test(tc, number_used_again);
     tcase_add_test(tc, threads_without_their_leader);
