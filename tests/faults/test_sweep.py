@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """One system call of supd's, or of its children's before their exec, fails: nothing may be lost, nothing double.
 
-    test_faults.py                       a sample, chosen by $FAULTS_SEED, for $FAULTS_SECONDS
-    test_faults.py all [CALL]...         every call of the sweep, or some, at every point; prints a table
-    test_faults.py CALL WHEN ERROR       one fault, as a failure names it; see fault.c
+    test_sweep.py                       a sample, chosen by $FAULTS_SEED, for $FAULTS_SECONDS
+    test_sweep.py all [CALL]...         every call of the sweep, or some, at every point; prints a table
+    test_sweep.py CALL WHEN ERROR       one fault, as a failure names it; see fault.c
 
 A point is the number of a call in a run from supd's start on; two runs are not quite the same, so a point that is not
 reached is counted as such.  $FAULTS_JOBS points are tried at a time.
