@@ -298,6 +298,25 @@ def hanging_log(t):
     t.eq(t.terminate(), 0, "exit code")
 
 
+@test(root=True)
+def hanging_configuration(t):
+    """A reload hangs in a process of its own; supd goes on, and with the old configuration when it has failed."""
+    dead = DeadServer(t.path("dead"))
+    t.configure(t.sleeper("a"), t.sleeper("b", enabled=False))
+    t.start()
+    t.wait_state("a", "running")
+    t.configure(f'include("{t.path("dead")}/more.conf")', t.sleeper("c"))
+    with t.client() as client:
+        client.start_call("config.reload")
+        t.eq(t.ctl("start", "b").code, 0, "supd goes on")
+        t.eq(sorted(t.all()), ["a", "b"], "the old configuration is in force")
+        dead.close()
+        t.check("error" in client.receive(), "the reload fails")
+    t.eq(sorted(t.all()), ["a", "b"], "nothing has changed")
+    t.match(t.log_text(), r"the configuration is not taken", "it is told")
+    t.eq(t.terminate(), 0, "exit code")
+
+
 # ---- clocks
 
 

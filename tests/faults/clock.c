@@ -30,9 +30,11 @@ static int64_t offset(void)
     return *seconds;
 }
 
+typedef int (*clock_fn)(clockid_t clock, struct timespec *now);
+
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
-    static int (*real)(clockid_t clock, struct timespec * now);
+    static clock_fn real;
 
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
