@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "os/clock.h"
 
 #define STAT_MAX 4096 /* 52 numbers of at most 20 digits and a name of at most 64 bytes are far less */
 #define STAT_FIELDS 52
@@ -105,7 +106,7 @@ int procfs_read_stat(pid_t pid, struct procfs_stat *st)
     st->utime = numbers[FIELD_UTIME];
     st->stime = numbers[FIELD_STIME];
     st->num_threads = numbers[FIELD_NUM_THREADS];
-    st->start_ticks = numbers[FIELD_STARTTIME];
+    st->start_ticks = clock_machine_ticks(numbers[FIELD_STARTTIME]);
     st->rss_pages = numbers[FIELD_RSS];
     st->exit_code = (int)numbers[FIELD_EXIT_CODE];
     return 0;
@@ -126,7 +127,7 @@ int procfs_self_start_ticks(uint64_t *ticks)
     if (rc == 0)
         rc = parse_stat(text, &state, numbers);
     if (rc == 0)
-        *ticks = numbers[FIELD_STARTTIME];
+        *ticks = clock_machine_ticks(numbers[FIELD_STARTTIME]);
     return rc;
 }
 

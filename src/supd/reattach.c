@@ -275,11 +275,7 @@ bool survey_shutdown_pending(const struct survey *survey)
 static struct timestamp time_of_ticks(uint64_t ticks)
 {
     struct timestamp now = clock_now();
-    struct timespec boot;
-
-    clock_gettime(CLOCK_BOOTTIME, &boot);
-    int64_t since_boot = boot.tv_sec * USEC_PER_SEC + boot.tv_nsec / 1000;
-    int64_t age = since_boot - (int64_t)(ticks * (uint64_t)USEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
+    int64_t age = clock_since_boot() - (int64_t)(ticks * (uint64_t)USEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
     if (age < 0)
         age = 0;
     return (struct timestamp){.mono = now.mono - age, .wall = now.wall - age};

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "os/clock.h"
 #include "os/identity.h"
 #include "os/rundir.h"
 #include "os/selfpath.h"
@@ -371,6 +372,11 @@ int startup_run(const struct startup_options *options)
     startup_open_std_fds();
     if (options->resume_fd < 0 || options->check)
         unblock_signals();
+    int rc = clock_init();
+    if (rc < 0) {
+        log_error("cannot read /proc/self/timens_offsets: %s", strerror(-rc));
+        return EXIT_FAILURE;
+    }
     supervisor_init(&sup);
     if (options->resume_fd < 0) /* else the variables are still those of the binary before */
         fdstore_open(&sup.fdstore);

@@ -379,5 +379,36 @@ def a_clock_that_jumps(t):
     t.eq(t.wait_end(), 0, "exit code")
 
 
+@test(root=True)
+def time_namespaces(t):
+    """supd comes back in another time namespace, where every clock but that on the wall is a day ahead."""
+    day = ["--monotonic", "86400", "--boottime", "86400"]
+    ahead = ["unshare", "--time", "--fork", "--kill-child", *day]
+    if not run(*ahead, "true"):
+        skip("no time namespace can be had here")
+    t.configure(t.sleeper("a"), t.marked("ends", "exit", 1, restart_delay="1h", restart_delay_max="1h"))
+
+    def as_before(what):
+        status = t.all()
+        t.eq((status["a"]["pid"], len(t.marks("a"))), (pid, 1), f"{what}: a")
+        t.check(0 <= status["a"]["uptime"] < 1800, f"{what}: uptime {status['a']['uptime']}")
+        t.check(1800 < (status["ends"]["next-start-in"] or 0) <= 3600, f"{what}: backoff {status['ends']}")
+
+    def answers():
+        with contextlib.suppress(OSError):
+            return t.call("supd.info")
+        return None
+
+    t.start()
+    pid = t.wait_marked("a")["pid"]
+    t.wait_state("ends", "backoff")
+    for under in (ahead, []):
+        t.crash()
+        t.spawn(under=under)
+        eventually(lambda: answers() and (under or t.answers()), "supd answers")
+        as_before(f"under {under}")
+    t.eq(t.terminate(), 0, "exit code")
+
+
 if __name__ == "__main__":
     main()

@@ -13,6 +13,8 @@ AT_A_TIME = 100  # so many that neither side has to wait for the other to read
 PATIENCE = 30.0  # seconds for a call to be answered, also by a supd that has to try something again
 TRIES = 5  # of a call whose connection broke: one client may be lost to a fault, but not one after the other
 STARTS_ARE_READ_BY = ("openat", "read@file")  # when a process began: what a state file that is written anew must tell
+# glibc asks the kernel for each allocation, so that each may fail.
+EACH_BY_ITSELF = {"MALLOC_MMAP_THRESHOLD_": "1", "MALLOC_MMAP_MAX_": "60000", "MALLOC_ARENA_MAX": "1"}
 ERROR = re.compile(r"^(?:error .*|out of memory|.*error while loading shared libraries.*)$", re.M)
 LOST = re.compile(r".*(?:is not in the state file|makes no sense).*")
 
@@ -40,8 +42,10 @@ class Faulted(Stepped):
 
     def spawn_faulted(self):
         # A sanitizer that looks for leaks with ptrace(2) cannot do that in a process that is traced.
-        asan = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-        self.spawn(under=[os.environ["FAULT"], *self.fault, self.report], env={"ASAN_OPTIONS": asan})
+        env = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+        if self.fault[0] == "memory":
+            env.update(EACH_BY_ITSELF)
+        self.spawn(under=[os.environ["FAULT"], *self.fault, self.report], env=env)
 
     def hits(self):
         return [line.split()[1:] for line in self.read("report").splitlines() if line.startswith("hit")]
