@@ -37,8 +37,6 @@ class Faulted(Stepped):
             self.service("off", enabled=False),
             self.service("trio", size=3),
         )
-        if reloaded:
-            self.sizes["gone"] = 0
 
     def spawn_faulted(self):
         # A sanitizer that looks for leaks with ptrace(2) cannot do that in a process that is traced.
