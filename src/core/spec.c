@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/capnames.h"
 #include "base/mem.h"
 #include "base/strv.h"
 #include "base/units.h"
@@ -71,6 +72,26 @@ void spec_free(struct spec *spec)
     free(spec);
 }
 
+/* The kernel lets no capability be raised that the bounding set lacks. */
+static bool validate_capabilities(const struct spec *spec, char *err, size_t err_size)
+{
+    uint64_t outside = spec->capabilities.mask & ~spec->capability_bounding_set.mask;
+
+    if (!spec->capabilities.set || !spec->capability_bounding_set.set || outside == 0)
+        return true;
+    snprintf(err, err_size, "capabilities names %s, which capability-bounding-set leaves out: put it into both",
+             capability_to_name(__builtin_ctzll(outside)));
+    return false;
+}
+
+static bool validate_streams(const struct spec *spec, char *err, size_t err_size)
+{
+    if (spec->tty == NULL || spec->input.kind == LOG_KIND_NONE)
+        return true;
+    snprintf(err, err_size, "stdin and tty exclude each other: with tty, stdin is the terminal");
+    return false;
+}
+
 bool spec_validate(const struct spec *spec, char *err, size_t err_size)
 {
     char delay[64];
@@ -87,7 +108,7 @@ bool spec_validate(const struct spec *spec, char *err, size_t err_size)
                  duration_format(spec->restart_delay_max, max, sizeof(max)));
         return false;
     }
-    return true;
+    return validate_streams(spec, err, err_size) && validate_capabilities(spec, err, err_size);
 }
 
 bool spec_name_valid(const char *name)

@@ -54,6 +54,12 @@ struct spec_ids {
     char *shell;
 };
 
+/* Bit N is the capability of that number. */
+struct spec_caps {
+    bool set;
+    uint64_t mask;
+};
+
 /* A number that may be left to what supd itself has. */
 struct spec_int {
     bool set;
@@ -106,13 +112,23 @@ struct spec_limit {
 struct spec {
     char *name;
     char **command;  /* argv, never empty */
-    char *directory; /* NULL: "/" as root is not imposed; the child keeps supd's */
+    char *directory; /* from '/' on, or from "~" on; NULL: "/" as root is not imposed, the child keeps supd's */
     uint32_t umask;
     char **environment;       /* KEY=VALUE; those of `defaults` first, then the service's own */
     char **environment_files; /* a leading '-' means: may be missing */
+    bool clear_environment;
+    struct spec_log input; /* where stdin comes from: NONE, INHERIT or a file */
+    char *tty;             /* NULL: none */
     char *user;
     char *group;
+    char **supplementary_groups; /* beside those of the login; as gids they are in ids */
     struct spec_ids ids;
+    struct spec_caps capabilities;            /* the ambient set; unset: what supd has */
+    struct spec_caps capability_bounding_set; /* unset: what supd has */
+    bool no_new_privileges;
+    int32_t parent_death_signal; /* 0: none */
+    bool private_tmp;
+    char **read_only_paths; /* a leading '-' means: may be missing */
     struct spec_int nice;
     struct spec_io io;
     struct spec_cpus *cpus; /* NULL: all that supd has */
@@ -152,15 +168,20 @@ enum key_type {
     KEY_EXIT_SET, /* struct exit_set */
     KEY_RESTART,  /* enum restart_policy */
     KEY_KILL_MODE,
-    KEY_LOG,           /* struct spec_log */
-    KEY_USER,          /* char *, with what it stands for in ids */
-    KEY_GROUP,         /* the same */
-    KEY_NICE,          /* struct spec_int */
-    KEY_OOM_SCORE_ADJ, /* the same */
-    KEY_IO,            /* struct spec_io */
-    KEY_CPUS,          /* struct spec_cpus * */
-    KEY_LIMIT,         /* struct spec_limit *, one of spec->limits */
-    KEY_UNSUPPORTED,   /* named by the contract, not built yet: refused by name */
+    KEY_LOG,               /* struct spec_log */
+    KEY_USER,              /* char *, with what it stands for in ids */
+    KEY_GROUP,             /* the same */
+    KEY_NICE,              /* struct spec_int */
+    KEY_OOM_SCORE_ADJ,     /* the same */
+    KEY_IO,                /* struct spec_io */
+    KEY_CPUS,              /* struct spec_cpus * */
+    KEY_GROUPS,            /* char **, with what they stand for in ids */
+    KEY_CAPABILITIES,      /* struct spec_caps */
+    KEY_CAPABILITY_BOUNDS, /* the same, and "~NAME" takes away from all */
+    KEY_DEATH_SIGNAL,      /* int32_t, or none */
+    KEY_INPUT,             /* struct spec_log, as LOG_KIND_NONE, _INHERIT and _FILE */
+    KEY_LIMIT,             /* struct spec_limit *, one of spec->limits */
+    KEY_UNSUPPORTED,       /* named by the contract, not built yet: refused by name */
     KEY_N_TYPES,
 };
 
@@ -170,6 +191,7 @@ enum key_flags {
     KEY_F_ENVIRONMENT = 1 << 2, /* each value must be KEY=VALUE with a valid KEY */
     KEY_F_REQUIRED = 1 << 3,
     KEY_F_PATHS = 1 << 4, /* each value must be an absolute path, after a '-' or without it */
+    KEY_F_HOME = 1 << 5,  /* the path may begin with '~', the home of the service's user */
 };
 
 struct spec_key {

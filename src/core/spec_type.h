@@ -68,6 +68,7 @@ extern const struct key_type_ops key_type_exit_set;
 extern const struct key_type_ops key_type_restart;
 extern const struct key_type_ops key_type_kill_mode;
 extern const struct key_type_ops key_type_log;
+extern const struct key_type_ops key_type_input;
 
 /* spec_types_sched.c: beside other processes */
 extern const struct key_type_ops key_type_nice;
@@ -81,6 +82,12 @@ extern const struct key_type_ops key_type_limit;
 /* spec_types_ids.c: names that were looked up */
 extern const struct key_type_ops key_type_user;
 extern const struct key_type_ops key_type_group;
+extern const struct key_type_ops key_type_groups;
+
+/* spec_types_rights.c: what a process may do */
+extern const struct key_type_ops key_type_capabilities;
+extern const struct key_type_ops key_type_capability_bounds;
+extern const struct key_type_ops key_type_death_signal;
 
 /* ---- what the types share ---- */
 
@@ -108,6 +115,12 @@ char **key_string_get(const struct spec_key *key, const void *from);
 void key_string_dup(void *value);
 void key_string_free(void *value);
 bool key_string_equal(const void *a, const void *b);
+
+/* The same of a char **, which is one list of strings. */
+bool key_vector_set(const struct key_input *in, void *to);
+char **key_vector_get(const struct spec_key *key, const void *from);
+void key_vector_dup(void *value);
+void key_vector_free(void *value);
 
 /* The same for two strings; NULL equals NULL only. */
 bool key_same_string(const char *a, const char *b);

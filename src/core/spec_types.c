@@ -30,6 +30,11 @@ static const struct key_type_ops *const types[] = {
     [KEY_IO] = &key_type_io,
     [KEY_CPUS] = &key_type_cpus,
     [KEY_LIMIT] = &key_type_limit,
+    [KEY_GROUPS] = &key_type_groups,
+    [KEY_CAPABILITIES] = &key_type_capabilities,
+    [KEY_CAPABILITY_BOUNDS] = &key_type_capability_bounds,
+    [KEY_DEATH_SIGNAL] = &key_type_death_signal,
+    [KEY_INPUT] = &key_type_input,
     [KEY_UNSUPPORTED] = &key_type_unsupported,
 };
 

@@ -2,6 +2,7 @@
 /* Keys whose value is the name of a user or a group: what it meant when it was looked up counts too. */
 #include <string.h>
 
+#include "base/strv.h"
 #include "core/spec_type.h"
 
 static bool same_groups(const struct spec_ids *a, const struct spec_ids *b)
@@ -10,14 +11,21 @@ static bool same_groups(const struct spec_ids *a, const struct spec_ids *b)
            (a->n_groups == 0 || memcmp(a->groups, b->groups, a->n_groups * sizeof(*a->groups)) == 0);
 }
 
-/* What follows from `user`: with no `group` beside it, that is the login group too. */
+static bool same_supplementary_names(const struct spec *a, const struct spec *b)
+{
+    return strv_equal(a->supplementary_groups, b->supplementary_groups);
+}
+
+/* What follows from `user`: with no `group` beside it, that is the login group too.  Groups that came with
+ * `supplementary-groups` are among those that were looked up: where that differs, they say nothing of the user. */
 static bool same_user(const struct spec *a, const struct spec *b)
 {
     if (!key_same_string(a->user, b->user))
         return false;
     if (a->user == NULL)
         return true;
-    return a->ids.set == b->ids.set && a->ids.uid == b->ids.uid && same_groups(&a->ids, &b->ids) &&
+    return a->ids.set == b->ids.set && a->ids.uid == b->ids.uid &&
+           (!same_supplementary_names(a, b) || same_groups(&a->ids, &b->ids)) &&
            key_same_string(a->ids.user_name, b->ids.user_name) && key_same_string(a->ids.home, b->ids.home) &&
            key_same_string(a->ids.shell, b->ids.shell) &&
            (a->group != NULL || b->group != NULL || a->ids.gid == b->ids.gid);
@@ -29,6 +37,30 @@ static bool same_group(const struct spec *a, const struct spec *b)
         return false;
     return a->group == NULL || (a->ids.set == b->ids.set && a->ids.gid == b->ids.gid);
 }
+
+static bool same_supplementary(const struct spec *a, const struct spec *b)
+{
+    return same_supplementary_names(a, b) && (a->supplementary_groups == NULL || same_groups(&a->ids, &b->ids));
+}
+
+static bool set_names(const struct key_input *in, void *to)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        if (in->values[i][0] == '\0')
+            return key_fail(in, "the name of a group is empty: leave it out");
+    }
+    return key_vector_set(in, to);
+}
+
+const struct key_type_ops key_type_groups = {
+    .takes_list = true,
+    .size = sizeof(char **),
+    .set = set_names,
+    .get = key_vector_get,
+    .dup = key_vector_dup,
+    .free = key_vector_free,
+    .equal_in = same_supplementary,
+};
 
 const struct key_type_ops key_type_user = {
     .size = sizeof(char *),

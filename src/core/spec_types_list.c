@@ -9,20 +9,20 @@
 
 /* ---- vectors of strings ---- */
 
-static char **get_vector(const struct spec_key *key, const void *from)
+char **key_vector_get(const struct spec_key *key, const void *from)
 {
     (void)key;
     return strv_dup(*(char **const *)from);
 }
 
-static void dup_vector(void *value)
+void key_vector_dup(void *value)
 {
     char ***v = value;
 
     *v = strv_dup(*v);
 }
 
-static void free_vector(void *value)
+void key_vector_free(void *value)
 {
     strv_free(*(char ***)value);
 }
@@ -54,7 +54,7 @@ static bool check_element(const struct key_input *in, const char *value)
     return true;
 }
 
-static bool set_strv(const struct key_input *in, void *to)
+bool key_vector_set(const struct key_input *in, void *to)
 {
     char ***old = to;
     char **v = NULL;
@@ -81,10 +81,10 @@ static bool set_strv(const struct key_input *in, void *to)
 const struct key_type_ops key_type_strv = {
     .takes_list = true,
     .size = sizeof(char **),
-    .set = set_strv,
-    .get = get_vector,
-    .dup = dup_vector,
-    .free = free_vector,
+    .set = key_vector_set,
+    .get = key_vector_get,
+    .dup = key_vector_dup,
+    .free = key_vector_free,
     .equal = equal_vectors,
 };
 
@@ -117,9 +117,9 @@ const struct key_type_ops key_type_argv = {
     .takes_list = true,
     .size = sizeof(char **),
     .set = set_argv,
-    .get = get_vector,
-    .dup = dup_vector,
-    .free = free_vector,
+    .get = key_vector_get,
+    .dup = key_vector_dup,
+    .free = key_vector_free,
     .equal = equal_vectors,
 };
 

@@ -57,9 +57,17 @@ const struct key_type_ops key_type_string = {
     .equal = key_string_equal,
 };
 
+/* "~" and "~/x" */
+static bool is_below_home(const char *path)
+{
+    return path[0] == '~' && (path[1] == '\0' || path[1] == '/');
+}
+
 static bool set_path(const struct key_input *in, void *to)
 {
-    if (in->values[0][0] != '\0' && !key_check_path(in, in->values[0]))
+    bool home = (in->key->flags & KEY_F_HOME) != 0 && is_below_home(in->values[0]);
+
+    if (in->values[0][0] != '\0' && !home && !key_check_path(in, in->values[0]))
         return false;
     return key_string_set(in, to);
 }

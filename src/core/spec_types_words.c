@@ -136,3 +136,38 @@ const struct key_type_ops key_type_log = {
     .free = free_log,
     .equal = equal_logs,
 };
+
+static bool set_input(const struct key_input *in, void *to)
+{
+    const char *value = in->values[0];
+    struct spec_log *input = to;
+    enum log_kind kind = LOG_KIND_FILE;
+
+    if (strcmp(value, "null") == 0)
+        kind = LOG_KIND_NONE;
+    else if (strcmp(value, "inherit") == 0)
+        kind = LOG_KIND_INHERIT;
+    else if (value[0] != '/')
+        return key_fail(in, "'%s' is neither null nor inherit nor the absolute path of a file", value);
+
+    free(input->path);
+    input->path = kind == LOG_KIND_FILE ? xstrdup(value) : NULL;
+    input->kind = kind;
+    return true;
+}
+
+static char **get_input(const struct spec_key *key, const void *from)
+{
+    const struct spec_log *input = from;
+
+    return input->kind == LOG_KIND_NONE ? key_one_value("null") : get_log(key, from);
+}
+
+const struct key_type_ops key_type_input = {
+    .size = sizeof(struct spec_log),
+    .set = set_input,
+    .get = get_input,
+    .dup = dup_log,
+    .free = free_log,
+    .equal = equal_logs,
+};

@@ -154,16 +154,19 @@ static bool resolve_ids(struct config_build *b, const struct placed *p, struct s
 {
     const struct config_entry *user = find_entry(p->section, "user");
     const struct config_entry *group = find_entry(p->section, "group");
+    const struct config_entry *more = find_entry(p->section, "supplementary-groups");
 
-    if (b->internal || (user == NULL && group == NULL) || !has_value(user) || !has_value(group))
+    if (b->internal || (user == NULL && group == NULL && more == NULL) || !has_value(user) || !has_value(group))
         return true;
 
     struct config_ids_errors errors = config_ids_resolve(b->ids, spec);
     if (errors.user != NULL)
-        config_build_entry_error(b, p, user != NULL ? user : group, ": %s", errors.user);
+        config_build_entry_error(b, p, user != NULL ? user : group != NULL ? group : more, ": %s", errors.user);
     if (errors.group != NULL)
-        config_build_entry_error(b, p, group != NULL ? group : user, ": %s", errors.group);
-    return errors.user == NULL && errors.group == NULL;
+        config_build_entry_error(b, p, group != NULL ? group : user != NULL ? user : more, ": %s", errors.group);
+    if (errors.supplementary != NULL)
+        config_build_entry_error(b, p, more != NULL ? more : user != NULL ? user : group, ": %s", errors.supplementary);
+    return errors.user == NULL && errors.group == NULL && errors.supplementary == NULL;
 }
 
 /* All that a section says; false when something of it is wrong. */

@@ -8,14 +8,17 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/strv.h"
 
 /* One answer, good or bad. */
 struct answer {
     char *user;
     char *group;
+    char **more; /* supplementary-groups */
     struct spec_ids ids;
     char *user_err;
     char *group_err;
+    char *more_err;
 };
 
 struct config_ids {
@@ -33,12 +36,14 @@ static void free_answer(void *data)
 
     free(answer->user);
     free(answer->group);
+    strv_free(answer->more);
     free(answer->ids.groups);
     free(answer->ids.user_name);
     free(answer->ids.home);
     free(answer->ids.shell);
     free(answer->user_err);
     free(answer->group_err);
+    free(answer->more_err);
     free(answer);
 }
 
@@ -55,16 +60,33 @@ static int compare_strings(const char *a, const char *b)
     return strcmp(a, b);
 }
 
+static int compare_vectors(char *const *a, char *const *b)
+{
+    size_t n = strv_len(a);
+    size_t m = strv_len(b);
+
+    if (n != m)
+        return n < m ? -1 : 1;
+    for (size_t i = 0; i < n; i++) {
+        int order = strcmp(a[i], b[i]);
+        if (order != 0)
+            return order;
+    }
+    return 0;
+}
+
 static int compare_answers(const void *a, const void *b)
 {
     const struct answer *x = a;
     const struct answer *y = b;
     int order = compare_strings(x->user, y->user);
 
-    return order != 0 ? order : compare_strings(x->group, y->group);
+    if (order == 0)
+        order = compare_strings(x->group, y->group);
+    return order != 0 ? order : compare_vectors(x->more, y->more);
 }
 
-static struct answer *look_up(const char *user, const char *group)
+static struct answer *look_up(const char *user, const char *group, char **more)
 {
     struct answer *answer = xcalloc(1, sizeof(*answer));
     char own_group[16];
@@ -73,18 +95,21 @@ static struct answer *look_up(const char *user, const char *group)
 
     answer->user = xstrdup(user);
     answer->group = xstrdup(group);
+    answer->more = strv_dup(more);
     if (group != NULL && !ids_group(group, &gid, err, sizeof(err))) {
         answer->group_err = xstrdup(err);
         /* With a group in its place that cannot be wrong, what is still wrong is the user. */
         snprintf(own_group, sizeof(own_group), "%u", (unsigned)getegid());
         group = own_group;
     }
-    if (!ids_resolve(user, group, &answer->ids, err, sizeof(err))) {
+    if (!ids_resolve(user, group, more != NULL, &answer->ids, err, sizeof(err))) {
         if (user != NULL)
             answer->user_err = xstrdup(err);
         else
             answer->group_err = xstrdup(err);
     }
+    if (!ids_supplementary(more, &answer->ids, err, sizeof(err)))
+        answer->more_err = xstrdup(err);
     return answer;
 }
 
@@ -107,15 +132,15 @@ static void copy_ids(struct spec_ids *to, const struct spec_ids *from)
 
 struct config_ids_errors config_ids_resolve(struct config_ids *ids, struct spec *spec)
 {
-    struct answer wanted = {.user = spec->user, .group = spec->group};
+    struct answer wanted = {.user = spec->user, .group = spec->group, .more = spec->supplementary_groups};
     struct answer **found = tfind(&wanted, &ids->tree, compare_answers);
-    struct answer *answer = found != NULL ? *found : look_up(spec->user, spec->group);
+    struct answer *answer = found != NULL ? *found : look_up(spec->user, spec->group, spec->supplementary_groups);
 
     if (found == NULL && tsearch(answer, &ids->tree, compare_answers) == NULL)
         abort();
-    if (answer->user_err == NULL && answer->group_err == NULL)
+    if (answer->user_err == NULL && answer->group_err == NULL && answer->more_err == NULL)
         copy_ids(&spec->ids, &answer->ids);
-    return (struct config_ids_errors){answer->user_err, answer->group_err};
+    return (struct config_ids_errors){answer->user_err, answer->group_err, answer->more_err};
 }
 
 bool config_ids_number(const char *text, uint32_t *number)

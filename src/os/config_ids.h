@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ids of many services: each pair of user and group is looked up once.  And
+ * The ids of many services: each user with his groups is looked up once.  And
  * the keys by which a dump carries what was found.
  */
 #ifndef SUPD_OS_CONFIG_IDS_H
@@ -18,13 +18,14 @@ struct config_ids;
 struct config_ids *config_ids_new(void);
 void config_ids_free(struct config_ids *ids);
 
-/* What is wrong with a user, with a group; NULL: nothing. */
+/* What is wrong with a user, with a group, with supplementary groups; NULL: nothing. */
 struct config_ids_errors {
     const char *user;
     const char *group;
+    const char *supplementary;
 };
 
-/* Sets spec->ids from its user and group.  Errors live as long as IDS; without any, the ids are set. */
+/* Sets spec->ids from its user and groups.  Errors live as long as IDS; without any, the ids are set. */
 struct config_ids_errors config_ids_resolve(struct config_ids *ids, struct spec *spec);
 
 /* Decimal digits only. */

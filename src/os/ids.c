@@ -172,11 +172,51 @@ static bool settle_unprivileged(const char *user, const char *group, struct spec
     return ok;
 }
 
-bool ids_resolve(const char *user, const char *group, struct spec_ids *ids, char *err, size_t err_size)
+static bool has_group(const struct spec_ids *ids, gid_t gid)
+{
+    for (size_t i = 0; i < ids->n_groups; i++) {
+        if (ids->groups[i] == gid)
+            return true;
+    }
+    return false;
+}
+
+static void add_group(struct spec_ids *ids, gid_t gid)
+{
+    if (has_group(ids, gid))
+        return;
+    ids->groups = xreallocarray(ids->groups, ids->n_groups + 1, sizeof(*ids->groups));
+    ids->groups[ids->n_groups++] = gid;
+}
+
+bool ids_supplementary(char *const *names, struct spec_ids *ids, char *err, size_t err_size)
+{
+    struct spec_ids own = {.gid = getegid()};
+    bool ok = true;
+    gid_t gid;
+
+    if (names == NULL)
+        return true;
+    set_own_groups(&own);
+    for (; ok && *names != NULL; names++) {
+        ok = ids_group(*names, &gid, err, err_size);
+        if (ok && ids->set) {
+            add_group(ids, gid);
+        } else if (ok && gid != own.gid && !has_group(&own, gid)) {
+            snprintf(err, err_size, "group '%s': only root can give a service groups that supd does not have", *names);
+            ok = false;
+        }
+    }
+    clear(&own);
+    return ok;
+}
+
+bool ids_resolve(const char *user, const char *group, bool more_groups, struct spec_ids *ids, char *err,
+                 size_t err_size)
 {
     struct spec_ids new = {.uid = geteuid(), .gid = getegid()};
 
-    if (user == NULL && group == NULL) {
+    if (user == NULL && group == NULL && !(more_groups && geteuid() == 0)) {
         clear(ids);
         return true;
     }

@@ -137,9 +137,10 @@ bool spawn_process(const struct spawn_request *req, struct spawn_child *child, c
 
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t parent = getpid();
     pid_t pid = fork_with_pidfd(&pidfd);
     if (pid == 0)
-        spawn_child_run(req, report[1]);
+        spawn_child_run(req, parent, report[1]);
     int fork_errno = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(report[1]);

@@ -107,12 +107,32 @@ static void close_on_exec(const struct child *child)
     spawn_fail(child, STEP_FDS, "descriptors: /proc/self/fd: %s", strerror(errno));
 }
 
+/* What '~' stands for.  A manager that gives root no HOME (systemd does not) means no other than this. */
+static const char *home_of(const struct child *child)
+{
+    const char *home = spawn_is_other_user(child->spec) ? child->spec->ids.home
+                                                        : strv_env_get(child->req->baseline->environment, "HOME");
+
+    if (home != NULL)
+        return home;
+    if (geteuid() == 0)
+        return "/root";
+    spawn_fail(child, STEP_CHDIR, "chdir %s: it is not known where the home directory is", child->spec->directory);
+}
+
 /* As the user of the service, who may be the only one that gets there (or not). */
 static void change_directory(const struct child *child)
 {
     const char *directory = child->spec->directory;
+    char path[PATH_MAX];
 
-    if (directory != NULL && chdir(directory) == -1)
+    if (directory == NULL)
+        return;
+    if (directory[0] == '~') {
+        snprintf(path, sizeof(path), "%s%s", home_of(child), directory + 1);
+        directory = path;
+    }
+    if (chdir(directory) == -1)
         spawn_fail(child, STEP_CHDIR, "chdir %s: %s", directory, strerror(errno));
 }
 
@@ -167,9 +187,20 @@ static _Noreturn void exec_command(const struct child *child, char **env)
     spawn_fail(child, STEP_EXEC, "exec %s: %s%s", argv[0], strerror(err), exec_hint(argv[0], err));
 }
 
-void spawn_child_run(const struct spawn_request *req, int report_fd)
+/* In this order: mounts and a lower nice level need rights that go with the ids, the limits may be in the way of all
+ * that comes before them, and a limit that is raised needs rights too. */
+static void set_attributes(const struct child *child)
 {
-    struct child child = {.req = req, .spec = req->spec, .report_fd = report_fd};
+    spawn_set_scheduling(child);
+    spawn_set_mounts(child);
+    spawn_set_limits(child);
+    umask(child->spec->umask);
+    spawn_set_rights(child);
+}
+
+void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_fd)
+{
+    struct child child = {.req = req, .spec = req->spec, .report_fd = report_fd, .parent = parent};
 
     reset_signal_handlers();
     unblock_signals(&child);
@@ -182,11 +213,8 @@ void spawn_child_run(const struct spawn_request *req, int report_fd)
     spawn_set_streams(&child);
     char **env = spawn_environment(&child);
     close_on_exec(&child);
-    spawn_set_scheduling(&child);
-    spawn_set_limits(&child);
-
-    umask(child.spec->umask);
-    spawn_change_ids(&child);
+    set_attributes(&child);
     change_directory(&child);
+    spawn_set_death_signal(&child);
     exec_command(&child, env);
 }

@@ -86,15 +86,23 @@ static bool is_login_var(const char *assignment)
 /* Ours, but what tells of the user of supd is not for a service that has a user of its own. */
 static char **inherited_environment(const struct child *child)
 {
-    const struct spec_ids *ids = &child->spec->ids;
-    bool other_user = ids->set && child->spec->user != NULL;
+    bool other_user = spawn_is_other_user(child->spec);
     char **env = NULL;
 
+    if (child->spec->clear_environment)
+        return set_var(env, "PATH", SPAWN_DEFAULT_PATH);
     for (char **p = child->req->baseline->environment; p != NULL && *p != NULL; p++) {
         if (!other_user || !is_login_var(*p))
             env = strv_push(env, xstrdup(*p));
     }
-    if (!other_user)
+    return env;
+}
+
+static char **add_login(const struct spec *spec, char **env)
+{
+    const struct spec_ids *ids = &spec->ids;
+
+    if (!spawn_is_other_user(spec))
         return env;
     env = set_var(env, "USER", ids->user_name);
     env = set_var(env, "LOGNAME", ids->user_name);
@@ -102,12 +110,22 @@ static char **inherited_environment(const struct child *child)
     return set_var(env, "SHELL", ids->shell);
 }
 
+/* A terminal without its kind is of little use; systemd takes these two as well. */
+static char **add_terminal(const struct spec *spec, char **env)
+{
+    if (spec->tty == NULL || strv_env_get(env, "TERM") != NULL)
+        return env;
+    return set_var(env, "TERM",
+                   strncmp(spec->tty, "/dev/tty", 8) == 0 && spec->tty[8] >= '0' && spec->tty[8] <= '9' ? "linux"
+                                                                                                        : "vt220");
+}
+
 /* The later wins: files over `environment`, as in systemd. */
 char **spawn_environment(const struct child *child)
 {
     const struct spec *spec = child->spec;
     char pid[16];
-    char **env = inherited_environment(child);
+    char **env = add_terminal(spec, add_login(spec, inherited_environment(child)));
 
     for (char **p = spec->environment; p != NULL && *p != NULL; p++)
         env = strv_env_set(env, *p);

@@ -30,8 +30,11 @@ enum {
     STEP_CPU_AFFINITY = 215,
     STEP_GROUP = 216,
     STEP_USER = 217,
+    STEP_CAPABILITIES = 218,
     STEP_SETSID = 220,
     STEP_STDERR = 222,
+    STEP_NAMESPACE = 226,
+    STEP_NO_NEW_PRIVILEGES = 227,
 };
 
 /* The process that stands between its fork and its exec. */
@@ -39,6 +42,7 @@ struct child {
     const struct spawn_request *req;
     const struct spec *spec;
     int report_fd;
+    pid_t parent; /* supd */
 };
 
 /* Tells what failed, with its reason ("chdir /x: No such file or directory"), and exits with CODE, one of the above. */
@@ -56,7 +60,14 @@ char **spawn_environment(const struct child *child);
 void spawn_set_scheduling(const struct child *child);
 void spawn_set_limits(const struct child *child);
 
-/* spawn_ids.c: the user, the group and the supplementary groups. */
-void spawn_change_ids(const struct child *child);
+/* spawn_mounts.c: mounts of its own, private-tmp and read-only-paths. */
+void spawn_set_mounts(const struct child *child);
+
+/* spawn_ids.c: user, groups, capabilities, no-new-privileges. */
+void spawn_set_rights(const struct child *child);
+/* The signal that comes when supd dies. */
+void spawn_set_death_signal(const struct child *child);
+/* Does the service have a user, for whom it gets HOME and the like? */
+bool spawn_is_other_user(const struct spec *spec);
 
 #endif

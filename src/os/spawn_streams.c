@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "os/spawn_steps.h"
@@ -24,6 +25,36 @@ static void open_onto(const struct child *child, int target, const char *key, co
         spawn_fail(child, code, "%s %s: %s", key, path, strerror(errno));
 }
 
+static void copy_onto(const struct child *child, int from, int target, const char *key, int code)
+{
+    if (dup2(from, target) == -1)
+        spawn_fail(child, code, "%s: %s", key, strerror(errno));
+}
+
+/* As the terminal that controls the session, which the child has to itself since its setsid(). */
+static void set_terminal(const struct child *child)
+{
+    const char *path = child->spec->tty;
+    int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+    if (fd == -1 || ioctl(fd, TIOCSCTTY, 0) == -1)
+        spawn_fail(child, STEP_STDIN, "tty %s: %s%s", path, strerror(errno),
+                   errno == EPERM ? " (it is the terminal of another session)" : "");
+    if (!place(fd, STDIN_FILENO))
+        spawn_fail(child, STEP_STDIN, "tty %s: %s", path, strerror(errno));
+}
+
+static void set_input(const struct child *child)
+{
+    const struct spec_log *input = &child->spec->input;
+
+    if (child->spec->tty != NULL)
+        set_terminal(child);
+    else if (input->kind != LOG_KIND_INHERIT)
+        open_onto(child, STDIN_FILENO, "stdin", input->kind == LOG_KIND_FILE ? input->path : "/dev/null", O_RDONLY,
+                  STEP_STDIN);
+}
+
 static void set_output(const struct child *child, int target, const struct spec_log *log, const char *key, int code)
 {
     switch (log->kind) {
@@ -34,6 +65,9 @@ static void set_output(const struct child *child, int target, const struct spec_
         open_onto(child, target, key, "/dev/null", O_WRONLY, code);
         break;
     case LOG_KIND_INHERIT:
+        if (child->spec->tty != NULL)
+            copy_onto(child, STDIN_FILENO, target, key, code);
+        break;
     case LOG_KIND_UNSET:
         break;
     }
@@ -44,12 +78,10 @@ void spawn_set_streams(const struct child *child)
     const struct spec_log *out = &child->spec->log;
     const struct spec_log *err = &child->spec->log_error;
 
-    open_onto(child, STDIN_FILENO, "stdin", "/dev/null", O_RDONLY, STEP_STDIN);
+    set_input(child);
     set_output(child, STDOUT_FILENO, out, "log", STEP_STDOUT);
-    if (err->kind != LOG_KIND_UNSET) {
+    if (err->kind != LOG_KIND_UNSET)
         set_output(child, STDERR_FILENO, err, "log-error", STEP_STDERR);
-        return;
-    }
-    if ((out->kind == LOG_KIND_FILE || out->kind == LOG_KIND_NONE) && dup2(STDOUT_FILENO, STDERR_FILENO) == -1)
-        spawn_fail(child, STEP_STDERR, "log-error: %s", strerror(errno));
+    else if (out->kind != LOG_KIND_INHERIT || child->spec->tty != NULL)
+        copy_onto(child, STDOUT_FILENO, STDERR_FILENO, "log-error", STEP_STDERR);
 }

@@ -59,17 +59,12 @@ ERRORS = {
 }
 
 NOT_YET = [
-    "clear-environment = yes",
-    'supplementary-groups = {"adm"}',
-    'capabilities = {"CAP_CHOWN"}',
-    "no-new-privileges = yes",
     "instances = 3",
     "essential = yes",
     'ready = "notify"',
     "reload-signal = HUP",
     'reload-command = "/bin/true"',
     'stop-command = "/bin/true"',
-    "parent-death-signal = TERM",
     'after = {"b"}',
     'requires = {"b"}',
     'wants = {"b"}',

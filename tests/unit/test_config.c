@@ -390,8 +390,8 @@ static char *random_string(bool may_be_empty)
 
 static void set_random(struct spec *spec, const struct spec_key *key)
 {
-    static const char *const words[] = {"no",   "yes",     "always", "on-failure", "mixed", "7", "0",
-                                        "TERM", "RTMIN+5", "none",   "inherit",    "1h30m", "99"};
+    static const char *const words[] = {"no",      "yes",  "always",  "on-failure", "mixed", "7",    "0",      "TERM",
+                                        "RTMIN+5", "none", "inherit", "1h30m",      "99",    "idle", "net_raw"};
     char *values[4] = {NULL};
     char err[256];
     size_t n = (size_t)(random() % 3) + 1;
@@ -400,15 +400,16 @@ static void set_random(struct spec *spec, const struct spec_key *key)
         char *raw = random_string(key->type != KEY_ARGV || i > 0);
         if ((key->flags & KEY_F_ENVIRONMENT) != 0)
             values[i] = xasprintf("K%ld=%s", random() % 3, raw);
-        else if (key->type == KEY_PATH || key->type == KEY_LOG || (key->flags & KEY_F_PATHS) != 0)
+        else if (key->type == KEY_PATH || key->type == KEY_LOG || key->type == KEY_INPUT ||
+                 (key->flags & KEY_F_PATHS) != 0)
             values[i] = xasprintf("/%s", raw);
-        else if (key->type == KEY_ARGV || key->type == KEY_USER || key->type == KEY_GROUP)
+        else if (key->type == KEY_ARGV || key->type == KEY_USER || key->type == KEY_GROUP || key->type == KEY_GROUPS)
             values[i] = xstrdup(raw);
         else
             values[i] = xstrdup(words[(size_t)random() % (sizeof(words) / sizeof(words[0]))]);
         free(raw);
     }
-    bool list = key->type == KEY_ARGV || key->type == KEY_STRV || key->type == KEY_EXIT_SET;
+    bool list = key->type == KEY_ARGV || key->type == KEY_STRV || key->type == KEY_EXIT_SET || key->type == KEY_GROUPS;
     /* Words that do not fit the key are refused and leave it as it was, which is a value too. */
     (void)spec_set(spec, key, values, list ? n : 1, list, err, sizeof(err));
     for (size_t i = 0; i < n; i++)
@@ -451,6 +452,12 @@ static struct config *random_config(void)
         if (random() % 4 == 0)
             ck_assert(spec_set(spec, spec_key_find("success-exit"), empty, 0, true, err, sizeof(err)));
         spec->restart_delay_max = spec->restart_delay + random() % 1000000;
+        /* What excludes what, spec_validate(). */
+        char *null[] = {(char *)"null", NULL};
+        if (spec->tty != NULL)
+            ck_assert(spec_set(spec, spec_key_find("stdin"), null, 1, false, err, sizeof(err)));
+        if (spec->capability_bounding_set.set)
+            spec->capability_bounding_set.mask |= spec->capabilities.mask;
         set_random_ids(&spec->ids);
         spec->file = random_string(true);
         spec->line = (uint32_t)random();
@@ -650,6 +657,7 @@ Suite *check_suite(void)
     TCase *tc = tcase_create("config");
 
     tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, quoting);
     tcase_add_test(tc, list_or_value);
     tcase_add_test(tc, comments_and_lines);

@@ -62,6 +62,33 @@ static const struct {
     {"cpu-affinity", "1-", NULL, "1-"},
     {"cpu-affinity", "a", NULL, "'a'"},
     {"cpu-affinity", " ,", NULL, "no processor"},
+    {"directory", "~", "~", NULL},
+    {"directory", "~/x", "~/x", NULL},
+    {"directory", "~x", NULL, "'~x' is not an absolute path"},
+    {"tty", "~", NULL, "absolute"},
+    {"tty", "tty9", NULL, "absolute"},
+    {"supplementary-groups", "adm", "adm", NULL},
+    {"supplementary-groups", "", NULL, "empty"},
+    {"capabilities", "CAP_NET_RAW", "CAP_NET_RAW", NULL},
+    {"capabilities", "checkpoint_restore", "CAP_CHECKPOINT_RESTORE", NULL},
+    {"capabilities", "NET_RAV", NULL, "did you mean 'NET_RAW'?"},
+    {"capabilities", "CAP_NET_RAV", NULL, "did you mean 'CAP_NET_RAW'?"},
+    {"capabilities", "everything", NULL, "'everything' is no capability"},
+    {"capabilities", "~CAP_NET_RAW", NULL, "~CAP_NET_RAW"},
+    {"capability-bounding-set", "CAP_KILL", "CAP_KILL", NULL},
+    {"capability-bounding-set", "~kill", "~CAP_KILL", NULL},
+    {"capability-bounding-set", "~", "~", NULL},
+    {"capability-bounding-set", "~foo", NULL, "'foo'"},
+    {"parent-death-signal", "SIGTERM", "TERM", NULL},
+    {"parent-death-signal", "TREM", NULL, "did you mean 'TERM'?"},
+    {"parent-death-signal", "some", NULL, "neither none nor a signal"},
+    {"stdin", "inherit", "inherit", NULL},
+    {"stdin", "/dev/zero", "/dev/zero", NULL},
+    {"stdin", "file", NULL, "'file' is neither null nor inherit nor the absolute path of a file"},
+    {"private-tmp", "on", "yes", NULL},
+    {"read-only-paths", "/usr", "/usr", NULL},
+    {"read-only-paths", "-/usr", "-/usr", NULL},
+    {"read-only-paths", "usr", NULL, "absolute"},
     {"limit-nofile", "1024", "1024", NULL},
     {"limit-nofile", "1024:4096", "1024:4096", NULL},
     {"limit-nofile", "1024:infinity", "1024:infinity", NULL},
@@ -97,7 +124,7 @@ START_TEST(each_value)
     char *values[] = {(char *)cases[_i].value, NULL};
     char err[256] = "";
 
-    ck_assert_ptr_null(written(spec, key));
+    char *before = written(spec, key);
     bool ok = spec_set(spec, key, values, 1, false, err, sizeof(err));
     ck_assert_msg(ok == (cases[_i].written != NULL), "%s = '%s': %s", key->name, values[0], err);
     char *got = written(spec, key);
@@ -110,10 +137,11 @@ START_TEST(each_value)
         strv_free(again);
         spec_free(copy);
     } else {
-        ck_assert_ptr_null(got);
+        ck_assert((got == NULL) == (before == NULL) && (got == NULL || strcmp(got, before) == 0));
         ck_assert_msg(strstr(err, cases[_i].word) != NULL, "'%s' in '%s'", cases[_i].word, err);
     }
     free(got);
+    free(before);
     spec_free(spec);
 }
 END_TEST
@@ -166,6 +194,106 @@ START_TEST(lists_of_processors)
 }
 END_TEST
 
+START_TEST(lists_of_capabilities)
+{
+    static const struct {
+        const char *key;
+        char *values[4];
+        const char *written; /* NULL: refused ... */
+        const char *word;    /* ... with this */
+    } lists[] = {
+        {"capabilities", {"kill", "CAP_CHOWN", "cap_kill"}, "CAP_CHOWN CAP_KILL", NULL},
+        {"capabilities", {NULL}, "", NULL},
+        {"capability-bounding-set", {NULL}, "", NULL},
+        {"capability-bounding-set", {"~kill", "~chown"}, "~CAP_CHOWN ~CAP_KILL", NULL},
+        {"capability-bounding-set", {"~kill", "chown"}, NULL, "'chown' stands beside names with '~'"},
+        {"capability-bounding-set", {"kill", "~chown"}, NULL, "~chown"},
+    };
+    char err[256];
+
+    for (size_t i = 0; i < LEN(lists); i++) {
+        struct spec *spec = spec_new("x");
+        struct spec *again = spec_new("x");
+        const struct spec_key *key = spec_key_find(lists[i].key);
+        bool ok = spec_set(spec, key, lists[i].values, strv_len(lists[i].values), true, err, sizeof(err));
+        ck_assert_int_eq(ok, lists[i].written != NULL);
+        if (ok) {
+            char *got = written(spec, key);
+            ck_assert_str_eq(got, lists[i].written);
+            free(got);
+            bool is_list;
+            char **values = spec_get(spec, key, &is_list);
+            ck_assert(is_list && spec_set(again, key, values, strv_len(values), true, err, sizeof(err)));
+            ck_assert(spec_key_equal(spec, again, key));
+            strv_free(values);
+        } else {
+            ck_assert_msg(strstr(err, lists[i].word) != NULL, "%s", err);
+        }
+        spec_free(spec);
+        spec_free(again);
+    }
+}
+END_TEST
+
+static void set(struct spec *spec, const char *key, const char *value)
+{
+    char *values[] = {(char *)value, NULL};
+    char err[256];
+
+    ck_assert_msg(spec_set(spec, spec_key_find(key), values, 1, false, err, sizeof(err)), "%s: %s", key, err);
+}
+
+/* Two keys that do not go together are found when all of them are read. */
+START_TEST(contradictions)
+{
+    struct spec *spec = spec_new("x");
+    char err[256];
+
+    set(spec, "command", "/bin/true");
+    set(spec, "capabilities", "net_raw");
+    ck_assert(spec_validate(spec, err, sizeof(err)));
+    set(spec, "capability-bounding-set", "~net_raw");
+    ck_assert(!spec_validate(spec, err, sizeof(err)));
+    ck_assert_msg(strstr(err, "capabilities names CAP_NET_RAW, which capability-bounding-set leaves out") != NULL, "%s",
+                  err);
+    set(spec, "capability-bounding-set", "net_raw");
+    ck_assert(spec_validate(spec, err, sizeof(err)));
+
+    set(spec, "tty", "/dev/tty9");
+    ck_assert(spec_validate(spec, err, sizeof(err)));
+    set(spec, "stdin", "inherit");
+    ck_assert(!spec_validate(spec, err, sizeof(err)));
+    ck_assert_msg(strstr(err, "stdin and tty") != NULL, "%s", err);
+    spec_free(spec);
+}
+END_TEST
+
+/* What was looked up counts with the key that asked for it. */
+START_TEST(supplementary_groups_are_compared)
+{
+    const struct spec_key *user = spec_key_find("user");
+    const struct spec_key *more = spec_key_find("supplementary-groups");
+    struct spec *a = spec_new("x");
+
+    set(a, "supplementary-groups", "adm");
+    a->ids = (struct spec_ids){.set = true, .uid = 5, .gid = 6, .n_groups = 1};
+    a->ids.groups = xcalloc(1, sizeof(*a->ids.groups));
+    struct spec *b = spec_dup(a);
+    ck_assert(spec_key_equal(a, b, user) && spec_key_equal(a, b, more));
+    b->ids.groups[0] = 4;
+    ck_assert(spec_key_equal(a, b, user) && !spec_key_equal(a, b, more));
+    ck_assert_uint_ne(spec_process_digest(a), spec_process_digest(b));
+
+    set(a, "user", "u");
+    set(b, "user", "u");
+    ck_assert(!spec_key_equal(a, b, user) && !spec_key_equal(a, b, more));
+    set(b, "supplementary-groups", "other");
+    ck_assert(spec_key_equal(a, b, user) && !spec_key_equal(a, b, more));
+    spec_free(a);
+    spec_free(b);
+}
+END_TEST
+
 START_TEST(limits_have_names)
 {
     unsigned seen = 0;
@@ -190,6 +318,9 @@ Suite *check_suite(void)
     tcase_add_loop_test(tc, each_value, 0, LEN(cases));
     tcase_add_test(tc, values_in_their_place);
     tcase_add_test(tc, lists_of_processors);
+    tcase_add_test(tc, lists_of_capabilities);
+    tcase_add_test(tc, contradictions);
+    tcase_add_test(tc, supplementary_groups_are_compared);
     tcase_add_test(tc, limits_have_names);
     suite_add_tcase(suite, tc);
     return suite;
