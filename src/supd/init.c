@@ -150,6 +150,9 @@ static void supd_ended(struct init *init, int wait_status)
     char name[16];
     char delay[64];
 
+    /* What was to be reaped soon, this supd has seen; of those who end from now on the next one has to see the zombies. */
+    if (init->ready && init->reap_at != 0)
+        init->reap_at = now + REAP_DELAY_AWAY;
     init->pid = 0;
     init->ready = false;
     if (WIFEXITED(wait_status)) {
@@ -174,8 +177,11 @@ static void reap_strangers(struct init *init)
 
     init->reap_at = 0;
     while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
-        if (pid == init->pid)
+        if (pid == init->pid) {
             supd_ended(init, wait_status);
+            init->reap_at = clock_now().mono + REAP_DELAY_AWAY;
+            return;
+        }
     }
 }
 

@@ -311,6 +311,28 @@ def an_end_while_supd_is_dead_is_known(t):
 
 
 @test
+def no_zombie_is_reaped_before_supd_has_seen_it(t):
+    """Reaping is due when supd dies, since a stranger has ended; a service that ends then must wait for the next supd."""
+    gate = t.gate("gate")
+    t.configure(service("s", t.worker("gate", gate, "for-ever"), restart="no"), service("stray", t.worker("for-ever")))
+    init = spawn(t, *t.command("--init"))
+    supd = eventually(lambda: answer(t), "supd answers")["pid"]
+    t.wait_all("running")
+    for _ in range(3):  # so that the next supd comes late
+        kill(supd, signal.SIGKILL)
+        supd = eventually(lambda old=supd: (answer(t) or {"pid": old})["pid"] != old and answer(t), "the next")["pid"]
+    pids = {name: status["pid"] for name, status in t.all().items()}
+    kill(pids["stray"], signal.SIGKILL)
+    eventually(lambda: not is_alive(pids["stray"]), "the stranger has ended")
+    kill(supd, signal.SIGKILL)
+    t.open_gate(gate, "exit", 7)
+    eventually(lambda: (answer(t) or {}).get("pid", supd) != supd, "the next supd")
+    s = t.wait_state("s", "failed")
+    t.eq((s["exit"]["code"], s["exit"]["source"]), (7, "proc"), "it was still a zombie")
+    t.eq(t.terminate(), 0, "exit status after SIGTERM")
+
+
+@test
 def a_broken_binary_does_not_end_it(t):
     binary = t.path("supd")
     shutil.copy(os.environ["SUPD"], binary)
