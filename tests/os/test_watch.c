@@ -238,18 +238,23 @@ static void make_nephew(struct fixture *fx, nephew_fn nephew)
     }
 }
 
+static bool have_pidfds(void)
+{
+    int fd = identity_pidfd(getpid());
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 /* In a container there are no events to be had, under valgrind no pidfds: what needs them is not tried there. */
 static bool possible(struct loop *loop, const struct way *way)
 {
     char err[512];
 
-    if (!way->no_pidfd) {
-        int fd = identity_pidfd(getpid());
-        if (fd < 0) {
-            printf("# not tried: there are no pidfds\n");
-            return false;
-        }
-        close(fd);
+    if (!way->no_pidfd && !have_pidfds()) {
+        printf("# not tried: there are no pidfds\n");
+        return false;
     }
     if (strstr(way->name, "netlink") == NULL)
         return true;
@@ -784,6 +789,20 @@ START_TEST(polled_where_the_loop_refuses)
 }
 END_TEST
 
+/* Twelve thousand ends; by a program that valgrind does not look at, for under it a fork takes long. */
+static void flood(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", "i=0; while [ $i -lt 12000 ]; do (exit); i=$((i + 1)); done", (char *)NULL);
+        _exit(127);
+    }
+    int wait_status;
+    ck_assert_int_eq(waitpid(pid, &wait_status, 0), pid);
+    ck_assert_int_eq(wait_status, 0);
+}
+
 /* So many ends while nobody reads that some are lost: those who ended meanwhile are found, and nothing is made up. */
 START_TEST(lost_events)
 {
@@ -792,20 +811,10 @@ START_TEST(lost_events)
     if (!setup(&fx, _i, exits_7))
         return;
     watch(&fx);
-    for (int i = 0; i < 12000; i++) {
-        pid_t pid = fork();
-        if (pid == 0)
-            _exit(0);
-        ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-    }
+    flood();
     run_a_while(&fx);
     ck_assert_int_eq(fx.calls, 0);
-    for (int i = 0; i < 12000; i++) {
-        pid_t pid = fork();
-        if (pid == 0)
-            _exit(0);
-        ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-    }
+    flood();
     end_nephew(&fx);
     reap_nephew(&fx);
     run_until_told(&fx);
@@ -833,8 +842,8 @@ START_TEST(choice)
     ck_assert_ptr_nonnull(strstr(err, "set watch = auto"));
     identity_pretend(IDENTITY_LACKS_EXIT);
     watcher = watcher_new(loop, NULL, "auto", err, sizeof(err));
-    ck_assert_str_eq(watcher_way(watcher), "pidfd");
-    ck_assert_ptr_nonnull(strstr(watcher_reason(watcher), "no netlink"));
+    ck_assert_str_eq(watcher_way(watcher), have_pidfds() ? "pidfd" : "poll");
+    ck_assert(!have_pidfds() || strstr(watcher_reason(watcher), "no netlink"));
     watcher_free(watcher);
     identity_pretend(IDENTITY_LACKS_PIDFD);
     watcher = watcher_new(loop, NULL, "auto", err, sizeof(err));
