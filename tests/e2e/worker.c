@@ -14,6 +14,9 @@
  *   stray                fork a child in a session of its own that waits for ever
  *   gate FIFO            wait until somebody writes a step list into FIFO, carry it out, then go on
  *   script FILE          carry out the steps that FILE holds, separated by white space
+ *   born SOCKET NAME MILLISECONDS   draw an end, at random within MILLISECONDS (0: none);
+ *                        send "NAME PID TIME FATE" (CLOCK_REALTIME) and a pidfd of this process to SOCKET
+ *   fate                 wait for the end that was drawn
  *   sleep SECONDS        for-ever        exit CODE       raise SIG       core (die of SIGABRT, with a core if allowed)
  *
  * The end of the list is exit 0.
@@ -27,8 +30,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,6 +48,12 @@ static struct trap {
     int fd;
     int exit_code; /* -1: go on */
 } traps[MAX_SIGNAL];
+
+static struct fate {
+    double seconds;
+    int exit_code; /* where signal is 0 */
+    int signal;
+} fate;
 
 static void run(char **step);
 
@@ -256,6 +269,83 @@ static void number_lines(double milliseconds)
     }
 }
 
+static unsigned chance(unsigned below)
+{
+    unsigned number;
+
+    if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+        err(125, "getrandom");
+    return number % below;
+}
+
+static void draw_fate(double milliseconds)
+{
+    static const int signals[] = {SIGKILL, SIGSEGV, SIGABRT, SIGHUP, SIGUSR2, SIGALRM};
+    enum { N_SIGNALS = sizeof(signals) / sizeof(signals[0]) };
+
+    fate.seconds = milliseconds / 1000 * chance(1001) / 1000;
+    if (chance(3) == 0)
+        fate.signal = signals[chance(N_SIGNALS)];
+    else
+        fate.exit_code = chance(4) == 0 ? 0 : (int)chance(100) + 1;
+}
+
+/* TEXT and a pidfd of ours, in one datagram. */
+static void send_self(const char *path, const char *text)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct iovec iov = {.iov_base = (char *)text, .iov_len = strlen(text)};
+    union {
+        char buf[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct msghdr message = {.msg_name = &address,
+                             .msg_namelen = sizeof(address),
+                             .msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.buf,
+                             .msg_controllen = sizeof(control.buf)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+    if (sock < 0 || pidfd < 0 || strlen(path) >= sizeof(address.sun_path))
+        err(126, "%s", path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &pidfd, sizeof(int));
+    if (sendmsg(sock, &message, 0) < 0)
+        err(126, "%s", path);
+    close(pidfd);
+    close(sock);
+}
+
+static void born(const char *path, const char *name, double milliseconds)
+{
+    struct timespec now;
+    char end[32] = "-";
+    char text[256];
+
+    if (milliseconds > 0) {
+        draw_fate(milliseconds);
+        snprintf(end, sizeof(end), "%s %d", fate.signal ? "signaled" : "exited",
+                 fate.signal ? fate.signal : fate.exit_code);
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(text, sizeof(text), "%s %d %lld.%09ld %s", name, getpid(), (long long)now.tv_sec, now.tv_nsec, end);
+    send_self(path, text);
+}
+
+static void meet_fate(void)
+{
+    sleep_for(fate.seconds);
+    if (fate.signal)
+        die_of(fate.signal);
+    exit(fate.exit_code);
+}
+
 static char *argument(char ***step)
 {
     char *arg = *++*step;
@@ -300,6 +390,12 @@ static void run_step(char ***step)
         fork_child(NULL, 1);
     } else if (strcmp(name, "gate") == 0 || strcmp(name, "script") == 0) {
         run_file(argument(step));
+    } else if (strcmp(name, "born") == 0) {
+        const char *path = argument(step);
+        const char *who = argument(step);
+        born(path, who, atof(argument(step)));
+    } else if (strcmp(name, "fate") == 0) {
+        meet_fate();
     } else if (strcmp(name, "sleep") == 0) {
         sleep_for(atof(argument(step)));
     } else if (strcmp(name, "for-ever") == 0) {
