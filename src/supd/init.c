@@ -30,7 +30,7 @@
  * for as long as that takes, within reason.
  */
 #define REAP_DELAY (100 * USEC_PER_MSEC)
-#define REAP_DELAY_AWAY (5 * USEC_PER_SEC)
+#define REAP_DELAY_AWAY (LAST_DELAY + 5 * USEC_PER_SEC)
 
 #define POLLED_MAX 1024
 

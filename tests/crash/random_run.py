@@ -261,8 +261,9 @@ class RandomRun(Supd):
 
     # ---- who listens
 
-    def hear(self, name, exit):
+    def hear(self, name, state, exit):
         if exit:
+            self.check(state != "exited" or exit["how"] != "unknown", f"{name}: an unknown end is taken for success")
             self.told.setdefault(name, {}).setdefault(round(exit["at"], 5), Told(exit))
 
     def listen(self):
@@ -278,11 +279,11 @@ class RandomRun(Supd):
                 if message is None:
                     return
                 for status in message["result"] if isinstance(message.get("result"), list) else []:
-                    self.hear(status["name"], status["exit"])
+                    self.hear(status["name"], status["state"], status["exit"])
                 params = message.get("params", {})
                 if params.get("type") == "state":
                     self.add("events")
-                    self.hear(params["name"], params["exit"])
+                    self.hear(params["name"], params["to"], params["exit"])
 
     def listener(self):
         while not self.over.wait(0.005):
@@ -444,7 +445,7 @@ class RandomRun(Supd):
             self.call("service.stop", names=["*"], wait=True)
             services = self.all()
             for name, status in services.items():
-                self.hear(name, status["exit"])
+                self.hear(name, status["state"], status["exit"])
             eventually(lambda: not self.live(), "no process of a service is left")
             eventually(self.register.all_told, "the kernel has told every end")
             self.over.set()
