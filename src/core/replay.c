@@ -4,9 +4,9 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "base/crc32.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "core/record.h"
 #include "core/record_format.h"

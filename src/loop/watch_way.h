@@ -7,8 +7,7 @@
 #ifndef SUPD_LOOP_WATCH_WAY_H
 #define SUPD_LOOP_WATCH_WAY_H
 
-#include <uthash.h>
-
+#include "base/hash.h"
 #include "loop/watch.h"
 
 struct watch_netlink;

@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 

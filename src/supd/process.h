@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "os/fdstore.h"
 #include "os/procgroup.h"
 #include "supd/supervisor.h"

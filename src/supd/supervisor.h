@@ -24,8 +24,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "core/record.h"
 #include "core/service.h"
 #include "loop/ctlsock.h"

@@ -15,7 +15,10 @@ TRIES = 5  # of a call whose connection broke: one client may be lost to a fault
 STARTS_ARE_READ_BY = ("openat", "read@file")  # when a process began: what a state file that is written anew must tell
 # glibc asks the kernel for each allocation, so that each may fail.
 EACH_BY_ITSELF = {"MALLOC_MMAP_THRESHOLD_": "1", "MALLOC_MMAP_MAX_": "60000", "MALLOC_ARENA_MAX": "1"}
-ERROR = re.compile(r"^(?:error .*|out of memory|.*error while loading shared libraries.*)$", re.M)
+# The third is glibc's word for a failed assertion of a library's for whose text it has no memory either.
+ERROR = re.compile(
+    r"^(?:error .*|out of memory|Unexpected error\.|.*error while loading shared libraries.*)$", re.M
+)
 LOST = re.compile(r".*(?:is not in the state file|makes no sense).*")
 
 
