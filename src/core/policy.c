@@ -46,6 +46,12 @@ bool policy_success(const struct spec *spec, const struct exit_info *exit)
     return exit_in_set(&spec->success_exit, exit);
 }
 
+bool policy_awaits_demand(const struct spec *spec, const struct policy_run *run)
+{
+    return spec->start == START_ON_DEMAND && !run->abnormal && !run->pre_exec && policy_success(spec, &run->exit) &&
+           !exit_in_set(&spec->restart_prevent_exit, &run->exit);
+}
+
 /* Does `restart` ask for another run after this one? */
 static bool wants_restart(const struct spec *spec, const struct policy_run *run, bool success)
 {

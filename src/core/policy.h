@@ -61,6 +61,9 @@ struct policy_result {
 /* Did it end as success-exit says?  An unknown end never did. */
 bool policy_success(const struct spec *spec, const struct exit_info *exit);
 
+/* Does the service wait for the next connection after this run, whatever `restart` says? */
+bool policy_awaits_demand(const struct spec *spec, const struct policy_run *run);
+
 /* RNG: state of a splitmix64 generator, advanced when jitter is drawn; any value is a valid seed. */
 struct policy_result policy_decide(const struct spec *spec, const struct policy_run *run, uint64_t *rng);
 

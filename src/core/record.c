@@ -173,6 +173,7 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     put_u8(&w, (uint8_t)svc->exit.source);
     put_u64(&w, (uint64_t)svc->exit.at);
     put_str(&w, svc->reason, sizeof svc->reason);
+    put_u8(&w, svc->idle);
     return finish(&w);
 }
 

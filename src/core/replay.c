@@ -187,6 +187,7 @@ static void replay_spawn(struct entry **table, struct reader *r)
         svc->ended = false;
         svc->exit_pre_exec = false;
         svc->next_is_restart = false;
+        svc->idle = false;
         svc->deadline = 0;
         svc->stop_phase = STOP_NONE;
         svc->reason[0] = '\0';
@@ -239,6 +240,7 @@ static void replay_service(struct entry **table, struct reader *r)
     svc.exit.source = (enum exit_source)get_enum(r, EXIT_SOURCE_PTRACE + 1);
     svc.exit.at = (int64_t)get(r, 8);
     get_str(r, svc.reason, sizeof svc.reason);
+    svc.idle = r->version >= RECORD_VERSION_IDLE && get_bool(r);
     if (r->bad)
         return;
 

@@ -20,10 +20,13 @@ static void on_boot(struct step *s)
     switch (svc->state) {
     case SVC_STOPPED:
         if (svc->desired_up)
-            step_enqueue(s, false);
+            step_enqueue_or_await(s);
         return;
     case SVC_WAITING:
-        step_enqueue(s, svc->next_is_restart);
+        if (svc->idle)
+            step_enqueue_or_await(s);
+        else
+            step_enqueue(s, svc->next_is_restart);
         return;
     case SVC_STARTING:
     case SVC_RUNNING:
@@ -216,6 +219,10 @@ static void on_deadline(struct step *s)
         step_kill(s);
         return;
     case SVC_BACKOFF:
+        if (s->spec->start == START_ON_DEMAND) {
+            step_await(s);
+            return;
+        }
         /* Not recorded: a backoff that is over says the same. */
         step_state(s, SVC_WAITING);
         step_act(s, ACT_QUEUE, 0);
@@ -249,6 +256,7 @@ static const struct {
     [SVC_EV_ADOPTED] = {on_adopted, true},
     [SVC_EV_EXITED] = {on_exited, true},
     [SVC_EV_GROUP] = {on_group, true},
+    [SVC_EV_DEMAND] = {step_on_demand, false},
     [SVC_EV_DEADLINE] = {on_deadline, false},
 };
 

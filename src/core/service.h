@@ -3,7 +3,7 @@
  * The life of one service, as a state machine without side effects.
  *
  *   stopped   not running, and nobody wants it to
- *   waiting   wanted, waits for its turn to be forked
+ *   waiting   wanted, waits for its turn to be forked, or (`idle`) for a connection
  *   starting  forked; exec has not been confirmed yet
  *   running   exec succeeded (ready = exec)
  *   stopping  being ended: the stop-signal was sent, SIGKILL follows at the deadline; or the
@@ -86,6 +86,9 @@ struct svc {
     int64_t ended_at;         /* mono us of that end; it may have been noticed later than it happened */
     uint64_t life;            /* number of the present or last process; the count of starts */
     uint64_t restarts;        /* automatic ones */
+    bool idle;                /* waiting: for something to come in at its sockets, start = on-demand */
+    uint32_t demands;         /* starts that were so asked for since .demands_since, not recorded */
+    int64_t demands_since;    /* mono us */
     bool next_is_restart;     /* the start that is queued or timed is an automatic one */
     uint32_t row;             /* unstable runs in a row */
     struct timestamp since;   /* of the present state */
@@ -115,6 +118,7 @@ enum svc_event_type {
     SVC_EV_ADOPTED,     /* .life: the recorded process was found alive */
     SVC_EV_EXITED,      /* .life, .exit, .start_ticks, .text = reason when it ended before its exec, else NULL */
     SVC_EV_GROUP,       /* .life, .group_left: how many processes of its group are left after the main one ended */
+    SVC_EV_DEMAND,      /* something has come in at a socket of one that is idle */
     SVC_EV_DEADLINE,    /* svc.deadline has come */
     SVC_EV_N
 };
@@ -168,6 +172,9 @@ void svc_step(struct svc *svc, const struct spec *spec, const struct svc_event *
 
 /* Has the service a process that was forked and whose end is not yet known? */
 bool svc_has_process(const struct svc *svc);
+
+/* Are its sockets to be open?  From the moment it is wanted, over restarts and backoffs, until it is stopped or given up. */
+bool svc_wants_sockets(const struct svc *svc);
 
 /* The exit in words: "exit 1", "killed by SEGV (core dumped)", "ended, status unknown". */
 const char *svc_exit_words(const struct exit_info *exit, char *buf, size_t size);

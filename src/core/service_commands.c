@@ -25,6 +25,11 @@ void step_on_start(struct step *s)
         svc->stop_cause = STOP_BY_COMMAND;
         break;
     case SVC_WAITING:
+        if (!svc->idle)
+            break;
+        step_reason(svc, "started by command");
+        step_enqueue(s, false);
+        return;
     case SVC_STARTING:
     case SVC_RUNNING:
     case SVC_N_STATES:
@@ -130,6 +135,8 @@ void step_on_hurry(struct step *s)
 
 void step_on_config(struct step *s)
 {
+    if (s->svc->state == SVC_WAITING && s->svc->idle)
+        step_enqueue_or_await(s); /* for other sockets perhaps, or not for any more */
     if (!svc_has_process(s->svc))
         return;
     s->svc->proc.stop = s->event->stop;

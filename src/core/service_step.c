@@ -38,6 +38,7 @@ void step_state(struct step *s, enum svc_state state)
     s->svc->state = state;
     s->svc->since = s->now;
     s->svc->deadline = 0;
+    s->svc->idle = false;
 }
 
 /* Into the queue for a start slot. */
@@ -117,8 +118,14 @@ void step_settle_policy(struct step *s, bool abnormal)
         .abnormal = abnormal,
         .row = svc->row,
     };
-    struct policy_result result = policy_decide(s->spec, &run, s->rng);
     char words[SVC_REASON_MAX];
+
+    if (policy_awaits_demand(s->spec, &run)) {
+        svc->row = 0;
+        step_await(s);
+        return;
+    }
+    struct policy_result result = policy_decide(s->spec, &run, s->rng);
 
     svc->row = result.row;
     switch (result.verdict) {

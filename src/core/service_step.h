@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The moves that the handlers of core/service.h's events are made of.  Private to
- * service.c and service_commands.c.
+ * service.c, service_commands.c and service_demand.c.
  */
 #ifndef SUPD_CORE_SERVICE_STEP_H
 #define SUPD_CORE_SERVICE_STEP_H
@@ -35,6 +35,12 @@ int64_t step_stop_deadline(const struct step *s);
 /* Into the queue for a start slot.  AUTOMATIC: it counts as a restart. */
 void step_enqueue(struct step *s, bool automatic);
 
+/* Where a start is due by itself: at once, or start = on-demand, when something comes in. */
+void step_enqueue_or_await(struct step *s);
+
+/* start = on-demand: idle from now on. */
+void step_await(struct step *s);
+
 /* REASON NULL: the one that stands. */
 void step_to_stopped(struct step *s, const char *reason);
 
@@ -61,5 +67,8 @@ void step_on_reset(struct step *s);
 void step_on_shutdown(struct step *s);
 void step_on_hurry(struct step *s);
 void step_on_config(struct step *s);
+
+/* service_demand.c */
+void step_on_demand(struct step *s);
 
 #endif

@@ -108,6 +108,10 @@ bool spec_validate(const struct spec *spec, char *err, size_t err_size)
                  duration_format(spec->restart_delay_max, max, sizeof(max)));
         return false;
     }
+    if (spec->start == START_ON_DEMAND && strv_len(spec->listen) == 0) {
+        snprintf(err, err_size, "start = on-demand needs a socket to wait at: give it the key listen");
+        return false;
+    }
     return validate_streams(spec, err, err_size) && validate_capabilities(spec, err, err_size);
 }
 

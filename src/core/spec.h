@@ -20,6 +20,9 @@
 
 enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ON_ABNORMAL, RESTART_ALWAYS };
 
+/* on-demand: when something comes in at one of its sockets. */
+enum start_mode { START_AUTO, START_ON_DEMAND };
+
 /* group: every process of the group gets the stop-signal, then SIGKILL.  process: the main process only.
  * mixed: the stop-signal to the main process, SIGKILL to what is left of the group. */
 enum kill_mode { KILL_MODE_GROUP, KILL_MODE_PROCESS, KILL_MODE_MIXED };
@@ -135,6 +138,8 @@ struct spec {
     struct spec_int oom_score_adj;
     struct spec_limit *limits[SPEC_N_LIMITS]; /* by enum spec_limit_name; NULL: as supd was started with */
     bool enabled;
+    enum start_mode start;
+    char **listen; /* as socket_spec_format() writes them, users and groups as numbers once they were looked up */
     enum restart_policy restart;
     struct exit_set success_exit;
     struct exit_set restart_prevent_exit;
@@ -166,7 +171,9 @@ enum key_type {
     KEY_DURATION, /* int64_t us */
     KEY_SIGNAL,   /* int32_t */
     KEY_EXIT_SET, /* struct exit_set */
+    KEY_LISTEN,   /* char **, each read by socket_spec_parse() */
     KEY_RESTART,  /* enum restart_policy */
+    KEY_START,    /* enum start_mode */
     KEY_KILL_MODE,
     KEY_LOG,               /* struct spec_log */
     KEY_USER,              /* char *, with what it stands for in ids */

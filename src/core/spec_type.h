@@ -63,9 +63,11 @@ extern const struct key_type_ops key_type_signal;
 extern const struct key_type_ops key_type_argv;
 extern const struct key_type_ops key_type_strv;
 extern const struct key_type_ops key_type_exit_set;
+extern const struct key_type_ops key_type_listen;
 
 /* spec_types_words.c: one of some words */
 extern const struct key_type_ops key_type_restart;
+extern const struct key_type_ops key_type_start;
 extern const struct key_type_ops key_type_kill_mode;
 extern const struct key_type_ops key_type_log;
 extern const struct key_type_ops key_type_input;

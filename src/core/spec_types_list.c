@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/signames.h"
 #include "base/strv.h"
+#include "core/socket_spec.h"
 #include "core/spec_type.h"
 
 /* ---- vectors of strings ---- */
@@ -117,6 +118,54 @@ const struct key_type_ops key_type_argv = {
     .takes_list = true,
     .size = sizeof(char **),
     .set = set_argv,
+    .get = key_vector_get,
+    .dup = key_vector_dup,
+    .free = key_vector_free,
+    .equal = equal_vectors,
+};
+
+/* ---- sockets ---- */
+
+/* Another entry for the same address could not be opened beside it. */
+static bool check_twice(const struct key_input *in, char *const *others, const struct socket_spec *spec)
+{
+    char one[SOCKET_ADDRESS_MAX];
+    char two[SOCKET_ADDRESS_MAX];
+
+    socket_spec_address(spec, one);
+    for (; others != NULL && *others != NULL; others++) {
+        struct socket_spec other;
+
+        if (socket_spec_parse(*others, &other, in->err, in->err_size) &&
+            strcmp(one, socket_spec_address(&other, two)) == 0)
+            return key_fail(in, "'%s' is there twice: give it once", one);
+    }
+    return true;
+}
+
+static bool set_listen(const struct key_input *in, void *to)
+{
+    char ***old = to;
+    char **v = NULL;
+
+    for (size_t i = 0; i < in->n; i++) {
+        struct socket_spec spec;
+
+        if (!socket_spec_parse(in->values[i], &spec, in->err, in->err_size) || !check_twice(in, v, &spec)) {
+            strv_free(v);
+            return false;
+        }
+        v = strv_push(v, socket_spec_format(&spec));
+    }
+    strv_free(*old);
+    *old = v;
+    return true;
+}
+
+const struct key_type_ops key_type_listen = {
+    .takes_list = true,
+    .size = sizeof(char **),
+    .set = set_listen,
     .get = key_vector_get,
     .dup = key_vector_dup,
     .free = key_vector_free,

@@ -49,6 +49,28 @@ static char **get_restart(const struct spec_key *key, const void *from)
 const struct key_type_ops key_type_restart = {
     .size = sizeof(enum restart_policy), .set = set_restart, .get = get_restart};
 
+static const char *const start_names[] = {
+    [START_AUTO] = "auto",
+    [START_ON_DEMAND] = "on-demand",
+};
+
+static bool set_start(const struct key_input *in, void *to)
+{
+    int i = key_parse_word(in, in->values[0], start_names, LEN(start_names));
+
+    if (i >= 0)
+        *(enum start_mode *)to = (enum start_mode)i;
+    return i >= 0;
+}
+
+static char **get_start(const struct spec_key *key, const void *from)
+{
+    (void)key;
+    return key_one_value(start_names[*(const enum start_mode *)from]);
+}
+
+const struct key_type_ops key_type_start = {.size = sizeof(enum start_mode), .set = set_start, .get = get_start};
+
 static bool set_kill_mode(const struct key_input *in, void *to)
 {
     if (strcmp(in->values[0], "cgroup") == 0)

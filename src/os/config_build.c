@@ -169,6 +169,18 @@ static bool resolve_ids(struct config_build *b, const struct placed *p, struct s
     return errors.user == NULL && errors.group == NULL && errors.supplementary == NULL;
 }
 
+/* The same for the owners of its sockets. */
+static bool resolve_listen(struct config_build *b, const struct placed *p, struct spec *spec)
+{
+    const struct config_entry *listen = find_entry(p->section, "listen");
+    char err[ERR_SIZE];
+
+    if (b->internal || listen == NULL || config_ids_resolve_listen(spec, err, sizeof(err)))
+        return true;
+    config_build_entry_error(b, p, listen, ": %s", err);
+    return false;
+}
+
 /* All that a section says; false when something of it is wrong. */
 static bool apply_section(struct config_build *b, const struct placed *p, struct spec *spec)
 {
@@ -178,7 +190,8 @@ static bool apply_section(struct config_build *b, const struct placed *p, struct
         if (config_build_given_before(b, p, i) || !set_service_key(b, p, &p->section->entries[i], spec))
             ok = false;
     }
-    return resolve_ids(b, p, spec) && ok;
+    ok = resolve_ids(b, p, spec) && ok;
+    return resolve_listen(b, p, spec) && ok;
 }
 
 static void build_service(struct config_build *b, const struct placed *p, const struct spec *defaults, bool defaults_ok)

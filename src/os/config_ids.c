@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/strv.h"
+#include "core/socket_spec.h"
 
 /* One answer, good or bad. */
 struct answer {
@@ -141,6 +142,38 @@ struct config_ids_errors config_ids_resolve(struct config_ids *ids, struct spec 
     if (answer->user_err == NULL && answer->group_err == NULL && answer->more_err == NULL)
         copy_ids(&spec->ids, &answer->ids);
     return (struct config_ids_errors){answer->user_err, answer->group_err, answer->more_err};
+}
+
+static bool resolve_socket(char **text, char *err, size_t err_size)
+{
+    struct socket_spec spec;
+    char why[384];
+    uid_t uid;
+    gid_t gid;
+
+    if (!socket_spec_parse(*text, &spec, err, err_size))
+        return false;
+    if ((spec.user[0] != '\0' && !ids_user(spec.user, &uid, why, sizeof(why))) ||
+        (spec.group[0] != '\0' && !ids_group(spec.group, &gid, why, sizeof(why)))) {
+        snprintf(err, err_size, "'%s': %s", *text, why);
+        return false;
+    }
+    if (spec.user[0] != '\0')
+        snprintf(spec.user, sizeof(spec.user), "%u", uid);
+    if (spec.group[0] != '\0')
+        snprintf(spec.group, sizeof(spec.group), "%u", gid);
+    free(*text);
+    *text = socket_spec_format(&spec);
+    return true;
+}
+
+bool config_ids_resolve_listen(struct spec *spec, char *err, size_t err_size)
+{
+    for (char **text = spec->listen; text != NULL && *text != NULL; text++) {
+        if (!resolve_socket(text, err, err_size))
+            return false;
+    }
+    return true;
 }
 
 bool config_ids_number(const char *text, uint32_t *number)

@@ -28,6 +28,11 @@ struct config_ids_errors {
 /* Sets spec->ids from its user and groups.  Errors live as long as IDS; without any, the ids are set. */
 struct config_ids_errors config_ids_resolve(struct config_ids *ids, struct spec *spec);
 
+/*
+ * Puts numbers in place of the names of users and groups in spec->listen.  False with ERR written when one is not known.
+ */
+bool config_ids_resolve_listen(struct spec *spec, char *err, size_t err_size);
+
 /* Decimal digits only. */
 bool config_ids_number(const char *text, uint32_t *number);
 

@@ -65,23 +65,43 @@ void fdstore_close(struct fdstore *store)
     *store = (struct fdstore){0};
 }
 
-const char *fdstore_name(pid_t pid, char name[FDSTORE_NAME_MAX])
+/* KIND and NUMBER in base 36. */
+static const char *make_name(char kind, uint64_t number, char name[FDSTORE_NAME_MAX])
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     char reversed[FDSTORE_NAME_MAX];
-    unsigned rest = (unsigned)pid;
     size_t n = 0;
     size_t at = 0;
 
     do {
-        reversed[n++] = digits[rest % 36];
-        rest /= 36;
-    } while (rest > 0);
-    name[at++] = 'p';
+        reversed[n++] = digits[number % 36];
+        number /= 36;
+    } while (number > 0);
+    name[at++] = kind;
     while (n > 0)
         name[at++] = reversed[--n];
     name[at] = '\0';
     return name;
+}
+
+const char *fdstore_name(pid_t pid, char name[FDSTORE_NAME_MAX])
+{
+    return make_name('p', (unsigned)pid, name);
+}
+
+/* FNV-1a, with the NUL, so that "ab","c" and "a","bc" differ. */
+static uint64_t hash(uint64_t so_far, const char *text)
+{
+    size_t size = strlen(text) + 1;
+
+    for (size_t i = 0; i < size; i++)
+        so_far = (so_far ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    return so_far;
+}
+
+const char *fdstore_socket_name(const char *service, const char *address, char name[FDSTORE_NAME_MAX])
+{
+    return make_name('s', hash(hash(UINT64_C(0xcbf29ce484222325), service), address), name);
 }
 
 /* The pid that the kernel tells of a pidfd; -1: reaped.  False: it is no pidfd. */
@@ -114,15 +134,32 @@ static enum fdstore_found examine(int fd, pid_t pid, uint64_t start_ticks, uint6
     return told == -1 && identity_have_pidfd_exit() ? FDSTORE_ENDED : FDSTORE_NONE;
 }
 
-enum fdstore_found fdstore_take(struct fdstore *store, pid_t pid, uint64_t start_ticks, uint64_t inode, int *pidfd)
+static struct fdstore_item *find(struct fdstore *store, const char *name)
 {
-    char name[FDSTORE_NAME_MAX];
-    struct fdstore_item key = {.name = (char *)fdstore_name(pid, name)};
+    struct fdstore_item key = {.name = (char *)name};
     struct fdstore_item *item = NULL;
 
     if (store->n > 0)
         item = bsearch(&key, store->items, store->n, sizeof *store->items, compare_items);
-    if (!item || item->fd < 0)
+    return item && item->fd >= 0 ? item : NULL;
+}
+
+int fdstore_take_named(struct fdstore *store, const char *name)
+{
+    struct fdstore_item *item = find(store, name);
+    int fd = item ? item->fd : -1;
+
+    if (item)
+        item->fd = -1;
+    return fd;
+}
+
+enum fdstore_found fdstore_take(struct fdstore *store, pid_t pid, uint64_t start_ticks, uint64_t inode, int *pidfd)
+{
+    char name[FDSTORE_NAME_MAX];
+    struct fdstore_item *item = find(store, fdstore_name(pid, name));
+
+    if (!item)
         return FDSTORE_NONE;
 
     enum fdstore_found found = examine(item->fd, pid, start_ticks, inode);

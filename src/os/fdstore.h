@@ -4,7 +4,7 @@
  * over our death: the fd store of sd_notify(3), handed back as sd_listen_fds(3)
  * says.  Giving them to it is sdnotify.h's.
  *
- * Named "p" and the pid in base 36: all names together must fit into one
+ * Named "p" and the pid in base 36, or, a socket, "s" and a hash: all names together must fit into one
  * environment variable, which the kernel limits to 128 KiB.
  */
 #ifndef SUPD_OS_FDSTORE_H
@@ -32,6 +32,12 @@ void fdstore_close(struct fdstore *store);
 
 /* The name under which the pidfd of PID is kept. */
 const char *fdstore_name(pid_t pid, char name[FDSTORE_NAME_MAX]);
+
+/* The name under which the socket of SERVICE for ADDRESS is kept. */
+const char *fdstore_socket_name(const char *service, const char *address, char name[FDSTORE_NAME_MAX]);
+
+/* What is kept under NAME, the caller's from now on; -1: nothing, or it was taken. */
+int fdstore_take_named(struct fdstore *store, const char *name);
 
 enum fdstore_found {
     FDSTORE_NONE,   /* there is none of this process */

@@ -84,6 +84,18 @@ bool ids_group(const char *name, gid_t *gid, char *err, size_t err_size)
     return fail(rc, "group", name, err, err_size);
 }
 
+bool ids_user(const char *name, uid_t *uid, char *err, size_t err_size)
+{
+    struct passwd pw;
+    char *buf;
+    int rc = lookup_user(name, 0, &pw, &buf);
+
+    free(buf);
+    if (rc == 0)
+        *uid = pw.pw_uid;
+    return rc == 0 || parse_id(name, uid) || fail(rc, "user", name, err, err_size);
+}
+
 /* The groups of a login, GID among them. */
 static void set_login_groups(struct spec_ids *ids, const char *login)
 {

@@ -29,6 +29,9 @@ bool ids_resolve(const char *user, const char *group, bool more_groups, struct s
  */
 bool ids_supplementary(char *const *names, struct spec_ids *ids, char *err, size_t err_size);
 
+/* The uid of user NAME (or a number). */
+bool ids_user(const char *name, uid_t *uid, char *err, size_t err_size);
+
 /* The gid of group NAME (or a number). */
 bool ids_group(const char *name, gid_t *gid, char *err, size_t err_size);
 

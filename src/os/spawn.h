@@ -36,7 +36,10 @@ struct spawn_request {
     const char *instance_id; /* SUPD_INSTANCE */
     uint8_t *record;         /* of record_encode_spawn(); completed and written by the child */
     size_t record_len;
-    int state_fd; /* RUNTIME/state, O_APPEND */
+    int state_fd;          /* RUNTIME/state, O_APPEND */
+    const int *listen_fds; /* its sockets, which it finds from descriptor 3 on */
+    size_t n_listen_fds;
+    const char *listen_names; /* LISTEN_FDNAMES; NULL without sockets */
 };
 
 struct spawn_child {

@@ -213,6 +213,7 @@ void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_f
     spawn_set_streams(&child);
     char **env = spawn_environment(&child);
     close_on_exec(&child);
+    spawn_place_sockets(&child);
     set_attributes(&child);
     change_directory(&child);
     spawn_set_death_signal(&child);

@@ -125,6 +125,7 @@ char **spawn_environment(const struct child *child)
 {
     const struct spec *spec = child->spec;
     char pid[16];
+    char count[24];
     char **env = add_terminal(spec, add_login(spec, inherited_environment(child)));
 
     for (char **p = spec->environment; p != NULL && *p != NULL; p++)
@@ -135,5 +136,11 @@ char **spawn_environment(const struct child *child)
     snprintf(pid, sizeof(pid), "%d", (int)getpid());
     env = set_var(env, "SUPD_SERVICE", spec->name);
     env = set_var(env, "SUPD_INSTANCE", child->req->instance_id);
+    if (child->req->n_listen_fds > 0) {
+        env = set_var(env, "LISTEN_PID", pid);
+        env = set_var(env, "LISTEN_FDNAMES", child->req->listen_names);
+        snprintf(count, sizeof(count), "%zu", child->req->n_listen_fds);
+        env = set_var(env, "LISTEN_FDS", count);
+    }
     return set_var(env, "SUPD_EXEC_PID", pid);
 }

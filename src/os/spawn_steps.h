@@ -55,6 +55,9 @@ void spawn_set_streams(const struct child *child);
 /* spawn_env.c: the whole environment; allocated, and left to the exec. */
 char **spawn_environment(const struct child *child);
 
+/* spawn_sockets.c: the sockets of the service at 3 and above; everything else there is close-on-exec already. */
+void spawn_place_sockets(struct child *child);
+
 /* spawn_attrs.c: what the kernel is told of the process beside others (nice, io-class, cpu-affinity, oom-score-adj);
  * and its limits, of which some could be in the way of what comes before. */
 void spawn_set_scheduling(const struct child *child);

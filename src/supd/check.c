@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/strv.h"
 #include "core/record.h"
 #include "os/statefile.h"
 #include "supd/handover.h"
@@ -29,6 +30,9 @@ static void print_errors(const struct config_errors *errors)
 bool check_descriptors(const struct config *config, rlim_t hard)
 {
     size_t need = config->services.n + SPARE_DESCRIPTORS;
+
+    for (size_t i = 0; i < config->services.n; i++)
+        need += strv_len(config->services.items[i]->listen);
 
     if (hard == RLIM_INFINITY || need <= hard)
         return true;

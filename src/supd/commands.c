@@ -17,6 +17,7 @@
 #include "os/identity.h"
 #include "os/procfs.h"
 #include "supd/reload.h"
+#include "supd/sockets.h"
 #include "supd/upgrade.h"
 #include "supd/waiters.h"
 
@@ -56,8 +57,11 @@ json_t *command_service(const struct service *service)
 {
     struct proto_usage usage = usage_of(&service->svc);
 
-    return proto_service(service->spec->name, &service->svc, service->spec, service_config_stale(service), &usage,
-                         clock_now());
+    json_t *object = proto_service(service->spec->name, &service->svc, service->spec, service_config_stale(service),
+                                   &usage, clock_now());
+
+    json_object_set_new(object, "sockets", sockets_status(service));
+    return object;
 }
 
 json_t *command_outcome(const struct service *service, bool ok, const char *message)

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "supd/server.h"
+#include "supd/sockets.h"
 
 /* Raised when a reader of the one before could not make sense of it. */
 #define FORMAT 1
@@ -77,16 +78,29 @@ static json_t *processes(const struct supervisor *sup)
     return object;
 }
 
+static json_t *sockets(const struct supervisor *sup)
+{
+    json_t *object = json_object();
+
+    for (struct service *s = sup->services; s; s = s->by_name.next) {
+        json_t *array = sockets_save(s);
+
+        if (array)
+            json_object_set_new(object, s->spec->name, array);
+    }
+    return object;
+}
+
 static json_t *snapshot(struct supervisor *sup)
 {
     const struct rlimit *nofile = &sup->baseline.nofile;
 
-    return json_pack("{s:i, s:s, s:s, s:s, s:{s:i}, s:{s:i}, s:b, s:[I, I], s:[I, I], s:o, s:o}", "format", FORMAT,
+    return json_pack("{s:i, s:s, s:s, s:s, s:{s:i}, s:{s:i}, s:b, s:[I, I], s:[I, I], s:o, s:o, s:o}", "format", FORMAT,
                      "version", PACKAGE_VERSION, "binary", sup->binary, "socket", sup->socket_path, "lock", "fd",
                      sup->lock.fd, "listen", "fd", server_listener(sup->server), "syslog", (int)sup->syslog, "started",
                      (json_int_t)sup->started.mono, (json_int_t)sup->started.wall, "nofile",
                      (json_int_t)nofile->rlim_cur, (json_int_t)nofile->rlim_max, "processes", processes(sup),
-                     "sessions", server_save(sup->server));
+                     "sessions", server_save(sup->server), "sockets", sockets(sup));
 }
 
 static int write_all(int fd, const char *data, size_t len)
@@ -144,6 +158,7 @@ static bool unpack(struct handover *handover, char *err, size_t err_size)
         snprintf(err, err_size, "what supd %s hands over makes no sense: %s", handover->version, error.text);
         return false;
     }
+    handover->sockets = json_object_get(handover->root, "sockets");
     handover->syslog = syslog;
     handover->started = (struct timestamp){.mono = mono, .wall = wall};
     handover->nofile = (struct rlimit){.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
@@ -211,6 +226,8 @@ void handover_keep_open(const struct handover *handover, bool keep)
     const char *name;
     json_t *process;
     json_t *session;
+    json_t *array;
+    json_t *socket;
     size_t i;
 
     keep_open(json_object_get(handover->root, "lock"), keep);
@@ -222,6 +239,13 @@ void handover_keep_open(const struct handover *handover, bool keep)
     json_array_foreach(handover->sessions, i, session)
     {
         keep_open(session, keep);
+    }
+    json_object_foreach(handover->sockets, name, array)
+    {
+        json_array_foreach(array, i, socket)
+        {
+            keep_open(socket, keep);
+        }
     }
 }
 
@@ -246,4 +270,53 @@ bool handover_process(const struct handover *handover, const char *name, pid_t p
 bool handover_stored(const struct handover *handover, const char *name)
 {
     return json_is_true(json_object_get(json_object_get(handover->processes, name), "stored"));
+}
+
+int handover_take_socket(const struct handover *handover, const char *name, const char *address, bool *stored)
+{
+    json_t *socket;
+    size_t i;
+
+    json_array_foreach(json_object_get(handover->sockets, name), i, socket)
+    {
+        const char *listen = json_string_value(json_object_get(socket, "listen"));
+        int fd = (int)json_integer_value(json_object_get(socket, "fd"));
+
+        if (listen && strcmp(listen, address) == 0 && fd > STDERR_FILENO) {
+            *stored = json_is_true(json_object_get(socket, "stored"));
+            json_object_set_new(socket, "fd", json_integer(-1));
+            return fd;
+        }
+    }
+    return -1;
+}
+
+static void drop_socket(struct supervisor *sup, const char *service, const json_t *socket)
+{
+    const char *listen = json_string_value(json_object_get(socket, "listen"));
+    int fd = (int)json_integer_value(json_object_get(socket, "fd"));
+    char name[FDSTORE_NAME_MAX];
+
+    if (!listen || fd <= STDERR_FILENO)
+        return;
+    if (json_is_true(json_object_get(socket, "stored")))
+        sdnotify_unstore(sup->sd, fdstore_socket_name(service, listen, name));
+    close(fd);
+}
+
+void handover_drop_sockets(const struct handover *handover, struct supervisor *sup)
+{
+    const char *service;
+    json_t *array;
+    json_t *socket;
+    size_t i;
+
+    json_object_foreach(handover->sockets, service, array)
+    {
+        json_array_foreach(array, i, socket)
+        {
+            drop_socket(sup, service, socket);
+        }
+    }
+    notify_flush(sup);
 }

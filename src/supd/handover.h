@@ -28,6 +28,7 @@ struct handover {
     struct rlimit nofile;
     json_t *processes;
     json_t *sessions;
+    json_t *sockets; /* by service; NULL: of a supd that knew none */
 };
 
 /* A memfd (close-on-exec, the caller's) with the present state, or -errno. */
@@ -45,6 +46,12 @@ bool handover_process(const struct handover *handover, const char *name, pid_t p
 
 /* Is the pidfd of service NAME in the fd store? */
 bool handover_stored(const struct handover *handover, const char *name);
+
+/* The socket of service NAME at ADDRESS, the caller's from now on, or -1; *STORED: it is in the fd store. */
+int handover_take_socket(const struct handover *handover, const char *name, const char *address, bool *stored);
+
+/* Closes the sockets that no service has taken, and has them removed from the fd store. */
+void handover_drop_sockets(const struct handover *handover, struct supervisor *sup);
 
 /* What a binary that could take over from process PID prints, and no other program would. */
 void handover_promise(char *buf, size_t size, pid_t pid);

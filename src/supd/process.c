@@ -15,6 +15,7 @@
 #include "os/clock.h"
 #include "os/identity.h"
 #include "os/procfs.h"
+#include "supd/sockets.h"
 #include "supd/upgrade.h"
 
 void process_init(struct process *process, struct service *service)
@@ -206,7 +207,7 @@ void process_fork(struct process *process)
 
     request.record_len = record_encode_spawn(record, ROLE_SERVICE, service->spec->name, &service->svc, service->digest,
                                              &stop, clock_now());
-    if (!spawn_process(&request, &child, err, sizeof err)) {
+    if (!sockets_ready(service, &request, err, sizeof err) || !spawn_process(&request, &child, err, sizeof err)) {
         service_event(service, &(struct svc_event){.type = SVC_EV_FORK_FAILED, .life = service->svc.life, .text = err});
         return;
     }

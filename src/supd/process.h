@@ -55,7 +55,14 @@ void store_add(struct process *process);
 void store_keep(struct process *process);
 /* The process has ended, and that is recorded. */
 void store_remove(struct process *process);
-/* Has everything removed that was kept for us and belongs to no process that we know. */
+/* The same for the service's socket at ADDRESS: is it kept from now on? */
+bool store_add_socket(struct service *service, const char *address, int fd);
+/* It was kept already. */
+void store_keep_socket(struct service *service, const char *address);
+/* A socket that was kept for us, the caller's from now on; -1: none. */
+int store_take_socket(struct service *service, const char *address);
+void store_remove_socket(struct service *service, const char *address);
+/* Has everything removed that was kept for us and was not taken. */
 void store_clean(struct supervisor *sup);
 
 #endif

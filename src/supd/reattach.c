@@ -25,6 +25,7 @@
 #include "os/statefile.h"
 #include "supd/handover.h"
 #include "supd/process.h"
+#include "supd/sockets.h"
 
 /* A recorded process, or one found in /proc, that lives. */
 struct survivor {
@@ -405,6 +406,7 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
 
         if (image || found)
             restore(s, image, found);
+        sockets_recover(s);
     }
 
     /* From here on there is a state file that tells the same as the old one. */

@@ -27,18 +27,23 @@ void store_keep(struct process *process)
         take_name(process);
 }
 
+static bool has_room(struct supervisor *sup)
+{
+    if (!sup->sd || sup->stored_names <= NAMES_MAX)
+        return sup->sd != NULL;
+    if (!sup->store_full)
+        log_warning("the fd store is full: how further services end while supd is dead may stay unknown, and their "
+                    "sockets may be closed then");
+    sup->store_full = true;
+    return false;
+}
+
 void store_add(struct process *process)
 {
     struct supervisor *sup = process->service->sup;
 
-    if (!sup->sd || process->pidfd < 0 || process->stored[0] != '\0')
+    if (process->pidfd < 0 || process->stored[0] != '\0' || !has_room(sup))
         return;
-    if (sup->stored_names > NAMES_MAX) {
-        if (!sup->store_full)
-            log_warning("the fd store is full: how further services end while supd is dead may stay unknown");
-        sup->store_full = true;
-        return;
-    }
     take_name(process);
     sdnotify_store(sup->sd, process->stored, process->pidfd);
     notify_flush(sup);
@@ -57,12 +62,55 @@ void store_remove(struct process *process)
     process->stored[0] = '\0';
 }
 
+bool store_add_socket(struct service *service, const char *address, int fd)
+{
+    struct supervisor *sup = service->sup;
+    char name[FDSTORE_NAME_MAX];
+
+    if (!has_room(sup))
+        return false;
+    sdnotify_store(sup->sd, fdstore_socket_name(service->spec->name, address, name), fd);
+    notify_flush(sup);
+    sup->stored_names += strlen(name) + 1;
+    return true;
+}
+
+void store_keep_socket(struct service *service, const char *address)
+{
+    char name[FDSTORE_NAME_MAX];
+
+    service->sup->stored_names += strlen(fdstore_socket_name(service->spec->name, address, name)) + 1;
+}
+
+int store_take_socket(struct service *service, const char *address)
+{
+    char name[FDSTORE_NAME_MAX];
+    int fd = fdstore_take_named(&service->sup->fdstore, fdstore_socket_name(service->spec->name, address, name));
+
+    if (fd >= 0)
+        store_keep_socket(service, address);
+    return fd;
+}
+
+void store_remove_socket(struct service *service, const char *address)
+{
+    struct supervisor *sup = service->sup;
+    char name[FDSTORE_NAME_MAX];
+
+    sdnotify_unstore(sup->sd, fdstore_socket_name(service->spec->name, address, name));
+    notify_flush(sup);
+    sup->stored_names -= strlen(name) + 1;
+    sup->store_full = false;
+}
+
 void store_clean(struct supervisor *sup)
 {
     for (size_t i = 0; i < sup->fdstore.n; i++) {
+        const struct fdstore_item *item = &sup->fdstore.items[i];
+
         /* A name that is not of our kind was not stored by us. */
-        if (sup->fdstore.items[i].fd >= 0 && sup->fdstore.items[i].name[0] == 'p')
-            sdnotify_unstore(sup->sd, sup->fdstore.items[i].name);
+        if (item->fd >= 0 && (item->name[0] == 'p' || item->name[0] == 's'))
+            sdnotify_unstore(sup->sd, item->name);
     }
     notify_flush(sup);
     fdstore_close(&sup->fdstore);

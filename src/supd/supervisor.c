@@ -13,6 +13,7 @@
 #include "supd/process.h"
 #include "supd/reload.h"
 #include "supd/server.h"
+#include "supd/sockets.h"
 #include "supd/upgrade.h"
 #include "supd/waiters.h"
 
@@ -38,6 +39,7 @@ static void service_free(struct service *service)
     struct supervisor *sup = service->sup;
 
     waiters_service_gone(service);
+    sockets_free(service);
     process_release(&service->main);
     process_forget_child(&service->main);
     if (service->queued == QUEUED_TO_START)
@@ -106,6 +108,7 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
     process_init(&service->main, service);
     TAILQ_INIT(&service->waits);
     svc_init(&service->svc, spec, clock_now());
+    sockets_configure(service);
     /* The key is the spec's name; service_set_spec() keeps that string alive. */
     HASH_ADD_KEYPTR(by_name, sup->services, spec->name, strlen(spec->name), service);
     return service;
@@ -141,6 +144,8 @@ void service_set_spec(struct service *service, struct spec *spec)
     spec_free(old);
     service->spec = spec;
     service->digest = spec_process_digest(spec);
+    sockets_configure(service);
+    sockets_open_missing(service);
     service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = service_stop_params(spec)});
 }
 
@@ -281,7 +286,9 @@ static void log_change(const struct service *service, enum svc_state from)
             duration_format((svc->deadline - svc->since.mono) / USEC_PER_MSEC * USEC_PER_MSEC, buf, sizeof buf));
         break;
     case SVC_WAITING:
-        if (svc->next_is_restart && from != SVC_BACKOFF)
+        if (svc->idle)
+            log_info("%s: %s", name, svc->reason);
+        else if (svc->next_is_restart && from != SVC_BACKOFF)
             log_warning("%s: %s; starting it again", name, svc->reason);
         break;
     case SVC_FAILED:
@@ -367,6 +374,7 @@ static void commit(struct service *service, const struct svc *next, const struct
         announce(service, from);
     for (size_t i = 0; i < actions->n; i++)
         carry_out(service, actions->items[i]);
+    sockets_follow(service);
     service_update_busy(service);
     if (is_gone(service))
         condemn(service);

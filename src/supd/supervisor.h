@@ -14,6 +14,7 @@
  *   server.c      JSON-RPC on the control socket     commands.c  its verbs
  *   upgrade.c     another binary in the same process (upgrade_helper.c tries it)
  *   handover.c    what it is given: descriptors, and (server_handover.c) callers
+ *   sockets.c     what services listen at, over their restarts and our death
  *   notify.c      what systemd is told        store.c  and what it keeps for us
  */
 #ifndef SUPD_SUPD_SUPERVISOR_H
@@ -44,6 +45,7 @@ struct handover;
 struct leftovers;
 struct reload;
 struct server;
+struct sockets;
 struct upgrade;
 struct wait_item;
 
@@ -75,7 +77,8 @@ struct service {
     bool unrecorded; /* its last snapshot could not be written */
     bool busy;       /* counted in sup->n_busy */
 
-    struct process main; /* the present one, or the last while its group lives on */
+    struct sockets *sockets; /* NULL: it listens nowhere */
+    struct process main;     /* the present one, or the last while its group lives on */
 
     struct loop_timer *timer;
     int64_t timer_at; /* what it is set to, mono us; 0 = not */

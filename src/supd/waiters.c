@@ -191,6 +191,7 @@ static json_t *start_outcome(struct wait_item *item)
     case SVC_STOPPED:
         return outcome_of(service, false, "%s meanwhile", svc->reason);
     case SVC_WAITING:
+        return svc->idle && new_life ? outcome_of(service, true, "ran and ended; %s", svc->reason) : NULL;
     case SVC_STARTING:
     case SVC_STOPPING:
     case SVC_N_STATES:

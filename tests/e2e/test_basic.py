@@ -36,6 +36,7 @@ SERVICE_KEYS = {
     "cpu": NUMBER + (NOTHING,),
     "tasks": (int, NOTHING),
     "command": list,
+    "sockets": list,
 }
 EXIT_KEYS = {"how": str, "code": (int, NOTHING), "signal": (str, NOTHING), "core": bool, "at": NUMBER, "source": str}
 INFO_KEYS = {

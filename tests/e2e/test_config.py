@@ -74,7 +74,6 @@ NOT_YET = [
     'post-stop = "/bin/true"',
     "type = oneshot",
     'pid-file = "/x"',
-    'listen = {"tcp:0:80"}',
     "watchdog = 5s",
     'check { command = "/bin/true"\n }',
     "log-max-size = 5M",

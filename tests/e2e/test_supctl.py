@@ -156,7 +156,7 @@ def service(name, **changes):
     whole = {"name": name, "state": "running", "desired": "up", "ready": True, "pid": 4711, "adopted": False,
              "since": round(time.time() - 3, 3), "uptime": 3.5, "starts": 1, "restarts": 0, "next-start-in": None,
              "reason": None, "exit": None, "config-stale": False, "stopped": False,
-             "log": {"out": None, "err": None}, "memory": 4096, "cpu": 0.5, "tasks": 1, "command": ["/bin/x"]}
+             "log": {"out": None, "err": None}, "memory": 4096, "cpu": 0.5, "tasks": 1, "command": ["/bin/x"], "sockets": []}
     whole.update(changes)
     return whole
 

@@ -183,6 +183,8 @@ void oracle_restored(struct world *w, const struct service *s, bool recorded)
         o->not_before = 0; /* that end was known to nobody but the dead */
     if (!s->svc.ended)
         let_members_go(w, o, s->svc.life, false); /* and so was this */
+    sim_require(w, !recorded || s->svc.state != SVC_WAITING || s->svc.idle == o->durable.idle,
+                "%s: it waits for something else", name_of(w, s));
     if (!recorded || s->svc.state != SVC_BACKOFF)
         return;
     sim_require(w, o->durable.state != SVC_BACKOFF || s->svc.deadline == o->durable.deadline, "%s: another backoff",
@@ -346,7 +348,7 @@ static void check_times(const struct world *w, const struct service *s)
 
     sim_require(w, counting || (svc->deadline != 0) == timed, "%s: deadline %" PRId64, name_of(w, s), svc->deadline);
     sim_require(w, s->timer_at == svc->deadline, "%s: its timer is not set", name_of(w, s));
-    sim_require(w, s->queued == (svc->state == SVC_WAITING), "%s: queued %d", name_of(w, s), s->queued);
+    sim_require(w, s->queued == (svc->state == SVC_WAITING && !svc->idle), "%s: queued %d", name_of(w, s), s->queued);
 }
 
 static void check_service(struct world *w, const struct service *s)
@@ -401,12 +403,13 @@ static void check_rest(struct world *w, const struct service *s)
     const struct svc *svc = &s->svc;
     const struct proc *p = kernel_find(w, s->pidfd);
     bool up = svc->state == SVC_RUNNING;
+    bool idle = svc->state == SVC_WAITING && svc->idle && s->spec->start == START_ON_DEMAND;
 
-    sim_require(w, up || has_given_up(svc) || svc->state == SVC_STOPPED, "%s: %s is no state to rest in", name_of(w, s),
-                svc_state_name(svc->state));
+    sim_require(w, up || idle || has_given_up(svc) || svc->state == SVC_STOPPED, "%s: %s is no state to rest in",
+                name_of(w, s), svc_state_name(svc->state));
     sim_require(w, up == (p && kernel_alive(p)), "%s: at rest, and the kernel does not agree", name_of(w, s));
     sim_require(w, svc->desired_up || svc->state == SVC_STOPPED, "%s: not wanted, and not stopped", name_of(w, s));
-    sim_require(w, !svc->desired_up || up || has_given_up(svc), "%s: wanted, and not running", name_of(w, s));
+    sim_require(w, !svc->desired_up || up || idle || has_given_up(svc), "%s: wanted, and not running", name_of(w, s));
     sim_require(w, !s->unrecorded, "%s: a fact was never recorded", name_of(w, s));
     sim_require(w, !s->removing, "%s: removed, and still there", name_of(w, s));
 }

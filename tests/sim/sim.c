@@ -107,6 +107,10 @@ static struct spec *draw_spec(struct world *w, int i, int version)
     spec->stop_timeout = pick(w, timeouts, 3);
     spec->stop_signal = sim_one_in(w, 2) ? SIGTERM : SIGINT;
     spec->kill_mode = (enum kill_mode)sim_draw(w, KILL_MODE_MIXED + 1);
+    if (sim_one_in(w, 4)) {
+        spec->start = START_ON_DEMAND;
+        spec->listen = strv_push(spec->listen, xstrdup("unix:@socket"));
+    }
     return spec;
 }
 
@@ -202,6 +206,15 @@ static void edit_configuration(struct world *w)
     w->conf[i] = sim_one_in(w, 3) ? -1 : (int)sim_draw(w, SPECS);
     w->reload_due = true;
     sim_trace(w, "the configuration of %s is version %d", sim_names[i], w->conf[i]);
+}
+
+/* Something comes in at its socket, whether or not anybody waits for it. */
+static void demand(struct world *w)
+{
+    struct service *s = &w->supd.services[sim_draw(w, SERVICES)];
+
+    if (s->used && s->spec->start == START_ON_DEMAND)
+        model_event(w, s, (struct svc_event){.type = SVC_EV_DEMAND});
 }
 
 static void late_event(struct world *w)
@@ -306,6 +319,10 @@ static void supd_step(struct world *w)
     case 6:
         if (sim_one_in(w, 20))
             quit(w);
+        break;
+    case 7:
+    case 8:
+        demand(w);
         break;
     default:
         if (!model_turn(w))

@@ -249,7 +249,7 @@ static void check_promises(const struct model *m)
 
     require(m, counting || (svc->deadline != 0) == timed, "deadline %" PRId64, svc->deadline);
     require(m, !counting || m->check_due, "nobody counts the group");
-    require(m, m->queued == (svc->state == SVC_WAITING), "queued %d", m->queued);
+    require(m, m->queued == (svc->state == SVC_WAITING && !svc->idle), "queued %d", m->queued);
     require(m, with_process || !something, "settled, and something of it lives");
     require(m, with_process || svc->group == 0, "settled, and it holds on to a group");
     require(m, !with_process || something || m->check_due || m->watching, "waits for a process that is not there");
@@ -540,7 +540,10 @@ static void happen(struct model *m)
             command(m);
         break;
     case 10:
-        late_event(m);
+        if (one_in(m, 2))
+            late_event(m);
+        else
+            feed_type(m, SVC_EV_DEMAND);
         break;
     default:
         if (one_in(m, 6))
@@ -594,12 +597,13 @@ static void settle(struct model *m)
         require(m, ++steps < SETTLE_STEPS, "does not come to rest");
     bool up = m->svc.state == SVC_RUNNING;
     bool given_up = m->svc.state == SVC_EXITED || m->svc.state == SVC_FAILED;
+    bool idle = m->svc.state == SVC_WAITING && m->svc.idle;
     require(m, up == m->k.alive, "at rest, and supd and the kernel do not agree");
-    require(m, up || given_up || m->svc.state == SVC_STOPPED, "no state to rest in");
+    require(m, up || given_up || idle || m->svc.state == SVC_STOPPED, "no state to rest in");
     require(m, m->svc.desired_up || m->svc.state == SVC_STOPPED, "not wanted, and not stopped");
     if (m->svc.desired_up && !m->svc.shutting_down) {
         bool may_give_up = m->spec->restart != RESTART_ALWAYS || m->spec->restart_limit > 0;
-        require(m, up || (given_up && may_give_up), "wanted, and not running");
+        require(m, up || idle || (given_up && may_give_up), "wanted, and not running");
     }
 }
 
@@ -614,6 +618,8 @@ static void draw_spec(struct model *m)
         m->spec->restart_limit = 1 + draw(m, 5);
     if (one_in(m, 4))
         m->spec->start_timeout = 0;
+    if (one_in(m, 4))
+        m->spec->start = START_ON_DEMAND;
 }
 
 static void play(uint64_t seed)

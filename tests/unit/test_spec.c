@@ -101,6 +101,11 @@ static const struct {
     {"log", "none", NULL},
     {"log", "journal", "not supported yet"},
     {"log", "x.log", "absolute"},
+    {"listen", "tcp:127.0.0.1:80,name=x", NULL},
+    {"listen", "tcp:80", "'tcp:80': it has no address"},
+    {"listen", "", "no kind"},
+    {"start", "on-demand", NULL},
+    {"start", "demand", "none of auto, on-demand"},
     {"instances", "3", "not supported yet"},
 };
 
@@ -153,6 +158,15 @@ START_TEST(lists)
     ck_assert(exit_set_has_signal(&spec->success_exit, SIGRTMIN + 1));
     must_set_list(spec, "success-exit", none);
     ck_assert(!exit_set_has_code(&spec->success_exit, 1));
+
+    char *sockets[] = {"tcp:[0::1]:80,backlog=7", "unix:/x,mode=600", NULL};
+    char *twice[] = {"unix:/x", "tcp:*:80", "unix:/x,name=b", NULL};
+    must_set_list(spec, "listen", sockets);
+    ck_assert_str_eq(spec->listen[0], "tcp:[::1]:80,backlog=7");
+    ck_assert_str_eq(spec->listen[1], "unix:/x,mode=0600");
+    ck_assert(!spec_set(spec, spec_key_find("listen"), twice, 3, true, err, sizeof(err)));
+    ck_assert_msg(strstr(err, "'unix:/x' is there twice") != NULL, "%s", err);
+    ck_assert_uint_eq(strv_len(spec->listen), 2);
 
     ck_assert(!spec_set(spec, spec_key_find("restart"), one, 1, true, err, sizeof(err)));
     ck_assert_msg(strstr(err, "not a list") != NULL, "%s", err);
@@ -251,6 +265,11 @@ START_TEST(validate)
     ck_assert_ptr_nonnull(strstr(err, "restart-delay-max (30s)"));
     must_set(spec, "restart-delay-max", "60");
     ck_assert(spec_validate(spec, err, sizeof(err)));
+    must_set(spec, "start", "on-demand");
+    ck_assert(!spec_validate(spec, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "listen"));
+    must_set(spec, "listen", "unix:@x");
+    ck_assert(spec_validate(spec, err, sizeof(err)));
     spec_free(spec);
 }
 END_TEST
@@ -298,6 +317,8 @@ static const struct {
     {"limit-sigpending", "1"},
     {"limit-stack", "infinity"},
     {"enabled", "no"},
+    {"start", "on-demand"},
+    {"listen", "unix:/x,mode=0600"},
     {"restart", "no"},
     {"success-exit", "1"},
     {"log", "none"},
