@@ -105,6 +105,18 @@ static void job_failed(struct reload *reload, const char *text, json_t *errors)
     job_done(reload);
 }
 
+/* It was asked for before the shutdown began: what it would start, nobody would stop any more. */
+static void job_too_late(struct reload *reload)
+{
+    struct job *job = TAILQ_FIRST(&reload->jobs);
+
+    log_warning("the configuration is not taken: supd is shutting down");
+    server_tell_reload(reload->sup, false);
+    if (job->reply)
+        reply_error(job->reply, PROTO_E_REFUSED, NULL, "supd is shutting down");
+    job_done(reload);
+}
+
 /* A step as the contract shows it.  KEYS is ended by NULL, or NULL. */
 static json_t *step_to_json(enum plan_action action, const char *name, const char **keys, bool needs_restart,
                             bool restarted)
@@ -315,6 +327,10 @@ static void answer_complete(struct reload *reload)
     struct config_errors errors;
     json_error_t error;
 
+    if (reload->sup->phase != PHASE_RUN && !job->options.check && !job->options.dry_run) {
+        job_too_late(reload);
+        return;
+    }
     if (reload->len == 0 || (reload->answer[0] != RELOAD_ANSWER_GOOD && reload->answer[0] != RELOAD_ANSWER_ERRORS)) {
         job_failed(reload, "the process that reads the configuration ended without an answer", NULL);
         return;

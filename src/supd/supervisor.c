@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supd/supervisor.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +57,11 @@ void supervisor_clear(struct supervisor *sup)
 {
     struct service *service;
     struct service *tmp;
+    sigset_t all;
 
+    /* Once its handler is gone a signal would kill us, and the end in good order be taken for a crash. */
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
     reload_free(sup->reload);
     upgrade_free(sup->upgrade);
     sup->upgrade = NULL;

@@ -169,6 +169,42 @@ def nothing_restarts_during_the_shutdown(t):
 
 
 @test
+def signals_while_supd_ends(t):
+    """Also behind the last service, when supd clears up: they change nothing, and it was no crash."""
+    t.configure(t.sleeper("s"))
+    for _ in range(5):
+        t.start()
+        t.wait_state("s", "running")
+        t.process.send_signal(signal.SIGTERM)
+        while t.process.poll() is None:
+            t.process.send_signal(signal.SIGUSR1)
+            t.process.send_signal(signal.SIGHUP)
+        t.eq(t.process.returncode, 0, "exit status")
+    t.nothing_left()
+
+
+@test
+def a_reload_does_not_outlive_a_shutdown(t):
+    """The configuration is still being read when the shutdown begins: nothing is started by it any more."""
+    t.configure(t.deaf("slow"))
+    t.start()
+    t.wait_marked("slow")
+    t.configure("# takes its time\n" * 200000, t.deaf("slow"), t.sleeper("new"))
+    with t.client() as caller:
+        caller.start_call("config.reload")
+        caller.call("supd.info")  # so it is being read
+        t.process.send_signal(signal.SIGTERM)
+        answer = caller.receive()
+        if "error" in answer:
+            t.eq((answer["error"]["code"], answer["error"]["message"]), (-32003, "supd is shutting down"), "its answer")
+            t.eq(sorted(t.all()), ["slow"], "the services there are")
+    kill(t.status("slow")["pid"], signal.SIGKILL)
+    t.eq(t.wait_end(), 0, "exit status")
+    t.check("result" in answer or not t.marks("new"), "new was started")
+    t.nothing_left()
+
+
+@test
 def quit_leaves_services(t):
     t.configure(
         t.sleeper("a"), t.trio("b"), service("c", t.worker("exit", 1), restart_delay="1h", restart_delay_max="1h")
