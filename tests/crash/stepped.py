@@ -2,15 +2,18 @@
 """A supd that is killed at a chosen system call, the one that comes after it, and the verdicts on what it finds."""
 import os
 import re
+import select
 import signal
 import socket
 
 from instance import Supd, service
-from processes import PAUSE, Failed, eventually, kill, skip
+from processes import PAUSE, Failed, eventually, kill, read_stat, skip
 
 
 SETTLED = ("running", "stopped", "exited", "failed")
+SIGNALS = ("HUP", "TERM", "USR1", "USR2", "CHLD", "PIPE", "STOP")  # modes in which supd is not killed
 ANSWER = 60.0  # seconds until the stepper must have said something
+PROTO_E_REFUSED = -32003
 DAMAGE = re.compile(r".*(?:damaged|makes no sense|not in the state file|cannot ).*")
 
 
@@ -20,9 +23,12 @@ class Stepped(Supd):
     def __init__(self, directory, mode):
         super().__init__(directory)
         self.mode = mode
+        self.under_init = False  # process is supd's parent
         self.stepper = None
         self.killed = False  # so the exit status of what ended meanwhile may be unknown
+        self.always_known = False  # but it may not
         self.kills = 0
+        self.fate = None  # what the signal met, where supd was not killed
         self.children = 0  # children before their exec at that time
         self.where = "nowhere"
         self.acknowledged = set()
@@ -50,14 +56,16 @@ class Stepped(Supd):
 
     # ---- the stepper
 
-    def step(self, point):
+    def step(self, point, *args):
         """Start supd, to be killed at its point-th system call; 0: none before arm()."""
         ours, theirs = socket.socketpair()
         ours.settimeout(ANSWER)
-        under = [os.environ["STEPPER"], str(theirs.fileno()), str(point), self.mode]
+        self.under_init = "--init" in args
+        init = ["--init"] if self.under_init else []
+        under = [os.environ["STEPPER"], *init, str(theirs.fileno()), str(point), self.mode]
         # A sanitizer that looks for leaks with ptrace(2) cannot do that in a process that is traced.
         asan = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-        self.spawn(under=under, pass_fds=[theirs.fileno()], env={"ASAN_OPTIONS": asan})
+        self.spawn(*args, under=under, pass_fds=[theirs.fileno()], env={"ASAN_OPTIONS": asan})
         theirs.close()
         self.forget_stepper()
         self.stepper = ours
@@ -78,12 +86,13 @@ class Stepped(Supd):
         return line.decode().split()
 
     def arm(self, point):
+        """supd is counted from now on; under --init the next one."""
         self.stepper.sendall(f"arm {point} {self.mode}\n".encode())
         self.need(self.said() == ["armed"], "the stepper is armed")
 
-    def begin(self):
+    def begin(self, *args):
         """supd under the stepper, not yet counted, with everything settled."""
-        self.step(0)
+        self.step(0, *args)
 
         def answers():
             if self.process.poll() == 77:
@@ -93,8 +102,28 @@ class Stepped(Supd):
         eventually(answers, "supd answers")
         self.whole()
 
-    def dead(self):
+    def ended(self):
         return self.process.poll() is not None
+
+    def dead(self):
+        """Is supd dead?  Under --init that is a question only while the stepper is there, for the next one comes soon."""
+        if not self.under_init or self.ended() or not self.stepper:
+            return self.ended()
+        if not select.select([self.stepper], [], [], 0)[0]:
+            return False
+        try:
+            said = self.stepper.recv(100, socket.MSG_PEEK)
+        except ConnectionResetError:  # it has ended with a line of ours unread
+            return False
+        return said.startswith((b"killed", b"ended"))
+
+    def answers(self):
+        if not self.under_init:
+            return super().answers()
+        try:
+            return read_stat(self.call("supd.info")["pid"])[1] == self.process.pid
+        except (OSError, Failed, TypeError):
+            return False
 
     def until(self, condition, what):
         """Wait until condition holds or supd is dead; nothing is asked of supd, since that is system calls, too."""
@@ -104,19 +133,48 @@ class Stepped(Supd):
         for name, count in counts.items():
             self.until(lambda name=name, count=count: len(self.marks(name)) >= count, f"{count} marks of {name}")
 
-    def ask(self, name, method, **params):
-        """A command; it counts as acknowledged, by this name, when it is answered."""
+    def ask(self, name, method, meanwhile=None, **params):
+        """A command; it counts as acknowledged, by this name, when it is answered.  meanwhile() is done in any case."""
+        todo = [meanwhile] if meanwhile else []
         try:
             with self.client() as client:
                 client.start_call(method, **params)
+                while todo:
+                    todo.pop()()
                 answer = self.answer_of(client)
         except OSError:
             answer = None
-        if answer:
+        while todo:
+            todo.pop()()
+        if answer and not self.may_refuse(answer):
             self.need("result" in answer, f"{method}: {answer}")
             self.acknowledged.add(name)
         else:
             self.until(lambda: False, f"{method} is answered")
+
+    def may_refuse(self, answer):
+        """A supd that is to end, or is upgraded already, says so."""
+        return self.mode in ("TERM", "USR2") and answer.get("error", {}).get("code") == PROTO_E_REFUSED
+
+    def open_gate(self, path, *steps):
+        """Where supd has been told to end, or has died before it was started, nobody waits there."""
+        if self.mode != "TERM":
+            super().open_gate(path, *steps)
+            return
+
+        def opened():
+            try:
+                fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                return False
+            try:
+                os.write(fd, " ".join(str(s) for s in steps).encode())
+            except BrokenPipeError:
+                pass
+            os.close(fd)
+            return True
+
+        self.until(opened, f"somebody reads {path}")
 
     def answer_of(self, client):
         """None: supd died before.  A child of it that hangs before its exec keeps the connection open even so."""
@@ -141,16 +199,50 @@ class Stepped(Supd):
                 skip("no process may be traced here")
             raise Failed("the stepper ended without a word")
         if said[0] == "killed":
-            self.killed = True
-            self.kills += 1
-            self.children += int(said[2])
-            self.where = f"{said[3]}, {said[2]} before exec"
-            self.process.wait()
-            if self.process.returncode != -signal.SIGKILL:
-                raise Failed(f"supd ended with {self.process.returncode}")
+            self.note_kill(said)
+            if not self.under_init:
+                self.expect_death(signal.SIGKILL)
+        elif said[0] == "signaled":
+            self.note_signal(said)
         elif said[0] == "count":
             self.forget_stepper()
         return int(said[1])
+
+    def note_kill(self, said):
+        self.killed = True
+        self.kills += 1
+        self.children += int(said[2])
+        self.where = f"{said[3]}, {said[2]} before exec"
+
+    def note_signal(self, said):
+        self.forget_stepper()
+        self.children += int(said[2])
+        self.where = f"{said[3]}, {said[4]}"
+        self.fate = said[4]
+
+    def expect_death(self, sig):
+        self.process.wait()
+        if self.process.returncode != -sig:
+            raise Failed(f"supd ended with {self.process.returncode}")
+
+    def told_to_end(self):
+        return self.mode == "TERM" and self.fate in ("caught", "pending")
+
+    def settle_fate(self):
+        """
+        What has become of a signal that met no handler: the call at which it came may have been the one that set it, or
+        it was blocked until one stood.  Below supd --init nobody can tell, but of an end in good order.
+        """
+        if self.fate not in ("pending", "fatal"):
+            return
+        if self.under_init and not self.ended() or self.ended_by_signal():
+            self.fate = "fatal"
+            self.killed = True
+        elif self.fate == "fatal":
+            self.fate = "caught"
+
+    def ended_by_signal(self):
+        return self.ended() and self.process.returncode == -signal.Signals["SIG" + self.mode]
 
     # ---- what the next supd makes of it
 
@@ -222,7 +314,7 @@ class Stepped(Supd):
         exit = status["exit"]
         if not self.check(exit is not None, f"{name}: no exit is told"):
             return
-        if exit["how"] == "unknown" and self.killed:
+        if exit["how"] == "unknown" and self.killed and not self.always_known:
             self.unknown += 1
             self.eq((exit["code"], exit["signal"]), (None, None), f"{name}: an unknown exit")
             self.check(status["state"] != "exited", f"{name}: an unknown exit is taken for success")
@@ -246,7 +338,7 @@ class Stepped(Supd):
 
     def end(self, names):
         """An orderly end of all, and what was never to be seen on the way."""
-        if not self.dead():
+        if not self.ended():
             self.eq(self.terminate(), 0, "exit code at the end")
         self.eq(self.live(), [], "no process of a service is left")
         for name in names:
@@ -260,7 +352,7 @@ class Stepped(Supd):
     def clean(self):
         """Nothing of this point is left, whatever became of it."""
         self.forget_stepper()
-        if self.process and not self.dead():
+        if self.process and not self.ended():
             self.crash()
 
         def gone():
