@@ -158,6 +158,49 @@ bool spawn_process(const struct spawn_request *req, struct spawn_child *child, c
     return true;
 }
 
+/* Is there anything that can be refused? */
+static bool has_attributes(const struct spec *spec)
+{
+    for (size_t i = 0; i < SPEC_N_LIMITS; i++) {
+        if (spec->limits[i] != NULL)
+            return true;
+    }
+    return spec->nice.set || spec->io.io_class != IO_CLASS_UNSET || spec->cpus != NULL || spec->oom_score_adj.set ||
+           spec->capabilities.set || spec->capability_bounding_set.set || spec->private_tmp ||
+           spec->read_only_paths != NULL;
+}
+
+bool spawn_try_attributes(const struct spec *spec, const struct spawn_baseline *baseline, char *err, size_t err_size)
+{
+    const struct spawn_request req = {.spec = spec, .baseline = baseline, .state_fd = -1};
+    pid_t parent = getpid();
+    int status = 0;
+    int report[2];
+
+    if (!has_attributes(spec))
+        return true;
+    if (!make_report_pipe(report)) {
+        snprintf(err, err_size, "pipe: %s", strerror(errno));
+        return false;
+    }
+    pid_t pid = fork();
+    if (pid == 0)
+        spawn_child_try(&req, parent, report[1]);
+    if (pid == -1)
+        snprintf(err, err_size, "fork: %s", strerror(errno));
+    close(report[1]);
+    while (pid > 0 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
+        continue;
+
+    bool ok = pid > 0 && spawn_report_read(report[0], err, err_size) != SPAWN_FAILED;
+    close(report[0]);
+    if (ok && status != 0) {
+        snprintf(err, err_size, "what it asks for ends the process that tries it (wait status %d)", status);
+        ok = false;
+    }
+    return ok;
+}
+
 enum spawn_outcome spawn_report_read(int report_fd, char *text, size_t size)
 {
     ssize_t n = read(report_fd, text, size - 1);

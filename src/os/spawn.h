@@ -54,6 +54,14 @@ struct spawn_child {
  */
 bool spawn_process(const struct spawn_request *req, struct spawn_child *child, char *err, size_t err_size);
 
+/*
+ * Would the kernel give a child of ours the attributes that SPEC asks for?  They
+ * are tried in a process of its own, which ends before it would exec, records
+ * nothing, and opens none of what the service would.  Waits for it; for no use in
+ * the event loop.  False with ERR, as when the service is started, when it would not.
+ */
+bool spawn_try_attributes(const struct spec *spec, const struct spawn_baseline *baseline, char *err, size_t err_size);
+
 enum spawn_outcome {
     SPAWN_PENDING, /* neither yet */
     SPAWN_CLOSED,  /* the pipe is closed: exec happened, or the child was killed before it */

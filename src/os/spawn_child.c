@@ -219,3 +219,14 @@ void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_f
     spawn_set_death_signal(&child);
     exec_command(&child, env);
 }
+
+void spawn_child_try(const struct spawn_request *req, pid_t parent, int report_fd)
+{
+    const struct child child = {.req = req, .spec = req->spec, .report_fd = report_fd, .parent = parent};
+
+    /* Where supd will be is not where we are; what a private /tmp hides of it is not to be known here. */
+    if (chdir("/") == -1)
+        spawn_fail(&child, STEP_CHDIR, "chdir /: %s", strerror(errno));
+    set_attributes(&child);
+    _exit(EXIT_SUCCESS);
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,10 +41,8 @@ static char *read_env_file(const char *path, size_t *len)
     return text;
 }
 
-static char **add_env_file(const struct child *child, char **env, const char *entry)
+static char **add_env_file(const struct child *child, char **env, const char *path, bool may_be_missing)
 {
-    bool may_be_missing = entry[0] == '-';
-    const char *path = may_be_missing ? entry + 1 : entry;
     char why[256];
     unsigned line = 0;
     size_t len;
@@ -58,6 +57,27 @@ static char **add_env_file(const struct child *child, char **env, const char *en
     if (line != 0)
         spawn_fail(child, STEP_OTHER, "environment-file %s:%u: %s", path, line, why);
     free(text);
+    return env;
+}
+
+/* As in systemd a path may be a pattern; the files that match are read in the order of their names. */
+static char **add_env_files(const struct child *child, char **env, const char *entry)
+{
+    bool may_be_missing = entry[0] == '-';
+    const char *pattern = may_be_missing ? entry + 1 : entry;
+    glob_t found;
+
+    if (strpbrk(pattern, "*?[") == NULL)
+        return add_env_file(child, env, pattern, may_be_missing);
+    int rc = glob(pattern, GLOB_ERR, NULL, &found);
+    bool none = rc == GLOB_NOMATCH || (rc == GLOB_ABORTED && (errno == ENOENT || errno == ENOTDIR));
+    if (none && may_be_missing)
+        return env;
+    if (rc != 0)
+        spawn_fail(child, STEP_OTHER, "environment-file %s: %s", pattern, none ? "no file matches" : strerror(errno));
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        env = add_env_file(child, env, found.gl_pathv[i], may_be_missing);
+    globfree(&found);
     return env;
 }
 
@@ -131,7 +151,7 @@ char **spawn_environment(const struct child *child)
     for (char **p = spec->environment; p != NULL && *p != NULL; p++)
         env = strv_env_set(env, *p);
     for (char **p = spec->environment_files; p != NULL && *p != NULL; p++)
-        env = add_env_file(child, env, *p);
+        env = add_env_files(child, env, *p);
 
     snprintf(pid, sizeof(pid), "%d", (int)getpid());
     env = set_var(env, "SUPD_SERVICE", spec->name);

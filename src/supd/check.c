@@ -96,7 +96,24 @@ static bool check_take_over(const struct startup_options *options, const struct 
     return ok;
 }
 
-int check_run(const struct startup_options *options, rlim_t hard)
+/* Each would be an error of that service alone, when it is started; here is the time to tell them all. */
+static bool check_attributes(const struct config *config, const struct spawn_baseline *baseline)
+{
+    bool ok = true;
+    char err[512];
+
+    for (size_t i = 0; i < config->services.n; i++) {
+        const struct spec *spec = config->services.items[i];
+
+        if (spawn_try_attributes(spec, baseline, err, sizeof err))
+            continue;
+        fprintf(stderr, "%s:%u: service \"%s\": %s\n", spec->file, spec->line, spec->name, err);
+        ok = false;
+    }
+    return ok;
+}
+
+int check_run(const struct startup_options *options, const struct spawn_baseline *baseline, rlim_t hard)
 {
     const char *path = options->config;
 
@@ -107,6 +124,9 @@ int check_run(const struct startup_options *options, rlim_t hard)
     print_errors(&errors);
     if (ok)
         ok = check_descriptors(config, hard);
+    /* A supd that would be upgraded runs without what it may not have, and so would we. */
+    if (ok && options->resume_fd < 0)
+        ok = check_attributes(config, baseline);
     if (ok)
         printf("%s: no errors, %zu service%s\n", path, config->services.n, config->services.n == 1 ? "" : "s");
     if (ok && options->resume_fd >= 0)

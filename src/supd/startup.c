@@ -385,7 +385,7 @@ int startup_run(const struct startup_options *options)
     rlim_t hard = raise_nofile();
     log_open(LOG_TARGET_STDERR, "supd");
     if (options->check) {
-        int status = check_run(options, hard);
+        int status = check_run(options, &sup.baseline, hard);
 
         supervisor_clear(&sup);
         return status;

@@ -10,7 +10,7 @@ import subprocess
 
 from harness import main, test
 from instance import service
-from processes import environment_of, eventually, is_alive, is_sanitized, skip
+from processes import environment_of, eventually, is_alive, is_sanitized, run_program, skip
 
 SYS_IOPRIO_GET = {"x86_64": 252, "aarch64": 31, "riscv64": 31, "i686": 290, "s390x": 283, "ppc64le": 274}
 CAP_SYS_RESOURCE = 24
@@ -61,6 +61,9 @@ def limits_of(pid):
     return {m[1]: (m[2], m[3]) for m in re.finditer(r"^(Max [a-z ]+?)  +(\S+) +(\S+)", proc(pid, "limits"), re.M)}
 
 
+AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+
+
 def has_capability(number):
     return int(status_of("self")["CapEff"], 16) >> number & 1 != 0
 
@@ -73,7 +76,7 @@ def start_under(t, *program):
 def start_as_nobody(t):
     """supd as an ordinary user."""
     os.chmod(t.dir, 0o777)
-    start_under(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
+    start_under(t, *AS_NOBODY)
 
 
 def failed(t, name):
@@ -160,33 +163,69 @@ def limits_are_not_those_of_supd(t):
     )
 
 
+# What an ordinary user asks for in vain, and what is said of it.
+REFUSED = {
+    "nice": ({"nice": -5}, r"nice -5: Permission denied \(needs CAP_SYS_NICE\)"),
+    "io": ({"io_class": "realtime"}, r"io-class realtime:4: Operation not permitted \(needs CAP_SYS_NICE"),
+    "oom": ({"oom_score_adj": -900}, r"oom-score-adj -900: Permission denied \(needs CAP_SYS_RESOURCE\)"),
+    "caps": (
+        {"capabilities": "NET_RAW"},
+        r"capabilities CAP_NET_RAW: Operation not permitted \(supd itself does not have it\)",
+    ),
+    "bound": (
+        {"capability_bounding_set": "~NET_RAW"},
+        r"capability-bounding-set: Operation not permitted \(needs CAP_SETPCAP\)",
+    ),
+    "tmp": ({"private_tmp": True}, r"private-tmp: Operation not permitted \(needs CAP_SYS_ADMIN\)"),
+    "ro": ({"read_only_paths": "/usr"}, r"read-only-paths: Operation not permitted \(needs CAP_SYS_ADMIN\)"),
+    "limit": (
+        {"limit_nofile": "10:4000000"},
+        r"limit-nofile 10:4000000: Operation not permitted \(needs CAP_SYS_RESOURCE, and no more than fs.nr_open\)",
+    ),
+}
+
+
 @test(root=True)
 def rights_that_are_missing(t):
     """As an ordinary user: each is an error of that service alone, which names the key and the right."""
-    cases = {
-        "nice": ({"nice": -5}, r"nice -5: Permission denied \(needs CAP_SYS_NICE\)"),
-        "io": ({"io_class": "realtime"}, r"io-class realtime:4: Operation not permitted \(needs CAP_SYS_NICE"),
-        "oom": ({"oom_score_adj": -900}, r"oom-score-adj -900: Permission denied \(needs CAP_SYS_RESOURCE\)"),
-        "caps": (
-            {"capabilities": "NET_RAW"},
-            r"capabilities CAP_NET_RAW: Operation not permitted \(supd itself does not have it\)",
-        ),
-        "bound": (
-            {"capability_bounding_set": "~NET_RAW"},
-            r"capability-bounding-set: Operation not permitted \(needs CAP_SETPCAP\)",
-        ),
-        "tmp": ({"private_tmp": True}, r"private-tmp: Operation not permitted \(needs CAP_SYS_ADMIN\)"),
-        "ro": ({"read_only_paths": "/usr"}, r"read-only-paths: Operation not permitted \(needs CAP_SYS_ADMIN\)"),
-        "limit": (
-            {"limit_nofile": "10:4000000"},
-            r"limit-nofile 10:4000000: Operation not permitted \(needs CAP_SYS_RESOURCE, and no more than fs.nr_open\)",
-        ),
-    }
-    t.configure(t.sleeper("plain", nice=5), *[once(t, name, **keys) for name, (keys, _) in cases.items()])
+    t.configure(t.sleeper("plain", nice=5), *[once(t, name, **keys) for name, (keys, _) in REFUSED.items()])
     start_as_nobody(t)
-    for name, (_, want) in cases.items():
-        t.match(failed(t, name), want, name)
+    for name, (_, want) in REFUSED.items():
+        t.match(failed(t, name), "^" + want, name)
     t.eq(nice_of(t.wait_state("plain", "running")["pid"]), 5, "what needs no right")
+
+
+@test(root=True)
+def rights_that_are_missed_before(t):
+    """--check tells all of them with file and line, and leaves nothing behind."""
+    may = [t.sleeper("plain", nice=5), t.sleeper("small", limit_nofile="10:20", oom_score_adj=900)]
+    t.configure(*may, *[once(t, name, **keys) for name, (keys, _) in REFUSED.items()])
+    os.chmod(t.dir, 0o777)
+    done = run_program([*AS_NOBODY, *t.command("--check")])
+    t.eq(done.code, 1, "exit code")
+    for name, (_, want) in REFUSED.items():
+        t.match(done.err, rf'{t.conf}:\d+: service "{name}": {want}', name)
+    t.eq(len(done.err.splitlines()), len(REFUSED), f"lines of {done.err!r}")
+    t.configure(*may)
+    t.eq(run_program([*AS_NOBODY, *t.command("--check")]).code, 0, "what needs no right")
+    t.configure(*may, once(t, "a", nice=-5, read_only_paths=["/usr", "/nonexistent/x"], private_tmp=True))
+    if may_mount():
+        done = t.run("--check")
+        t.match(done.err, 'service "a": read-only-paths /nonexistent/x: No such file or directory', "as root")
+    t.eq(os.listdir(t.dir), ["supd.conf"], "files")
+    t.eq(t.others(), [], "processes")
+
+
+@test(root=True)
+def upgrade_without_rights(t):
+    """What a service may not have is no reason to go on with an old binary."""
+    t.configure(t.sleeper("a"), once(t, "b", nice=-5))
+    start_as_nobody(t)
+    pid = t.wait_state("a", "running")["pid"]
+    failed(t, "b")
+    done = t.ctl("upgrade")
+    t.eq(done.code, 0, f"upgrade: {done}")
+    t.eq(t.wait_state("a", "running")["pid"], pid, "the service")
 
 
 CAPABILITIES = {"CAP_CHOWN": 0, "CAP_KILL": 5, "CAP_NET_BIND_SERVICE": 10, "CAP_SYS_ADMIN": 21}

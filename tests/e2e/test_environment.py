@@ -69,6 +69,24 @@ def environment_of_a_service(t):
     t.check("fd 0 /dev/null" in seen, "stdin is /dev/null")
 
 
+@test
+def environment_files_by_pattern(t):
+    os.mkdir(t.path("env.d"))
+    for name, text in (("b.env", "WHO=b\nB=1\n"), ("a.env", "WHO=a\nA=1\n"), ("c.txt", "WHO=c\n")):
+        t.write(os.path.join("env.d", name), text)
+    t.configure(
+        service("a", t.worker("describe", t.path("seen"), "for-ever"),
+                environment_file=[t.path("env.d", "*.env"), "-" + t.path("none.d", "*")]),
+        service("b", ["/bin/true"], environment_file=t.path("none.d", "*"), restart="no"),
+    )
+    t.start()
+    t.wait_for("a", lambda s: t.read("seen") and s["state"] == "running", "described")
+    seen = t.read("seen").splitlines()
+    for line in ("env WHO=b", "env A=1", "env B=1"):
+        t.check(line in seen, f"no {line}")
+    t.match(t.wait_state("b", "failed")["reason"], r"environment-file .*none.d/\*: no file matches", "reason")
+
+
 @test(root=True)
 def user_and_group(t):
     os.chmod(t.dir, 0o777)

@@ -33,6 +33,9 @@ static const struct {
     {"A=b=c", "A=b=c|"},
     {"_a9=${HOME} $X", "_a9=${HOME} $X|"},
     {"A=x\\", "A=x\\|"},
+    {"# a comment is not continued \\\nA=1\n; nor this \\\nB=2", "A=1|B=2|"},
+    {"A='it''s'\nB=\"\"\nC=''x", "A=its|B=|C=x|"},
+    {"A=x # no comment", "A=x # no comment|"},
 };
 
 static const struct {
