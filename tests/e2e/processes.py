@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Processes as /proc tells them, waiting for a condition, and how a test ends early."""
 import os
+import re
 import signal
 import subprocess
 import time
 
 
 DEADLINE = 40.0  # how long a condition may take on a machine that is busy with other things
-PAUSE = 0.01
+PAUSE = float(os.environ.get("TEST_PAUSE", "0.01"))  # between two looks; longer where looking is slow
 
 
 class Skip(Exception):
@@ -86,6 +87,11 @@ def kill(pid, sig):
         return False
     finally:
         os.close(fd)
+
+
+def kernel_tells_exits():
+    """Is the exit status of a reaped process that is not our child to be had of its pidfd?"""
+    return tuple(int(n) for n in re.match(r"(\d+)\.(\d+)", os.uname().release).groups()) >= (6, 15)
 
 
 def eventually(condition, what, deadline=DEADLINE):

@@ -9,7 +9,8 @@ import subprocess
 
 from harness import main, test
 from instance import service
-from processes import DEADLINE, Failed, descendants, environment_of, eventually, is_alive, kill, read_stat, skip
+from processes import DEADLINE, Failed, descendants, environment_of, eventually, is_alive
+from processes import kernel_tells_exits, kill, read_stat, skip
 
 
 CONTAINER = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
@@ -301,7 +302,7 @@ def an_end_while_supd_is_dead_is_known(t):
     init.send_signal(signal.SIGCONT)
     eventually(lambda: (answer(t) or info)["pid"] != info["pid"], "a new supd")
     told = t.wait_state("seven", "failed")["exit"]
-    if "tells the exit status" in info["watch-reason"]:
+    if kernel_tells_exits():
         t.eq((told["how"], told["code"]), ("exited", 7), "how it ended")
         t.check(told["source"] in ("pidfd", "proc"), f"source {told['source']}")
     else:
