@@ -3,6 +3,7 @@
 """The main promise: supd is killed at any moment, started again, and every service runs on, exactly once."""
 import json
 import os
+import re
 import signal
 import subprocess
 

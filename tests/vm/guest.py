@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""What runs in the machine: each test of the plan under tests/run-test, its TAP to the second serial line.
+
+A line that begins with @ is ours: "@begin TEST", "@end TEST STATUS", "@done".  At the end the machine is switched off;
+where its first process is supd, that is shut down, and this program with it.
+"""
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import termios
+import tty
+
+LINUX_REBOOT_CMD_POWER_OFF = 0x4321FEDC
+SRC, BUILD = "/src", "/build"
+
+
+def environment(plan):
+    """As tests.am has it."""
+    return {
+        **os.environ,
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LC_ALL": "C.UTF-8",
+        "SUPD": f"{BUILD}/supd",
+        "SUPCTL": f"{BUILD}/supctl",
+        "WORKER": f"{BUILD}/tests/e2e/worker",
+        "STEPPER": f"{BUILD}/tests/crash/stepper",
+        "top_srcdir": SRC,
+        "top_builddir": BUILD,
+        "CK_DEFAULT_TIMEOUT": "120",
+        "PYTHONPATH": f"{SRC}/tests/e2e",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **plan["environment"],
+    }
+
+
+def run(line, name, env):
+    path = next(p for p in (f"{BUILD}/{name}", f"{SRC}/{name}") if os.path.exists(p))
+    line.write(f"@begin {name}\n".encode())
+    process = subprocess.Popen(
+        [sys.executable, f"{SRC}/tests/run-test", path],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=env,
+        cwd="/tmp",
+    )
+    for text in process.stdout:
+        line.write(text.rstrip(b"\n") + b"\n")
+    line.write(f"@end {name} {process.wait()}\n".encode())
+
+
+def main():
+    with open("/plan.json", encoding="utf-8") as file:
+        plan = json.load(file)
+    env = environment(plan)
+    with open("/dev/ttyS1", "wb", buffering=0) as line:
+        tty.setraw(line.fileno())
+        for name in plan["tests"]:
+            run(line, name, env)
+        line.write(b"@done\n")
+        # What was written must have left before the machine goes.
+        termios.tcdrain(line.fileno())
+    if plan["init"]:
+        os.execv(env["SUPCTL"], ["supctl", "shutdown"])
+    ctypes.CDLL(None).reboot(ctypes.c_int(LINUX_REBOOT_CMD_POWER_OFF))
+
+
+if __name__ == "__main__":
+    main()
