@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Every source and test is named in the build (else it is neither built, run nor shipped), says its licence, and is of
-# a size that can be read in one go.
+# a size that can be read in one go; the mutants of tests/mutants follow the source.
 set -u
 
 top_srcdir=${top_srcdir:-$(dirname "$0")/../..}
@@ -47,5 +47,14 @@ verdict "$(find src -name '*.[ch]' | sort | while read -r file; do
     lines=$(wc -l <"$file")
     [ "$lines" -le "$LINES_MAX" ] || echo "$file: $lines lines; past some 500 a file is two files"
 done)" 'no source file is overlong'
+
+if command -v patch >/dev/null; then
+    verdict "$(for mutant in tests/mutants/*.patch; do
+        patch -p1 --dry-run --silent --force <"$mutant" >/dev/null 2>&1 || echo "$mutant does not apply: make it anew"
+    done)" 'every mutant can be made'
+else
+    number=$((number + 1))
+    echo "ok $number - every mutant can be made # SKIP no patch(1): apt-get install patch"
+fi
 
 echo "1..$number"
