@@ -50,7 +50,7 @@ done)" 'no source file is overlong'
 
 if command -v patch >/dev/null; then
     verdict "$(for mutant in tests/mutants/*.patch; do
-        patch -p1 --dry-run --silent --force <"$mutant" >/dev/null 2>&1 || echo "$mutant does not apply: make it anew"
+        patch -p1 --dry-run --silent --force --fuzz=0 <"$mutant" >/dev/null 2>&1 || echo "$mutant does not apply: make it anew"
     done)" 'every mutant can be made'
 else
     number=$((number + 1))
