@@ -195,9 +195,11 @@ static struct listener *find_missing(struct sockets *sockets)
     return NULL;
 }
 
-static void watch(struct service *service, bool idle)
+/* False where one cannot be watched. */
+static bool watch(struct service *service, bool idle)
 {
     struct sockets *sockets = service->sockets;
+    bool watched = true;
 
     for (size_t i = 0; i < sockets->n; i++) {
         struct listener *listener = &sockets->items[i];
@@ -206,7 +208,9 @@ static void watch(struct service *service, bool idle)
             unwatch(listener);
         else if (listener->fd >= 0 && !listener->io)
             listener->io = loop_io_new(service->sup->loop, listener->fd, LOOP_READ, on_readable, listener);
+        watched = watched && listener->io;
     }
+    return watched;
 }
 
 void sockets_follow(struct service *service)
@@ -225,9 +229,8 @@ void sockets_follow(struct service *service)
     /* While a process lives it may be the one that is in the way: no use in trying. */
     if (!svc_has_process(svc))
         sockets_open_missing(service);
-    watch(service, idle);
     /* Nothing will come in where nothing is open: a start will fail for that, and be tried again as such are. */
-    if (idle && find_missing(sockets))
+    if (!watch(service, idle) && idle)
         service_event(service, &(struct svc_event){.type = SVC_EV_DEMAND});
 }
 

@@ -7,6 +7,7 @@ the exec of supd.  In act() supd may die at any moment, and nothing may be asked
 system calls, too.
 """
 import signal
+import socket
 
 from processes import Failed, eventually, is_alive, kill
 
@@ -255,6 +256,58 @@ class Restart(Scenario):
                 t.expect_exit(name, s[name], "signaled", sig, "KILL" if t.killed else sig, started_again=True)
 
 
+def connects(path):
+    with socket.socket(socket.AF_UNIX) as s:
+        try:
+            s.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+    return True
+
+
+class Sockets(Scenario):
+    """The restart of a service with a socket, the first connection to one that waits for it, the stop of a third."""
+
+    def world(self, t):
+        t.configure(
+            *(
+                t.service(name, listen=[f"unix:{t.path(name + '.sock')}"], **keys)
+                for name, keys in (("web", {}), ("idle", {"start": "on-demand"}), ("off", {}))
+            )
+        )
+
+    def before(self, t):
+        self.pids = pids(t)
+
+    def act(self, t):
+        t.ask("restart", "service.restart", names=["web"])
+        t.until_marks(web=2)
+        with socket.socket(socket.AF_UNIX) as client:
+            if client.connect_ex(t.path("idle.sock")) == 0:
+                t.until_marks(idle=1)
+            t.ask("stop", "service.stop", names=["off"])
+
+    def verify(self, t):
+        s = t.settled()
+        if s["web"]["pid"] == self.pids["web"]:
+            t.check("restart" not in t.acknowledged, "web: its restart was acknowledged and is forgotten")
+            t.expect_same("web", s["web"], self.pids["web"])
+        else:
+            t.expect_up("web", s["web"], 2)
+        t.check(connects(t.path("web.sock")), "web: its socket is closed")
+        if s["off"]["pid"] == self.pids["off"]:
+            t.check("stop" not in t.acknowledged, "off: its stop was acknowledged and is forgotten")
+            t.expect_same("off", s["off"], self.pids["off"])
+        else:
+            t.expect_down("off", s["off"])
+        t.eq(connects(t.path("off.sock")), s["off"]["desired"] == "up", "off: its socket is open")
+        t.check(connects(t.path("idle.sock")), "idle: its socket is closed")
+        t.until_marks(idle=1)
+        t.expect_up("idle", t.settled()["idle"], 1)
+        for name, status in s.items():
+            t.eq(status["sockets"][0]["open"], status["desired"] == "up", f"{name}: supd has its socket")
+
+
 class Reload(Scenario):
     """A changed configuration: a service more, one less, one that must be restarted for it and one that need not."""
 
@@ -303,4 +356,5 @@ SCENARIOS = {
     "escalation": Escalation,
     "restart": Restart,
     "reload": Reload,
+    "sockets": Sockets,
 }

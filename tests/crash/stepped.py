@@ -17,6 +17,11 @@ PROTO_E_REFUSED = -32003
 DAMAGE = re.compile(r".*(?:damaged|makes no sense|not in the state file|cannot ).*")
 
 
+def is_settled(status):
+    """At rest is also one that is started on demand, and waits for that."""
+    return status["state"] in SETTLED or (status["reason"] or "").startswith("waiting for a connection")
+
+
 class Stepped(Supd):
     """One kill point: a directory and everything in it."""
 
@@ -257,7 +262,7 @@ class Stepped(Supd):
                     raise Failed(f"{name} runs {len(pids)} times: {pids}")
             seen.clear()
             seen.update(self.all())
-            if any(s["state"] not in SETTLED or name in self.removed for name, s in seen.items()):
+            if any(not is_settled(s) or name in self.removed for name, s in seen.items()):
                 return False
             for name, size in self.sizes.items():
                 status = seen.get(name, {"state": "stopped", "pid": None})

@@ -116,6 +116,32 @@ START_TEST(living_and_ended_processes)
 }
 END_TEST
 
+START_TEST(sockets_by_name)
+{
+    struct fdstore store;
+    char names[64];
+    char a[FDSTORE_NAME_MAX];
+    char b[FDSTORE_NAME_MAX];
+    int fds[] = {high(open("/dev/null", O_RDONLY)), high(open("/dev/zero", O_RDONLY))};
+
+    ck_assert_str_ne(fdstore_socket_name("a", "bc", a), fdstore_socket_name("ab", "c", b));
+    fdstore_socket_name("web", "tcp:127.0.0.1:80", a);
+    ck_assert_int_eq(a[0], 's');
+    ck_assert_str_ne(a, fdstore_socket_name("web", "tcp:127.0.0.1:81", b));
+    snprintf(names, sizeof names, "%s:%s", b, a);
+    hand_over(fds, 2, names, getpid());
+    fdstore_open(&store);
+    ck_assert_int_eq(fdstore_take_named(&store, "sabc"), -1);
+    ck_assert_int_eq(fdstore_take_named(&store, a), 4);
+    ck_assert_int_eq(fdstore_take_named(&store, a), -1);
+    fdstore_close(&store);
+    ck_assert_int_eq(fcntl(3, F_GETFD), -1);
+    ck_assert_int_eq(fcntl(4, F_GETFD), FD_CLOEXEC);
+    close(4);
+    ck_assert_int_eq(fdstore_take_named(&store, a), -1);
+}
+END_TEST
+
 START_TEST(meant_for_somebody_else)
 {
     struct fdstore store;
@@ -173,6 +199,7 @@ Suite *check_suite(void)
 
     tcase_add_test(tc, names_are_short_and_differ);
     tcase_add_test(tc, living_and_ended_processes);
+    tcase_add_test(tc, sockets_by_name);
     tcase_add_test(tc, meant_for_somebody_else);
     tcase_add_test(tc, inode_tells_processes_apart);
     suite_add_tcase(suite, tc);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -847,6 +848,36 @@ START_TEST(lock_is_held_until_the_exec)
 }
 END_TEST
 
+/* What is given in reverse order lies just where it is to go, among what the child still needs. */
+START_TEST(sockets_from_descriptor_3_on)
+{
+    static const char *const texts[] = {"a", "b", "c"};
+    struct bench bench;
+    int fds[3];
+
+    setup(&bench,
+          "cat <&3; cat <&4; cat <&5; echo \" $LISTEN_FDS $LISTEN_FDNAMES\"; [ $LISTEN_PID = $$ ] && echo mine; "
+          "ls /proc/$$/fd; :");
+    bench.spec->environment = strv_push(NULL, xstrdup("LISTEN_FDS=77"));
+    for (int i = 0; i < 3; i++) {
+        fds[2 - i] = memfd_create(texts[i], MFD_CLOEXEC);
+        ck_assert_int_eq(write(fds[2 - i], texts[i], 1), 1);
+        ck_assert_int_eq(lseek(fds[2 - i], 0, SEEK_SET), 0);
+    }
+    bench.req.listen_fds = fds;
+    bench.req.n_listen_fds = 3;
+    bench.req.listen_names = "x:y:z";
+    run(&bench);
+    ck_assert_str_eq(bench.output, "cba 3 x:y:z\nmine\n0\n1\n2\n3\n4\n5\n");
+
+    set_command(&bench, "/nonexistent/program", NULL, NULL);
+    run_failing(&bench, "exec /nonexistent/program: No such file or directory", 203);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    teardown(&bench);
+}
+END_TEST
+
 Suite *check_suite(void)
 {
     Suite *suite = suite_create("spawn");
@@ -872,6 +903,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, standard_streams_closed);
     tcase_add_test(tc, signals_before_the_exec);
     tcase_add_test(tc, lock_is_held_until_the_exec);
+    tcase_add_test(tc, sockets_from_descriptor_3_on);
     suite_add_tcase(suite, tc);
     return suite;
 }
