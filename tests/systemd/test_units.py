@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """supd.service under a real systemd: who lives on when what dies."""
 
+import socket
+
 import machine
 from machine import Tap, check, skip_all, wait_for
 
@@ -259,6 +261,31 @@ def test_nothing_is_kept_for_what_has_ended():
     wait_for("the same after a crash", lambda: supd.show("NFileDescriptorStore") == "1")
     supd.supctl("start", "two")
     wait_for("and two with both", lambda: supd.show("NFileDescriptorStore") == "2")
+
+
+def test_sockets_are_kept_while_supd_is_dead():
+    path = supd.dir / "web.sock"
+    before = started("RestartSec=3s", web=f'{SLEEPER}\nlisten = "unix:{path}"')
+    old = supd.main_pid()
+    with socket.socket(socket.AF_UNIX) as early, socket.socket(socket.AF_UNIX) as late:
+        early.connect(str(path))
+        supd.kill("KILL")
+        supd.wait_state("activating", "auto-restart")
+        supd.run("kill", "-KILL", before["web"])
+        wait_for("the end of the service", lambda: not supd.alive(before["web"]))
+        late.connect(str(path))
+        check(supd.show("SubState") == "auto-restart", "supd was there again too early for this test")
+        supd.wait_new_main(old)
+        wait_for("the service", lambda: supd.pids().get("web") not in (None, before["web"]))
+        check(supd.status()["web"]["sockets"][0]["open"], "supd does not have it")
+        for client in (early, late):
+            client.setblocking(False)
+            try:
+                check(client.recv(1) != b"", "a client that waited was sent away")
+            except BlockingIOError:
+                pass
+    supd.supctl("stop", "web")
+    wait_for("its descriptors to be removed", lambda: supd.show("NFileDescriptorStore") == "2")
 
 
 def test_output_reaches_the_journal_while_supd_is_dead():
