@@ -176,8 +176,8 @@ static void end_leftovers(struct step *s)
 
     char words[64];
     step_state(s, SVC_STOPPING);
-    step_reason(svc, "%s; ending what it left behind: %u in its process group",
-                svc_exit_words(&svc->exit, words, sizeof words), s->event->group_left);
+    step_reason(svc, "%s; ending what it left behind: %u process%s", svc_exit_words(&svc->exit, words, sizeof words),
+                s->event->group_left, s->event->group_left == 1 ? "" : "es");
     svc->stop_cause = STOP_OF_LEFTOVERS;
     if (mixed) {
         step_kill(s);

@@ -177,9 +177,11 @@ static char *read_whole(const char *path, size_t *len)
     for (;;) {
         ssize_t n = read(fd, buf + used, size - used - 1);
         if (n == -1) {
+            int err = errno;
             free(buf);
-            buf = NULL;
-            break;
+            close(fd);
+            errno = err;
+            return NULL;
         }
         if (n == 0)
             break;
@@ -190,31 +192,104 @@ static char *read_whole(const char *path, size_t *len)
         }
     }
     close(fd);
-    if (buf != NULL)
-        buf[used] = '\0';
+    buf[used] = '\0';
     *len = used;
     return buf;
 }
 
-char *procfs_environ_get(pid_t pid, const char *key)
+char *procfs_environ(pid_t pid, size_t *len)
 {
     char path[32];
-    size_t len;
-    size_t key_len = strlen(key);
-    char *value = NULL;
 
     snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-    char *block = read_whole(path, &len);
+    return read_whole(path, len);
+}
+
+const char *procfs_environ_find(const char *block, size_t len, const char *key)
+{
+    size_t key_len = strlen(key);
+
+    for (const char *p = block; p < block + len; p += strlen(p) + 1) {
+        if (strncmp(p, key, key_len) == 0 && p[key_len] == '=')
+            return p + key_len + 1;
+    }
+    return NULL;
+}
+
+char *procfs_environ_get(pid_t pid, const char *key)
+{
+    size_t len;
+    char *block = procfs_environ(pid, &len);
+
     if (block == NULL)
         return NULL;
-    for (const char *p = block; p < block + len; p += strlen(p) + 1) {
-        if (strncmp(p, key, key_len) == 0 && p[key_len] == '=') {
-            value = xstrdup(p + key_len + 1);
-            break;
-        }
-    }
+    char *value = xstrdup(procfs_environ_find(block, len, key));
     free(block);
     return value;
+}
+
+/* The children of one thread. */
+static int each_child_of_thread(const char *path, void (*fn)(void *ctx, pid_t child), void *ctx)
+{
+    size_t len;
+    char *text = read_whole(path, &len);
+    char *end;
+
+    if (text == NULL)
+        return -errno;
+    for (char *p = text; *p != '\0'; p = end) {
+        long child = strtol(p, &end, 10);
+        if (end == p)
+            break;
+        fn(ctx, (pid_t)child);
+    }
+    free(text);
+    return 0;
+}
+
+int procfs_each_child(pid_t pid, void (*fn)(void *ctx, pid_t child), void *ctx)
+{
+    static int told; /* does the kernel tell?  1: yes, -1: no */
+    char path[80];
+    int rc = 0;
+
+    if (told == 0) {
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)getpid(), (int)getpid());
+        if (access(path, R_OK) == -1 && errno != ENOENT)
+            return -errno;
+        told = access(path, R_OK) == 0 ? 1 : -1;
+    }
+    if (told < 0)
+        return -ENOSYS;
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        return errno == ENOENT ? -ESRCH : -errno;
+    for (const struct dirent *entry = readdir(dir); entry != NULL && rc == 0; entry = readdir(dir)) {
+        pid_t thread = pid_of_name(entry->d_name);
+        if (thread == 0)
+            continue;
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)thread);
+        rc = each_child_of_thread(path, fn, ctx);
+        if (rc == -ENOENT || rc == -ESRCH)
+            rc = 0; /* that thread has ended */
+    }
+    closedir(dir);
+    return rc;
+}
+
+void procfs_comm(pid_t pid, char comm[PROCFS_COMM_MAX])
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    if (read_small(path, comm, PROCFS_COMM_MAX) < 0)
+        snprintf(comm, PROCFS_COMM_MAX, "?");
+    comm[strcspn(comm, "\n")] = '\0';
+    for (char *p = comm; *p != '\0'; p++) {
+        if (*p < ' ' || *p > '~')
+            *p = '?';
+    }
 }
 
 bool procfs_uid(pid_t pid, uid_t *uid)

@@ -40,6 +40,22 @@ int procfs_self_start_ticks(uint64_t *ticks);
  */
 int procfs_each(bool (*fn)(void *ctx, pid_t pid), void *ctx);
 
+/*
+ * Calls FN for each child of PID, all its threads', that /proc knows; a child that ends meanwhile may hide others, unless
+ * nobody reaps the children but the caller.  0, -ESRCH when there is no such process, -ENOSYS where the kernel does not
+ * tell (CONFIG_PROC_CHILDREN), or another -errno.
+ */
+int procfs_each_child(pid_t pid, void (*fn)(void *ctx, pid_t child), void *ctx);
+
+/* The name of PID, comm, with bytes that are not printable as '?'; "?" when it is gone. */
+#define PROCFS_COMM_MAX 64
+void procfs_comm(pid_t pid, char comm[PROCFS_COMM_MAX]);
+
+/* The whole of /proc/PID/environ, to be freed, of *LEN bytes and a NUL behind; NULL when it cannot be read. */
+char *procfs_environ(pid_t pid, size_t *len);
+/* The value of KEY in such a block, or NULL. */
+const char *procfs_environ_find(const char *block, size_t len, const char *key);
+
 /* The value of KEY in /proc/PID/environ, to be freed; NULL when unset or not readable. */
 char *procfs_environ_get(pid_t pid, const char *key);
 

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a process leaves behind in its process group when it ends: counted, and
- * watched until nothing is left.
+ * What a process leaves behind when it ends: counted, and watched until nothing
+ * is left.
  */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "os/procgroup.h"
 #include "supd/process.h"
 
-/* Members of a group that are watched at a time; when they have ended it is looked at again. */
+/* How many are watched at a time; when they have ended it is looked again. */
 #define LEFTOVERS_MAX 32
 /* How often it is looked at where no member could be opened. */
 #define LEFTOVERS_POLL (100 * USEC_PER_MSEC)
 
-/* Processes of a group whose leader has ended. */
+/* What a process that has ended has left. */
 struct leftovers {
     struct process *process;
     size_t n;
@@ -40,17 +39,13 @@ void leftovers_free(struct leftovers *left)
     free(left);
 }
 
-static void count(struct process *process)
+void leftovers_counted(struct process *process, size_t total)
 {
-    struct procgroup group = process_group(process);
     struct leftovers *left = xcalloc(1, sizeof *left);
     int pidfds[LEFTOVERS_MAX];
-    size_t total = 0;
 
     left->process = process;
-    if (procgroup_alive(&group))
-        total = procgroup_open(&group, pidfds, LEFTOVERS_MAX);
-    left->n = total < LEFTOVERS_MAX ? total : LEFTOVERS_MAX;
+    left->n = proctree_open(&process->tree.found, pidfds, LEFTOVERS_MAX);
     for (size_t i = 0; i < left->n; i++)
         left->items[i] = (struct leftover){.all = left, .pidfd = pidfds[i]};
 
@@ -63,7 +58,7 @@ static void on_timer(void *ctx)
 {
     struct leftovers *left = ctx;
 
-    count(left->process);
+    tree_count(left->process);
 }
 
 static void on_ended(void *ctx)
@@ -79,7 +74,7 @@ static void on_ended(void *ctx)
         if (left->items[i].pidfd >= 0)
             return;
     }
-    count(left->process);
+    tree_count(left->process);
 }
 
 void leftovers_watch(struct process *process)
@@ -104,11 +99,11 @@ void leftovers_watch(struct process *process)
 
 void leftovers_check(struct process *process)
 {
-    /* While the leader is a zombie it counts as a member. */
+    /* What it had below it comes to us only now that it has ended. */
     if (process->is_child)
         process->check_after_reap = true;
     else
-        count(process);
+        tree_count(process);
 }
 
 void leftovers_leader_reaped(struct process *process)
@@ -116,5 +111,5 @@ void leftovers_leader_reaped(struct process *process)
     if (!process->check_after_reap)
         return;
     process->check_after_reap = false;
-    count(process);
+    tree_count(process);
 }

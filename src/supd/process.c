@@ -79,19 +79,22 @@ void process_signal(struct process *process, int signo)
         send_signal(process, SIGCONT);
 }
 
-void process_signal_group(struct process *process, int signo)
+void process_signal_own_group(struct process *process, int signo)
 {
-    /* Before its exec the child may not have called setsid() yet: its group is still ours. */
-    if (process->service->svc.pre_exec) {
-        process_signal(process, signo);
-        return;
-    }
     struct procgroup group = process_group(process);
-    if (group.pgid <= 0)
-        return;
+
     log_signal_failure(process, signo, procgroup_signal(&group, signo));
     if (needs_continue(signo))
         procgroup_signal(&group, SIGCONT);
+}
+
+void process_signal_all(struct process *process, int signo)
+{
+    /* Before its exec the child may not have called setsid() yet: its group is still ours. */
+    if (process->service->svc.pre_exec)
+        process_signal(process, signo);
+    else
+        tree_signal(process, signo);
 }
 
 /* ---- fork and exec ---- */
@@ -214,6 +217,7 @@ void process_fork(struct process *process)
 
     process->pidfd = child.pidfd;
     process->check_after_reap = false;
+    process->tree.ours = true;
     add_child(process, child.pid);
     process->report_fd = child.report_fd;
     process->report = loop_io_new(sup->loop, child.report_fd, LOOP_READ, on_report, process);
@@ -320,6 +324,7 @@ void process_watch_adopted(struct process *process)
 
 void process_inherit(struct process *process)
 {
+    process->tree.ours = true;
     add_child(process, process->service->svc.proc.pid);
 }
 
@@ -330,6 +335,7 @@ void process_release(struct process *process)
     process->failure = NULL;
     watch_free(process->watch);
     process->watch = NULL;
+    tree_release(process);
     leftovers_free(process->leftovers);
     process->leftovers = NULL;
     store_remove(process);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One process of a service, as the kernel gave it to us: from its fork, or its
- * adoption, to the end of the last one of its process group.  What is decided
+ * adoption, to the end of the last one that came of it.  What is decided
  * about it stands in struct svc; here are the descriptors.
  */
 #ifndef SUPD_SUPD_PROCESS_H
@@ -21,9 +21,13 @@ void process_init(struct process *process, struct service *service);
 
 /* Forks the child of the service's present life; feeds FORKED or FORK_FAILED. */
 void process_fork(struct process *process);
-/* SIGNO to it alone, or to its whole group; followed by SIGCONT where a stopped process would not see it. */
+/*
+ * SIGNO to it alone, to its process group, or to all that come of it (before its exec: to it alone); followed by SIGCONT
+ * where a stopped process would not see it.
+ */
 void process_signal(struct process *process, int signo);
-void process_signal_group(struct process *process, int signo);
+void process_signal_own_group(struct process *process, int signo);
+void process_signal_all(struct process *process, int signo);
 /* Watches an adopted process; its pidfd is set. */
 void process_watch_adopted(struct process *process);
 /* After a live upgrade: it is our child all the same. */
@@ -34,13 +38,25 @@ void process_release(struct process *process);
 void process_forget_child(struct process *process);
 /* The group that it leads. */
 struct procgroup process_group(const struct process *process);
-/* Feeds how many are left of its group. */
+/* Feeds how many are left of what came of it. */
 void process_tell_left(struct process *process, unsigned left);
+
+/* ---- tree.c ---- */
+
+/* SIGNO to all that come of it: at once to those that are found, then to those that appear meanwhile. */
+void tree_signal(struct process *process, int signo);
+/* It has ended: counts what is left, at the end of this turn of the loop, and calls leftovers_counted(). */
+void tree_count(struct process *process);
+/* Forgets those found, and what was to be done with them. */
+void tree_release(struct process *process);
+void tree_close(struct supervisor *sup);
 
 /* ---- leftovers.c ---- */
 
-/* Counts what is left of its group and tells it, now or once it is reaped. */
+/* Counts what is left of it and tells it, now or once it is reaped. */
 void leftovers_check(struct process *process);
+/* TOTAL are left, or at least one where that cannot be learnt. */
+void leftovers_counted(struct process *process, size_t total);
 /* Tells it again when those counted last have ended. */
 void leftovers_watch(struct process *process);
 /* To be called when our child was reaped. */

@@ -33,6 +33,7 @@ void supervisor_init(struct supervisor *sup)
     sup->rng = (uint64_t)sup->started.wall ^ ((uint64_t)getpid() << 32);
     TAILQ_INIT(&sup->starts);
     TAILQ_INIT(&sup->condemned);
+    TAILQ_INIT(&sup->look.queue);
 }
 
 static void service_free(struct service *service)
@@ -76,6 +77,7 @@ void supervisor_clear(struct supervisor *sup)
         service_free(service);
     }
     fdstore_close(&sup->fdstore);
+    tree_close(sup);
     loop_timer_free(sup->queue_timer);
     loop_timer_free(sup->retry_timer);
     for (size_t i = 0; i < SUPERVISOR_SIGNALS; i++)
@@ -343,7 +345,7 @@ static void carry_out(struct service *service, struct svc_action action)
         process_signal(&service->main, action.signal);
         break;
     case ACT_SIGNAL_GROUP:
-        process_signal_group(&service->main, action.signal);
+        process_signal_all(&service->main, action.signal);
         break;
     case ACT_CHECK_GROUP:
         leftovers_check(&service->main);

@@ -5,7 +5,8 @@
  *
  *   supervisor.c  the services, the queue of starts, carrying out actions
  *   process.c     from a fork to the end of a process: report pipe, SIGCHLD (process.h)
- *   leftovers.c   what it leaves behind in its process group
+ *   tree.c        all its processes: reached by a signal, and counted
+ *   leftovers.c   what it leaves behind, watched until nothing is left
  *   persist.c     records: written before what must not happen unrecorded
  *   reattach.c    what the state file of an earlier supd says, made true again
  *   shutdown.c    signals, and the ways to end
@@ -36,6 +37,7 @@
 #include "os/config.h"
 #include "os/fdstore.h"
 #include "os/lock.h"
+#include "os/proctree.h"
 #include "os/sdnotify.h"
 #include "os/spawn.h"
 #include "os/statefile.h"
@@ -51,6 +53,27 @@ struct wait_item;
 
 TAILQ_HEAD(wait_items, wait_item);
 
+/* All processes that come of one; tree.c. */
+struct tree {
+    struct proctree found;
+    bool ours;   /* forked by this process: what it orphans comes to us */
+    bool named;  /* in the log */
+    bool queued; /* for the end of the turn: */
+    bool count;  /* are they to be counted? */
+    int signal;  /* which signal are newcomers to be sent?  0: none */
+    unsigned rounds;
+    TAILQ_ENTRY(process) link;
+};
+
+/* What the system tells in this turn of the loop, for tree.c alone. */
+struct tree_look {
+    struct proctree_look *look; /* NULL: not asked yet */
+    pid_t *leaders;             /* the main processes, in ascending order */
+    size_t n;
+    struct loop_timer *timer;
+    TAILQ_HEAD(, process) queue;
+};
+
 /* What the kernel gave us of one process; supd/process.h. */
 struct process {
     struct service *service;
@@ -63,6 +86,7 @@ struct process {
     char stored[FDSTORE_NAME_MAX]; /* the name of its pidfd in the fd store; "" = not there */
     struct watch *watch;           /* a process that is not our child */
     struct leftovers *leftovers;
+    struct tree tree;
     UT_hash_handle by_pid;
     int32_t pid_key; /* key of by_pid: only while is_child */
 };
@@ -131,6 +155,7 @@ struct supervisor {
     int64_t rewrite_hold_until;
     int64_t rewrite_not_before;
 
+    struct tree_look look;
     struct sigchld *sigchld;
     struct watcher *watcher;
     struct server *server; /* NULL: no control socket */

@@ -517,7 +517,7 @@ START_TEST(leftovers_of_an_unasked_end)
         is(SVC_RUNNING, table[i].at_exit);
         group(3);
         is(SVC_STOPPING, table[i].at_count);
-        ck_assert_str_eq(svc.reason, "exit 1; ending what it left behind: 3 in its process group");
+        ck_assert_str_eq(svc.reason, "exit 1; ending what it left behind: 3 processes");
         ck_assert_int_ne(svc.deadline, 0);
         group(1);
         is(SVC_STOPPING, table[i].mode == KILL_MODE_MIXED ? "R G9 W" : "W");

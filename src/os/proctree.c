@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/proctree.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os/identity.h"
+#include "os/procfs.h"
+
+#define KTHREADD 2       /* the parent of the kernel's own threads */
+#define ROUNDS_MAX 64    /* a tree whose processes end faster than they are read does not hold the loop */
+#define NAMED_MAX 8      /* in proctree_words() */
+#define NAMED_LENGTH 100 /* room for one of them and the end of the sentence */
+
+/* A process that nobody knows by its number or session. */
+struct stranger {
+    pid_t pid;
+    struct procfs_stat st;
+    bool asked;    /* its environment was read */
+    char *service; /* whose it says to be; NULL: nobody's of ours */
+    pid_t exec_pid;
+    UT_hash_handle by_pid;
+};
+
+struct proctree_look {
+    const char *instance;
+    const pid_t *leaders;
+    size_t n_leaders;
+    pid_t self;
+    pid_t own_session;
+    struct stranger *orphans; /* our children that nobody knows */
+    int orphans_err;
+    bool have_orphans;
+    struct stranger *all; /* the whole of /proc, sorted by parent */
+    size_t n_all;
+    int all_err;
+    bool have_all;
+};
+
+struct search {
+    struct proctree_look *look;
+    const struct proctree_owner *owner;
+    struct proctree *tree;
+    pid_t session; /* 0: none of that number can be its */
+    bool again;    /* one has ended while it was looked at: its children have come to us meanwhile */
+};
+
+static bool force_scan;
+
+void proctree_force_scan(bool on)
+{
+    force_scan = on;
+}
+
+/* It has ended; or /proc is mounted with hidepid and it is another user's, then it is none of ours. */
+static bool is_out_of_sight(int rc)
+{
+    return rc == -ESRCH || rc == -EACCES || rc == -EPERM;
+}
+
+/* ---- the look ---- */
+
+static int compare_pids(const void *a, const void *b)
+{
+    pid_t x = *(const pid_t *)a;
+    pid_t y = *(const pid_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static bool is_leader(const struct proctree_look *look, pid_t pid)
+{
+    return look->n_leaders > 0 && bsearch(&pid, look->leaders, look->n_leaders, sizeof(pid), compare_pids) != NULL;
+}
+
+struct proctree_look *proctree_look_new(const char *instance, const pid_t *leaders, size_t n)
+{
+    struct proctree_look *look = xcalloc(1, sizeof(*look));
+
+    look->instance = instance;
+    look->leaders = leaders;
+    look->n_leaders = n;
+    look->self = getpid();
+    look->own_session = getsid(0);
+    return look;
+}
+
+void proctree_look_free(struct proctree_look *look)
+{
+    struct stranger *stranger;
+    struct stranger *tmp;
+
+    if (look == NULL)
+        return;
+    HASH_ITER(by_pid, look->orphans, stranger, tmp)
+    {
+        HASH_DELETE(by_pid, look->orphans, stranger);
+        free(stranger->service);
+        free(stranger);
+    }
+    for (size_t i = 0; i < look->n_all; i++)
+        free(look->all[i].service);
+    free(look->all);
+    free(look);
+}
+
+struct reading {
+    struct proctree_look *look;
+    bool again;
+};
+
+static void read_orphan(void *ctx, pid_t pid)
+{
+    struct reading *reading = ctx;
+    struct proctree_look *look = reading->look;
+    struct stranger *orphan;
+    struct procfs_stat st;
+
+    HASH_FIND(by_pid, look->orphans, &pid, sizeof(pid), orphan);
+    if (orphan != NULL || is_leader(look, pid))
+        return;
+    int rc = procfs_read_stat(pid, &st);
+    if (rc < 0) {
+        if (!is_out_of_sight(rc))
+            look->orphans_err = rc;
+        return;
+    }
+    orphan = xcalloc(1, sizeof(*orphan));
+    orphan->pid = pid;
+    orphan->st = st;
+    HASH_ADD(by_pid, look->orphans, pid, sizeof(orphan->pid), orphan);
+    /* What it had below it was handed to us before it was a zombie: perhaps after we had asked. */
+    reading->again = reading->again || procfs_is_dead(&st);
+}
+
+/* Were there any that had not been read before? */
+static bool read_orphans(struct proctree_look *look)
+{
+    struct reading reading = {.look = look, .again = true};
+    unsigned known = HASH_CNT(by_pid, look->orphans);
+
+    look->have_orphans = true;
+    look->orphans_err = 0;
+    for (int i = 0; reading.again && look->orphans_err == 0; i++) {
+        reading.again = false;
+        int rc = i == ROUNDS_MAX ? -EAGAIN : procfs_each_child(look->self, read_orphan, &reading);
+        if (rc < 0)
+            look->orphans_err = rc;
+    }
+    return HASH_CNT(by_pid, look->orphans) > known;
+}
+
+static bool read_any(void *ctx, pid_t pid)
+{
+    struct proctree_look *look = ctx;
+    struct procfs_stat st;
+
+    int rc = procfs_read_stat(pid, &st);
+    if (rc < 0 && !is_out_of_sight(rc))
+        look->all_err = rc;
+    if (rc < 0 || procfs_is_dead(&st) || pid == KTHREADD || st.ppid == KTHREADD)
+        return true;
+    if ((look->n_all & (look->n_all - 1)) == 0)
+        look->all = xreallocarray(look->all, look->n_all == 0 ? 1 : 2 * look->n_all, sizeof(*look->all));
+    look->all[look->n_all++] = (struct stranger){.pid = pid, .st = st};
+    return true;
+}
+
+static int compare_parents(const void *a, const void *b)
+{
+    return compare_pids(&((const struct stranger *)a)->st.ppid, &((const struct stranger *)b)->st.ppid);
+}
+
+static int read_all(struct proctree_look *look)
+{
+    if (look->have_all)
+        return look->all_err;
+    look->have_all = true;
+    int rc = procfs_each(read_any, look);
+    if (rc < 0)
+        look->all_err = rc;
+    if (look->n_all > 0)
+        qsort(look->all, look->n_all, sizeof(*look->all), compare_parents);
+    return look->all_err;
+}
+
+/* The first in look->all whose parent is PARENT or more. */
+static size_t first_child(const struct proctree_look *look, pid_t parent)
+{
+    size_t low = 0;
+    size_t high = look->n_all;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (look->all[middle].st.ppid < parent)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* ---- who is one of them? ---- */
+
+static void ask_environment(const struct proctree_look *look, struct stranger *stranger)
+{
+    size_t len;
+
+    if (stranger->asked)
+        return;
+    stranger->asked = true;
+    char *block = procfs_environ(stranger->pid, &len);
+    if (block == NULL)
+        return;
+    const char *instance = procfs_environ_find(block, len, "SUPD_INSTANCE");
+    const char *exec_pid = procfs_environ_find(block, len, "SUPD_EXEC_PID");
+    if (instance != NULL && strcmp(instance, look->instance) == 0) {
+        stranger->service = xstrdup(procfs_environ_find(block, len, "SUPD_SERVICE"));
+        stranger->exec_pid = exec_pid != NULL ? (pid_t)strtol(exec_pid, NULL, 10) : 0;
+    }
+    free(block);
+}
+
+/* The variables can be set by anyone who knows our id: that he could signal it himself is asked for too. */
+static bool user_is_right(const struct search *search, pid_t pid)
+{
+    uid_t uid;
+
+    if (search->owner->uid == 0)
+        return true;
+    /* Root's are also those that may not be looked into, having changed their user. */
+    return procfs_uid(pid, &uid) && (uid == search->owner->uid || uid == 0);
+}
+
+static bool says_so(const struct search *search, struct stranger *stranger)
+{
+    const struct proctree_owner *owner = search->owner;
+
+    ask_environment(search->look, stranger);
+    if (stranger->service == NULL || strcmp(stranger->service, owner->service) != 0)
+        return false;
+    if (stranger->exec_pid != owner->leader && (owner->alone || is_leader(search->look, stranger->exec_pid)))
+        return false;
+    return user_is_right(search, stranger->pid);
+}
+
+static bool is_of_session(const struct search *search, const struct procfs_stat *st)
+{
+    return search->session > 0 && st->session == search->session && st->start_ticks >= search->owner->leader_start;
+}
+
+static bool belongs(const struct search *search, struct stranger *stranger)
+{
+    pid_t session = stranger->st.session;
+
+    if (procfs_is_dead(&stranger->st))
+        return false;
+    if (is_of_session(search, &stranger->st))
+        return true;
+    /* In the session of another, or in ours, it is that one's whatever it says. */
+    if (session == search->look->own_session || is_leader(search->look, session))
+        return false;
+    return says_so(search, stranger);
+}
+
+static void add(struct search *search, pid_t pid, const struct procfs_stat *st)
+{
+    struct proctree_member *member;
+
+    if (pid == search->look->self || pid == search->owner->leader || is_leader(search->look, pid))
+        return;
+    HASH_FIND(by_pid, search->tree->members, &pid, sizeof(pid), member);
+    if (member != NULL && member->start_ticks != st->start_ticks) {
+        HASH_DELETE(by_pid, search->tree->members, member);
+        free(member);
+        member = NULL;
+    }
+    if (member == NULL) {
+        member = xcalloc(1, sizeof(*member));
+        member->pid = pid;
+        member->start_ticks = st->start_ticks;
+        HASH_ADD(by_pid, search->tree->members, pid, sizeof(member->pid), member);
+    }
+    member->pgrp = st->pgrp;
+}
+
+/* The number belongs to somebody else by now: then none of that session is left, or it would still be taken. */
+static pid_t session_of(const struct proctree_owner *owner)
+{
+    struct procfs_stat st;
+
+    if (owner->leader <= 1 || owner->leader_start == 0)
+        return 0;
+    if (procfs_read_stat(owner->leader, &st) == 0 && st.start_ticks != owner->leader_start)
+        return 0;
+    return owner->leader;
+}
+
+/* Those known from before, as far as they live. */
+static void keep_living(struct search *search)
+{
+    struct proctree_member *member;
+    struct proctree_member *next;
+    struct procfs_stat st;
+
+    for (member = search->tree->members; member != NULL; member = next) {
+        next = member->by_pid.next;
+        int rc = procfs_read_stat(member->pid, &st);
+
+        if (rc == 0 && st.start_ticks == member->start_ticks && !procfs_is_dead(&st)) {
+            member->pgrp = st.pgrp;
+            continue;
+        }
+        if (rc < 0 && !is_out_of_sight(rc)) {
+            search->tree->err = rc;
+            continue;
+        }
+        HASH_DELETE(by_pid, search->tree->members, member);
+        free(member);
+    }
+}
+
+/* ---- among our own children ---- */
+
+static void add_child(void *ctx, pid_t pid)
+{
+    struct search *search = ctx;
+    struct procfs_stat st;
+
+    int rc = procfs_read_stat(pid, &st);
+    if (rc < 0 && !is_out_of_sight(rc))
+        search->tree->err = rc;
+    if (rc < 0 || procfs_is_dead(&st))
+        search->again = true;
+    else
+        add(search, pid, &st);
+}
+
+static void add_children_of(struct search *search, pid_t pid)
+{
+    int rc = procfs_each_child(pid, add_child, search);
+
+    if (rc == -ESRCH)
+        search->again = true;
+    else if (rc < 0)
+        search->tree->err = rc;
+}
+
+static void add_orphans(struct search *search)
+{
+    struct proctree_look *look = search->look;
+
+    if (look->orphans_err < 0)
+        search->tree->err = look->orphans_err;
+    for (struct stranger *orphan = look->orphans; orphan != NULL; orphan = orphan->by_pid.next) {
+        if (belongs(search, orphan))
+            add(search, orphan->pid, &orphan->st);
+    }
+}
+
+static void find_below_us(struct search *search)
+{
+    struct procfs_stat st;
+
+    if (!search->look->have_orphans)
+        read_orphans(search->look);
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        search->again = false;
+        add_orphans(search);
+        if (search->session > 0 && procfs_read_stat(search->session, &st) == 0 && !procfs_is_dead(&st))
+            add_children_of(search, search->session);
+        /* Whoever is added comes last, so its children are looked for too. */
+        for (struct proctree_member *m = search->tree->members; m != NULL; m = m->by_pid.next)
+            add_children_of(search, m->pid);
+        if (!search->again || !read_orphans(search->look))
+            return;
+    }
+    search->tree->err = -EAGAIN;
+}
+
+/* ---- in all of /proc ---- */
+
+static void add_known_children_of(struct search *search, pid_t pid)
+{
+    struct proctree_look *look = search->look;
+
+    for (size_t i = first_child(look, pid); i < look->n_all && look->all[i].st.ppid == pid; i++)
+        add(search, look->all[i].pid, &look->all[i].st);
+}
+
+static void find_anywhere(struct search *search)
+{
+    struct proctree_look *look = search->look;
+
+    if (read_all(look) < 0)
+        search->tree->err = look->all_err;
+    for (size_t i = 0; i < look->n_all; i++) {
+        if (look->all[i].pid != look->self && belongs(search, &look->all[i]))
+            add(search, look->all[i].pid, &look->all[i].st);
+    }
+    if (search->session > 0)
+        add_known_children_of(search, search->session);
+    for (struct proctree_member *m = search->tree->members; m != NULL; m = m->by_pid.next)
+        add_known_children_of(search, m->pid);
+}
+
+size_t proctree_find(struct proctree_look *look, const struct proctree_owner *owner, struct proctree *tree)
+{
+    struct search search = {.look = look, .owner = owner, .tree = tree, .session = session_of(owner)};
+
+    tree->err = 0;
+    keep_living(&search);
+    if (owner->ours && !force_scan)
+        find_below_us(&search);
+    if (!owner->ours || force_scan || tree->err == -ENOSYS) {
+        tree->err = 0;
+        find_anywhere(&search);
+    }
+    return HASH_CNT(by_pid, tree->members);
+}
+
+/* ---- what is done with them ---- */
+
+static int send_to(const struct proctree_member *member, int signo, bool cont)
+{
+    int pidfd = identity_open(member->pid, member->start_ticks);
+
+    if (pidfd < 0)
+        return pidfd;
+    int rc = identity_signal(pidfd, signo);
+    if (cont)
+        identity_signal(pidfd, SIGCONT);
+    close(pidfd);
+    return rc;
+}
+
+size_t proctree_signal(struct proctree *tree, int signo, bool cont, pid_t but_group, bool only_new, int *err)
+{
+    size_t n = 0;
+
+    for (struct proctree_member *m = tree->members; m != NULL; m = m->by_pid.next) {
+        if (only_new && m->signalled == signo)
+            continue;
+        bool told = but_group > 0 && m->pgrp == but_group;
+        int rc = told ? -ESRCH : send_to(m, signo, cont);
+        if (rc < 0 && rc != -ESRCH)
+            *err = rc;
+        m->signalled = signo;
+        n += rc == 0;
+    }
+    return n;
+}
+
+size_t proctree_open(const struct proctree *tree, int *pidfds, size_t max)
+{
+    size_t n = 0;
+
+    for (const struct proctree_member *m = tree->members; m != NULL && n < max; m = m->by_pid.next) {
+        int pidfd = identity_open(m->pid, m->start_ticks);
+        pidfds[n++] = pidfd < 0 ? -1 : pidfd;
+    }
+    return n;
+}
+
+const char *proctree_words(const struct proctree *tree, char *buf, size_t size)
+{
+    unsigned total = HASH_CNT(by_pid, tree->members);
+    unsigned named = 0;
+    size_t len = 0;
+
+    buf[0] = '\0';
+    for (const struct proctree_member *m = tree->members; m != NULL && named < NAMED_MAX; m = m->by_pid.next) {
+        char comm[PROCFS_COMM_MAX];
+
+        if (len + NAMED_LENGTH > size)
+            break;
+        procfs_comm(m->pid, comm);
+        len += (size_t)snprintf(buf + len, size - len, "%s%d (%s)", named == 0 ? "" : ", ", (int)m->pid, comm);
+        named++;
+    }
+    if (named < total)
+        snprintf(buf + len, size - len, " and %u more", total - named);
+    return buf;
+}
+
+void proctree_clear(struct proctree *tree)
+{
+    struct proctree_member *member;
+    struct proctree_member *tmp;
+
+    HASH_ITER(by_pid, tree->members, member, tmp)
+    {
+        HASH_DELETE(by_pid, tree->members, member);
+        free(member);
+    }
+    tree->err = 0;
+}

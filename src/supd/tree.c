@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reaching all processes of a service, and counting what is left of them
+ * (os/proctree.h).  The system is looked at once for all services that ask in
+ * one turn of the loop.  A count waits for the end of the turn, so that the look
+ * is younger than the end of the main process; a signal is sent at once, and in
+ * the turns that follow to those who were not seen, until nobody is new.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/signames.h"
+#include "os/procgroup.h"
+#include "supd/process.h"
+
+/* Turns in which newcomers are looked for after a signal; SIGKILL after stop-timeout gets those that still fork then. */
+#define ROUNDS_MAX 16
+
+static void on_turn(void *ctx);
+
+/* ---- the look ---- */
+
+static int compare_pids(const void *a, const void *b)
+{
+    pid_t x = *(const pid_t *)a;
+    pid_t y = *(const pid_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void read_leaders(struct supervisor *sup)
+{
+    struct tree_look *look = &sup->look;
+    const struct service *service;
+
+    look->leaders = xcalloc(2 * (size_t)HASH_CNT(by_name, sup->services) + 1, sizeof *look->leaders);
+    for (service = sup->services; service; service = service->by_name.next) {
+        const struct svc *svc = &service->svc;
+
+        if (svc->group > 0)
+            look->leaders[look->n++] = svc->group;
+        if (svc->proc.pid > 0 && svc->proc.pid != svc->group)
+            look->leaders[look->n++] = svc->proc.pid;
+    }
+    qsort(look->leaders, look->n, sizeof *look->leaders, compare_pids);
+}
+
+static void drop_look(struct supervisor *sup)
+{
+    proctree_look_free(sup->look.look);
+    free(sup->look.leaders);
+    sup->look.look = NULL;
+    sup->look.leaders = NULL;
+    sup->look.n = 0;
+}
+
+static void wake(struct supervisor *sup)
+{
+    if (!sup->look.timer)
+        sup->look.timer = loop_timer_new(sup->loop, on_turn, sup);
+    loop_timer_set(sup->look.timer, 0);
+}
+
+static size_t find(struct process *process)
+{
+    struct supervisor *sup = process->service->sup;
+    const struct spec *spec = process->service->spec;
+    const struct procgroup group = process_group(process);
+    struct proctree_owner owner = {
+        .service = spec->name,
+        .leader = group.pgid,
+        .leader_start = group.leader_start,
+        .uid = spec->ids.set ? spec->ids.uid : geteuid(),
+        .ours = process->tree.ours,
+    };
+
+    if (!sup->look.look) {
+        read_leaders(sup);
+        sup->look.look = proctree_look_new(sup->lock.instance, sup->look.leaders, sup->look.n);
+        wake(sup); /* it is dropped then */
+    }
+    return proctree_find(sup->look.look, &owner, &process->tree.found);
+}
+
+/* ---- what waits for the end of the turn ---- */
+
+static void enqueue(struct process *process)
+{
+    struct supervisor *sup = process->service->sup;
+
+    if (!process->tree.queued)
+        TAILQ_INSERT_TAIL(&sup->look.queue, process, tree.link);
+    process->tree.queued = true;
+    wake(sup);
+}
+
+static void dequeue(struct process *process)
+{
+    if (process->tree.queued)
+        TAILQ_REMOVE(&process->service->sup->look.queue, process, tree.link);
+    process->tree.queued = false;
+}
+
+static void log_failure(const struct process *process, int signo, int error)
+{
+    char name[16];
+
+    if (error < 0)
+        log_error("%s: sending SIG%s to all its processes: %s", process->service->spec->name,
+                  signal_to_name(signo, name), strerror(-error));
+}
+
+/* To those found, the group apart: that was reached in one step. */
+static void signal_found(struct process *process, int signo, bool only_new)
+{
+    struct tree *tree = &process->tree;
+    bool cont = signo != SIGKILL && signo != SIGCONT;
+    int error = 0;
+    size_t n = proctree_signal(&tree->found, signo, cont, process_group(process).pgid, only_new, &error);
+
+    log_failure(process, signo, error);
+    tree->signal = n > 0 && tree->rounds < ROUNDS_MAX ? signo : 0;
+    tree->rounds++;
+    if (tree->signal != 0)
+        enqueue(process);
+}
+
+static void log_found(struct process *process, int signo)
+{
+    const char *name = process->service->spec->name;
+    struct tree *tree = &process->tree;
+    char words[1024];
+
+    if (!tree->found.members || (tree->named && signo != SIGKILL))
+        return;
+    tree->named = true;
+    proctree_words(&tree->found, words, sizeof words);
+    if (signo == SIGKILL)
+        log_warning("%s: SIGKILL to %s", name, words);
+    else
+        log_info("%s: left behind: %s", name, words);
+}
+
+void tree_signal(struct process *process, int signo)
+{
+    struct procgroup group = process_group(process);
+
+    if (group.pgid <= 0)
+        return;
+    /* Before the signal: whose parent ends of it may show no sign afterwards of whose it is. */
+    find(process);
+    if (signo == SIGKILL && !svc_has_process(&process->service->svc))
+        log_found(process, signo);
+    process_signal_own_group(process, signo);
+    process->tree.rounds = 0;
+    signal_found(process, signo, false);
+}
+
+void tree_count(struct process *process)
+{
+    process->tree.count = true;
+    enqueue(process);
+}
+
+static void work(struct process *process)
+{
+    struct tree *tree = &process->tree;
+    int signo = tree->signal;
+    bool count = tree->count;
+
+    tree->signal = 0;
+    tree->count = false;
+    size_t n = find(process);
+    if (signo != 0)
+        signal_found(process, signo, true);
+    if (!count)
+        return;
+    log_found(process, 0);
+    leftovers_counted(process, n == 0 && tree->found.err < 0 ? 1 : n);
+}
+
+static void on_turn(void *ctx)
+{
+    struct supervisor *sup = ctx;
+    struct process *process;
+    size_t n = 0;
+
+    drop_look(sup);
+    TAILQ_FOREACH(process, &sup->look.queue, tree.link)
+    {
+        n++;
+    }
+    /* Who is queued again meanwhile has to wait for a younger look. */
+    while (n-- > 0 && (process = TAILQ_FIRST(&sup->look.queue))) {
+        dequeue(process);
+        work(process);
+    }
+    drop_look(sup);
+    if (!TAILQ_EMPTY(&sup->look.queue))
+        wake(sup);
+}
+
+void tree_release(struct process *process)
+{
+    struct tree *tree = &process->tree;
+
+    dequeue(process);
+    proctree_clear(&tree->found);
+    tree->count = false;
+    tree->signal = 0;
+    tree->named = false;
+}
+
+void tree_close(struct supervisor *sup)
+{
+    drop_look(sup);
+    loop_timer_free(sup->look.timer);
+    sup->look.timer = NULL;
+}
