@@ -6,9 +6,11 @@ end; before() prepares what supd finds; act() is what is counted and killed in; 
 the exec of supd.  In act() supd may die at any moment, and nothing may be asked of it but commands: questions would be
 system calls, too.
 """
+import os
 import signal
 import socket
 
+from instance import setting
 from processes import Failed, eventually, is_alive, kill
 
 
@@ -73,6 +75,30 @@ class Start(Scenario):
             t.expect_exit("quick", s["quick"], "signaled", "KILL")
         t.check(s["quick"]["state"] in (("exited", "failed") if t.killed else ("exited",)), f"quick: {s['quick']}")
         t.eq(s["broken"]["state"], "failed", "broken: state")
+
+
+class Attributes(Start):
+    """The same of services whose children have a long way to their exec: limits, mounts, ids."""
+
+    def world(self, t):
+        t.sizes["broken"] = 0
+        os.chmod(t.dir, 0o777)
+        rights = {"nice": 5, "io_class": "idle", "limit_nofile": "50:60", "limit_core": "0", "no_new_privileges": True}
+        if os.geteuid() == 0:
+            rights.update(user="nobody", supplementary_groups="61234", capabilities="KILL", read_only_paths="/usr")
+        t.configure(
+            "defaults {\n" + "".join(setting(key, value) + "\n" for key, value in rights.items()) + "}",
+            t.lines("calm"),
+            t.service("trio", size=3),
+            t.service("quick", "exit", "0", restart="no", passing=True),
+            'service "broken" { command = {"/nonexistent/program"} restart = no }',
+        )
+
+    def verify(self, t):
+        super().verify(t)
+        for name in ("calm", "trio"):
+            with open(f"/proc/{t.status(name)['pid']}/status", encoding="ascii") as f:
+                t.check("\nNoNewPrivs:\t1\n" in f.read(), f"{name} has its attributes")
 
 
 class Command(Scenario):
@@ -349,6 +375,7 @@ class Reload(Scenario):
 
 SCENARIOS = {
     "start": Start,
+    "attributes": Attributes,
     "command": Command,
     "exit": Exit,
     "backoff": Backoff,
