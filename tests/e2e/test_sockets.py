@@ -508,7 +508,7 @@ class Load:
         return self.failures
 
 
-@test
+@test(limit=300)
 def nobody_is_refused_whatever_dies(t):
     """supd is killed again and again, with the service being restarted meanwhile."""
     port = free_port()
@@ -600,7 +600,7 @@ def one_that_takes_nothing_does_not_spin(t):
     t.start()
     t.wait_state("s", "waiting")
     with begin(port):
-        s = t.wait_state("s", "backoff")
+        s = t.wait_state("s", "backoff", deadline=100)
         t.match(s["reason"], "started more than 20 times within 2s", "the reason")
         t.check(s["starts"] >= 20, f"{s['starts']} starts")
         with begin(port):
@@ -634,7 +634,7 @@ def get(port):
         raise Failed(f"{answer!r} is no answer")
 
 
-@test
+@test(limit=300)
 def nginx_answers_10000_requests_over_20_restarts(t):
     nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/sbin") or skip("nginx is not installed")
     port = free_port()
