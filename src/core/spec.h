@@ -162,7 +162,6 @@ struct spec {
 /* What each is made of and how it is read, written and compared: spec_type.h. */
 enum key_type {
     KEY_ARGV,     /* char **: a list, or one string split like a shell would */
-    KEY_STRING,   /* char * */
     KEY_PATH,     /* char *, absolute */
     KEY_STRV,     /* char **: KEY=VALUE for `environment`, else any */
     KEY_BOOL,     /* bool: yes no true false on off 1 0 */

@@ -51,7 +51,6 @@ const struct key_type_ops *key_type_ops(enum key_type type);
 extern const struct key_type_ops key_type_unsupported;
 
 /* spec_types_plain.c: one string, one number */
-extern const struct key_type_ops key_type_string;
 extern const struct key_type_ops key_type_path;
 extern const struct key_type_ops key_type_bool;
 extern const struct key_type_ops key_type_uint;

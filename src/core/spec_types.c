@@ -11,7 +11,6 @@
 
 static const struct key_type_ops *const types[] = {
     [KEY_ARGV] = &key_type_argv,
-    [KEY_STRING] = &key_type_string,
     [KEY_PATH] = &key_type_path,
     [KEY_STRV] = &key_type_strv,
     [KEY_BOOL] = &key_type_bool,

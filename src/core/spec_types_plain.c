@@ -48,15 +48,6 @@ bool key_string_equal(const void *a, const void *b)
     return key_same_string(*(char *const *)a, *(char *const *)b);
 }
 
-const struct key_type_ops key_type_string = {
-    .size = sizeof(char *),
-    .set = key_string_set,
-    .get = key_string_get,
-    .dup = key_string_dup,
-    .free = key_string_free,
-    .equal = key_string_equal,
-};
-
 /* "~" and "~/x" */
 static bool is_below_home(const char *path)
 {
