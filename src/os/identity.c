@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -195,6 +197,17 @@ bool identity_has_ended(int pidfd, pid_t pid, uint64_t start_ticks)
     return st.start_ticks != start_ticks || procfs_is_dead(&st);
 }
 
+bool identity_have_process_status(void)
+{
+    struct utsname name;
+    unsigned major = 0;
+    unsigned minor = 0;
+
+    if (pretended_lacks & IDENTITY_LACKS_PROCESS_STATUS || uname(&name) == -1)
+        return false;
+    return sscanf(name.release, "%u.%u", &major, &minor) == 2 && (major > 5 || (major == 5 && minor >= 17));
+}
+
 /*
  * The status of a zombie from /proc.  The pidfd is asked first whether the process has
  * ended: the leader of a threaded program is shown as a zombie while its threads live on.
@@ -209,7 +222,7 @@ static bool zombie_status(int pidfd, pid_t pid, uint64_t start_ticks, int *wait_
         return false;
     if (pidfd >= 0 && !is_pinned(pidfd))
         return false;
-    if (st.exit_code == 0 && !procfs_have_ptrace_cap())
+    if (st.exit_code == 0 && !(procfs_have_ptrace_cap() && identity_have_process_status()))
         return false;
     *wait_status = st.exit_code;
     return true;

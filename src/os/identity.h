@@ -48,7 +48,7 @@ bool identity_has_ended(int pidfd, pid_t pid, uint64_t start_ticks);
 /*
  * How the process behind PIDFD (-1: none at hand; pid PID, started at START_TICKS, not our child)
  * ended, by PIDFD_GET_INFO with PIDFD_INFO_EXIT (Linux 6.15, once it was reaped)
- * or by /proc/PID/stat while it is a zombie.  Returns true with how, code, signal,
+ * or by /proc/PID/stat while it is a zombie (0 only with CAP_SYS_PTRACE, and since Linux 5.17).  Returns true with how, code, signal,
  * core and source set; false: not to be told now, perhaps a moment later.
  */
 bool identity_exit_status(int pidfd, pid_t pid, uint64_t start_ticks, struct exit_info *exit);
@@ -59,12 +59,19 @@ void identity_exit_from_wait_status(int wait_status, struct exit_info *exit);
 /* Has this kernel PIDFD_GET_INFO with exit status?  Asked once. */
 bool identity_have_pidfd_exit(void);
 
+/*
+ * Does /proc tell how the process ended (Linux 5.17)?  Before that it is how its first thread did: 0 where that left
+ * before the others, however the process ended.
+ */
+bool identity_have_process_status(void);
+
 /* For tests: do as a kernel that lacks these. */
 enum identity_lack {
     IDENTITY_LACKS_NOTHING = 0,
-    IDENTITY_LACKS_EXIT = 1,  /* PIDFD_INFO_EXIT, before 6.15 */
-    IDENTITY_LACKS_INODE = 2, /* pidfs, before 6.9 */
-    IDENTITY_LACKS_PIDFD = 4, /* pidfd_open(2), before 5.3 or in a sandbox */
+    IDENTITY_LACKS_EXIT = 1,           /* PIDFD_INFO_EXIT, before 6.15 */
+    IDENTITY_LACKS_INODE = 2,          /* pidfs, before 6.9 */
+    IDENTITY_LACKS_PIDFD = 4,          /* pidfd_open(2), before 5.3 or in a sandbox */
+    IDENTITY_LACKS_PROCESS_STATUS = 8, /* the status of the process, not of its first thread, in /proc, before 5.17 */
 };
 
 /* LACKS: those that are lacking from now on, or-ed. */

@@ -125,8 +125,8 @@ static void read_instance(struct lock *lock)
     if (sscanf(text, "%*d %*u %32[0-9a-f]", lock->instance) == 1 && strlen(lock->instance) == LOCK_INSTANCE_SIZE - 1)
         return;
     lock->fresh = true;
-    if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw) {
-        /* Only very early at boot; the pid and the time are unique enough there. */
+    if (getrandom(raw, sizeof raw, GRND_NONBLOCK) != (ssize_t)sizeof raw) {
+        /* Only early at boot, where waiting may be for ever; the pid and the time are unique enough there. */
         struct timestamp now = clock_now();
 
         memcpy(raw, &now.wall, sizeof now.wall);

@@ -65,7 +65,7 @@ bool procfs_uid(pid_t pid, uid_t *uid);
 /* Has an open descriptor of the file (DEV, INO)? */
 bool procfs_holds_file(pid_t pid, dev_t dev, ino_t ino);
 
-/* Have we CAP_SYS_PTRACE in the effective set (then field 52 is to be believed when 0)? */
+/* Have we CAP_SYS_PTRACE in the effective set (without it field 52 is always 0)? */
 bool procfs_have_ptrace_cap(void);
 
 #endif

@@ -89,9 +89,14 @@ def kill(pid, sig):
         os.close(fd)
 
 
+def kernel():
+    major, minor = re.match(r"(\d+)\.(\d+)", os.uname().release).groups()
+    return int(major), int(minor)
+
+
 def kernel_tells_exits():
     """Is the exit status of a reaped process that is not our child to be had of its pidfd?"""
-    return tuple(int(n) for n in re.match(r"(\d+)\.(\d+)", os.uname().release).groups()) >= (6, 15)
+    return kernel() >= (6, 15)
 
 
 def eventually(condition, what, deadline=DEADLINE):

@@ -3,13 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -441,6 +446,42 @@ START_TEST(what_cannot_be_locked_is_told)
 }
 END_TEST
 
+/* As a kernel that has no random numbers yet, early at boot; who wants to wait for them is killed. */
+static void without_random_numbers(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getrandom, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, GRND_NONBLOCK, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+    struct sock_fprog filter = {.len = LEN(code), .filter = code};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+        _exit(94);
+}
+
+START_TEST(random_numbers_are_not_waited_for)
+{
+    int status;
+    pid_t pid = fork();
+
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        struct lock lock;
+
+        without_random_numbers();
+        take_or_exit(&lock);
+        _exit(strspn(lock.instance, "0123456789abcdef") == LOCK_INSTANCE_SIZE - 1 ? 0 : 95);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x", (unsigned)status);
+}
+END_TEST
+
 Suite *check_suite(void)
 {
     Suite *suite = suite_create("lock");
@@ -457,6 +498,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, instance_id_is_as_old_as_the_file);
     tcase_add_test(tc, file_is_private_and_names_its_owner);
     tcase_add_test(tc, damaged_contents);
+    tcase_add_test(tc, random_numbers_are_not_waited_for);
     tcase_add_test(tc, what_cannot_be_locked_is_told);
     suite_add_tcase(suite, tc);
     return suite;
