@@ -81,15 +81,15 @@ static int get_number(int fd, int level, int option)
 
 /* ---- the path of a unix socket ---- */
 
-/* -1: as it is. */
 static uid_t owner_of(const struct socket_spec *spec)
 {
-    return spec->user[0] != '\0' ? (uid_t)strtoul(spec->user, NULL, 10) : (uid_t)-1;
+    return spec->user[0] != '\0' ? (uid_t)strtoul(spec->user, NULL, 10) : geteuid();
 }
 
+/* Not that of the directory, whatever its mode says. */
 static gid_t group_of(const struct socket_spec *spec)
 {
-    return spec->group[0] != '\0' ? (gid_t)strtoul(spec->group, NULL, 10) : (gid_t)-1;
+    return spec->group[0] != '\0' ? (gid_t)strtoul(spec->group, NULL, 10) : getegid();
 }
 
 /* By a descriptor of the path, so that nobody who can write to the directory can put something else in its place. */

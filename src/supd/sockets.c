@@ -78,6 +78,15 @@ static void opened(struct listener *listener, int fd)
         listener->stored = store_add_socket(listener->service, listener->address, fd);
 }
 
+/* Of a path whose socket was opened for another configuration. */
+static void set_owner(struct listener *listener)
+{
+    char err[256];
+
+    if (listener->fd >= 0 && listener->file.ino != 0 && !sockets_set_owner(&listener->spec, err, sizeof err))
+        log_warning("%s: listen %s: %s", listener->service->spec->name, listener->address, err);
+}
+
 static void open_listener(struct listener *listener)
 {
     const char *name = listener->service->spec->name;
@@ -100,8 +109,8 @@ static bool path_is_lost(const struct listener *listener)
 {
     struct sockets_file now = sockets_file(&listener->spec);
 
-    return listener->fd >= 0 && listener->file.ino != 0 &&
-           (now.ino != listener->file.ino || now.dev != listener->file.dev);
+    return listener->fd >= 0 && socket_spec_has_path(&listener->spec) &&
+           (now.ino == 0 || now.ino != listener->file.ino || now.dev != listener->file.dev);
 }
 
 /* ---- all of a service ---- */
@@ -147,15 +156,14 @@ static void move(struct listener *from, struct listener *to)
     struct socket_spec wanted = to->spec;
     bool same_owner = from->spec.mode == wanted.mode && strcmp(from->spec.user, wanted.user) == 0 &&
                       strcmp(from->spec.group, wanted.group) == 0;
-    char err[256];
 
     unwatch(from);
     *to = *from;
     to->spec = wanted;
     from->fd = -1;
     from->stored = false;
-    if (to->fd >= 0 && !same_owner && !sockets_set_owner(&to->spec, err, sizeof err))
-        log_warning("%s: listen %s: %s", to->service->spec->name, to->address, err);
+    if (!same_owner)
+        set_owner(to);
 }
 
 void sockets_configure(struct service *service)
@@ -333,6 +341,7 @@ void sockets_recover(struct service *service)
             opened(&sockets->items[i], fd);
         else
             copy_or_open(&sockets->items[i], i);
+        set_owner(&sockets->items[i]);
     }
 }
 

@@ -304,6 +304,16 @@ def a_path_that_was_removed_comes_back(t):
     os.unlink(t.path("sock"))
     t.eq(t.ctl("restart", "s").code, 0, "restart")
     t.eq(ask(t.path("sock"))[0], t.status("s")["pid"], "a new socket")
+    t.crash()
+    os.unlink(t.path("sock"))
+    t.start()
+    t.eq(t.ctl("restart", "s").code, 0, "restart")
+    t.eq(ask(t.path("sock"))[0], t.status("s")["pid"], "and after the death of supd")
+    t.crash()
+    t.configure(listener(t, "s", [f"unix:{t.path('sock')},mode=0600"], "serve"))
+    t.start()
+    t.eq(stat.S_IMODE(os.stat(t.path("sock")).st_mode), 0o600, "another mode since supd died")
+    t.eq(ask(t.path("sock"))[0], t.status("s")["pid"], "the same process")
 
 
 # ---- reload and upgrade

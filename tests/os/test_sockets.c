@@ -240,7 +240,7 @@ START_TEST(owner)
     spec = parse_path("unix", ",mode=0606,group=7");
     ck_assert_msg(sockets_set_owner(&spec, err, sizeof(err)), "%s", err);
     ck_assert_int_eq(stat(path, &st), 0);
-    ck_assert_uint_eq(st.st_uid, 12345);
+    ck_assert_uint_eq(st.st_uid, geteuid());
     ck_assert_uint_eq(st.st_gid, 7);
     ck_assert_uint_eq(st.st_mode & 07777, 0606);
 }
