@@ -165,7 +165,7 @@ def limits_are_not_those_of_supd(t):
 
 # What an ordinary user asks for in vain, and what is said of it.
 REFUSED = {
-    "nice": ({"nice": -5}, r"nice -5: Permission denied \(needs CAP_SYS_NICE\)"),
+    "nice": ({"nice": -20}, r"nice -20: Permission denied \(needs CAP_SYS_NICE\)"),
     "io": ({"io_class": "realtime"}, r"io-class realtime:4: Operation not permitted \(needs CAP_SYS_NICE"),
     "oom": ({"oom_score_adj": -900}, r"oom-score-adj -900: Permission denied \(needs CAP_SYS_RESOURCE\)"),
     "caps": (
@@ -208,7 +208,7 @@ def rights_that_are_missed_before(t):
     t.eq(len(done.err.splitlines()), len(REFUSED), f"lines of {done.err!r}")
     t.configure(*may)
     t.eq(run_program([*AS_NOBODY, *t.command("--check")]).code, 0, "what needs no right")
-    t.configure(*may, once(t, "a", nice=-5, read_only_paths=["/usr", "/nonexistent/x"], private_tmp=True))
+    t.configure(*may, once(t, "a", nice=-20, read_only_paths=["/usr", "/nonexistent/x"], private_tmp=True))
     if may_mount():
         done = t.run("--check")
         t.match(done.err, 'service "a": read-only-paths /nonexistent/x: No such file or directory', "as root")
@@ -219,7 +219,7 @@ def rights_that_are_missed_before(t):
 @test(root=True)
 def upgrade_without_rights(t):
     """What a service may not have is no reason to go on with an old binary."""
-    t.configure(t.sleeper("a"), once(t, "b", nice=-5))
+    t.configure(t.sleeper("a"), once(t, "b", nice=-20))
     start_as_nobody(t)
     pid = t.wait_state("a", "running")["pid"]
     failed(t, "b")
