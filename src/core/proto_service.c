@@ -57,6 +57,17 @@ static json_t *next_start(const struct svc *svc, int64_t now)
     return proto_seconds(svc->deadline > now ? svc->deadline - now : 0);
 }
 
+static json_t *control_of(const struct svc *svc)
+{
+    if (svc->control.role == ROLE_SERVICE)
+        return json_null();
+
+    json_t *object = json_object();
+    set(object, "role", json_string_nocheck(svc_role_name(svc->control.role)));
+    set(object, "pid", svc_has_control(svc) ? json_integer(svc->control.pid) : json_null());
+    return object;
+}
+
 static void set_usage(json_t *object, const struct proto_usage *usage)
 {
     set(object, "memory", usage->known ? json_integer((json_int_t)usage->memory) : json_null());
@@ -68,6 +79,7 @@ json_t *proto_service(const char *name, const struct svc *svc, const struct spec
                       const struct proto_usage *usage, struct timestamp now)
 {
     bool alive = svc_has_process(svc);
+    char words[SVC_REASON_WORDS_MAX];
     json_t *object = json_object();
 
     set(object, "name", proto_string(name));
@@ -81,7 +93,9 @@ json_t *proto_service(const char *name, const struct svc *svc, const struct spec
     set(object, "starts", json_integer((json_int_t)svc->life));
     set(object, "restarts", json_integer((json_int_t)svc->restarts));
     set(object, "next-start-in", next_start(svc, now.mono));
-    set(object, "reason", svc->reason[0] ? proto_string(svc->reason) : json_null());
+    const char *reason = svc_reason_words(svc, words, sizeof words);
+    set(object, "reason", reason ? proto_string(reason) : json_null());
+    set(object, "control", control_of(svc));
     set(object, "exit", proto_exit(&svc->exit));
     set(object, "config-stale", json_boolean(config_stale));
     set(object, "stopped", json_boolean(usage->known && usage->stopped));

@@ -88,6 +88,27 @@ static void put_time(struct writer *w, struct timestamp t)
     put_u64(w, (uint64_t)t.wall);
 }
 
+static void put_exit(struct writer *w, const struct exit_info *exit)
+{
+    put_u8(w, (uint8_t)exit->how);
+    put_u32(w, (uint32_t)exit->code);
+    put_u32(w, (uint32_t)exit->signal);
+    put_u8(w, exit->core);
+    put_u8(w, (uint8_t)exit->source);
+    put_u64(w, (uint64_t)exit->at);
+}
+
+static void put_control(struct writer *w, const struct svc_control *control)
+{
+    put_u8(w, (uint8_t)control->role);
+    put_u32(w, control->number);
+    put_u32(w, (uint32_t)control->pid);
+    put_u64(w, control->start_ticks);
+    put_u64(w, control->inode);
+    put_u8(w, control->ended);
+    put_exit(w, &control->exit);
+}
+
 size_t record_encode_header(uint8_t *buf, const struct epoch *epoch)
 {
     struct writer w = begin(buf, RECORD_HEADER);
@@ -113,8 +134,8 @@ size_t record_encode_shutdown(uint8_t *buf)
     return finish(&w);
 }
 
-size_t record_encode_spawn(uint8_t *buf, enum record_role role, const char *name, const struct svc *svc,
-                           uint64_t digest, const struct svc_stop_params *stop, struct timestamp now)
+size_t record_encode_spawn(uint8_t *buf, enum svc_role role, const char *name, const struct svc *svc, uint64_t digest,
+                           const struct svc_stop_params *stop, struct timestamp now)
 {
     struct writer w = begin(buf, RECORD_SPAWN);
 
@@ -130,6 +151,9 @@ size_t record_encode_spawn(uint8_t *buf, enum record_role role, const char *name
     put_u64(&w, digest);
     put_stop(&w, stop);
     put_time(&w, now);
+    put_u32(&w, role == ROLE_SERVICE ? svc->controls : svc->control.number);
+    put_u8(&w, (uint8_t)svc->type);
+    put_u8(&w, (uint8_t)svc->todo);
     return finish(&w);
 }
 
@@ -166,14 +190,16 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     put_u32(&w, (uint32_t)svc->group);
     put_u8(&w, (uint8_t)svc->stop_phase);
     put_u8(&w, (uint8_t)svc->stop_cause);
-    put_u8(&w, (uint8_t)svc->exit.how);
-    put_u32(&w, (uint32_t)svc->exit.code);
-    put_u32(&w, (uint32_t)svc->exit.signal);
-    put_u8(&w, svc->exit.core);
-    put_u8(&w, (uint8_t)svc->exit.source);
-    put_u64(&w, (uint64_t)svc->exit.at);
+    put_exit(&w, &svc->exit);
     put_str(&w, svc->reason, sizeof svc->reason);
     put_u8(&w, svc->idle);
+    put_u8(&w, (uint8_t)svc->type);
+    put_u8(&w, (uint8_t)svc->todo);
+    put_u8(&w, svc->began);
+    put_u8(&w, (uint8_t)svc->result);
+    put_u64(&w, svc->group_start);
+    put_u32(&w, svc->controls);
+    put_control(&w, &svc->control);
     return finish(&w);
 }
 

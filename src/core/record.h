@@ -9,7 +9,7 @@
  * byte, so one damaged or torn record costs that record only.
  *
  * HEADER    the epoch that the file belongs to; first record of a file
- * SPAWN     written by the child itself before its exec: "life L of NAME is this process"
+ * SPAWN     written by the child itself before its exec: "this process plays that role in life L of NAME"
  * SERVICE   everything durable about a service; the last one in the file counts
  * REMOVED   the service is gone from the configuration and has ended
  * SHUTDOWN  `supctl shutdown` was acknowledged
@@ -38,8 +38,6 @@ enum record_type {
     RECORD_SHUTDOWN = 5,
 };
 
-enum record_role { ROLE_SERVICE = 0 };
-
 /* What makes pids and start times comparable: the same boot, PID namespace and PID 1 of it. */
 struct epoch {
     char boot_id[40];
@@ -59,8 +57,8 @@ size_t record_encode_shutdown(uint8_t *buf);
  * A SPAWN record without its process, made by the parent before the fork.  The
  * child completes it with record_finish_spawn(), which is async-signal-safe.
  */
-size_t record_encode_spawn(uint8_t *buf, enum record_role role, const char *name, const struct svc *svc,
-                           uint64_t digest, const struct svc_stop_params *stop, struct timestamp now);
+size_t record_encode_spawn(uint8_t *buf, enum svc_role role, const char *name, const struct svc *svc, uint64_t digest,
+                           const struct svc_stop_params *stop, struct timestamp now);
 void record_finish_spawn(uint8_t *buf, size_t len, int32_t pid, uint64_t start_ticks, uint64_t inode);
 
 /* What the file says about one service. */
@@ -68,6 +66,7 @@ struct svc_image {
     char name[SPEC_NAME_MAX + 8];
     struct svc svc;
     bool has_process; /* svc.proc was recorded and no end of it */
+    bool has_control; /* the same of svc.control */
 };
 
 /* The file, replayed. */

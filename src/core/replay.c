@@ -9,98 +9,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "core/record.h"
-#include "core/record_format.h"
-
-/* A cursor that stays put and remembers once something did not fit. */
-struct reader {
-    const uint8_t *at;
-    const uint8_t *end;
-    uint8_t version;
-    bool bad;
-};
-
-static uint64_t get_le(const uint8_t *at, size_t bytes)
-{
-    uint64_t v = 0;
-
-    for (size_t i = 0; i < bytes; i++)
-        v |= (uint64_t)at[i] << (8 * i);
-    return v;
-}
-
-static uint64_t get(struct reader *r, size_t bytes)
-{
-    if (r->bad || (size_t)(r->end - r->at) < bytes) {
-        r->bad = true;
-        return 0;
-    }
-    uint64_t v = get_le(r->at, bytes);
-    r->at += bytes;
-    return v;
-}
-
-static uint64_t get_inode(struct reader *r)
-{
-    return r->version < RECORD_VERSION_INODE ? 0 : get(r, 8);
-}
-
-/* A number that must be below LIMIT: an enumerator. */
-static unsigned get_enum(struct reader *r, unsigned limit)
-{
-    uint64_t v = get(r, 1);
-
-    if (v >= limit) {
-        r->bad = true;
-        return 0;
-    }
-    return (unsigned)v;
-}
-
-static bool get_bool(struct reader *r)
-{
-    return get_enum(r, 2) != 0;
-}
-
-static void get_str(struct reader *r, char *buf, size_t size)
-{
-    size_t n = (size_t)get(r, 2);
-
-    if (r->bad || n >= size || (size_t)(r->end - r->at) < n || memchr(r->at, '\0', n)) {
-        r->bad = true;
-        buf[0] = '\0';
-        return;
-    }
-    memcpy(buf, r->at, n);
-    buf[n] = '\0';
-    r->at += n;
-}
-
-static struct svc_stop_params get_stop(struct reader *r)
-{
-    struct svc_stop_params stop = {.signal = (int32_t)get(r, 4)};
-
-    stop.kill_mode = (enum kill_mode)get_enum(r, KILL_MODE_MIXED + 1);
-    stop.timeout = (int64_t)get(r, 8);
-    if (stop.signal < 1 || stop.signal > 64 || stop.timeout < 0)
-        r->bad = true;
-    return stop;
-}
-
-static struct timestamp get_time(struct reader *r)
-{
-    struct timestamp t = {.mono = (int64_t)get(r, 8)};
-
-    t.wall = (int64_t)get(r, 8);
-    return t;
-}
-
-static bool get_name(struct reader *r, char *name)
-{
-    get_str(r, name, NAME_MAX_SIZE);
-    if (!r->bad && name[0] == '\0')
-        r->bad = true;
-    return !r->bad;
-}
+#include "core/record_read.h"
 
 /* A removed service's entry stays in the table until the end of the file: it may come back. */
 struct entry {
@@ -118,7 +27,7 @@ static struct entry *table_get(struct entry **table, const char *name)
     if (e)
         return e;
     e = xcalloc(1, sizeof *e);
-    strcpy(e->image.name, name); /* get_name() bounded it by the same size */
+    strcpy(e->image.name, name); /* record_get_name() bounded it by the same size */
     HASH_ADD_STR(*table, image.name, e);
     return e;
 }
@@ -127,6 +36,7 @@ static void forget(struct entry *e)
 {
     memset(&e->image.svc, 0, sizeof e->image.svc);
     e->image.has_process = false;
+    e->image.has_control = false;
     e->known = false;
 }
 
@@ -135,9 +45,9 @@ static void replay_header(struct replay *replay, struct entry **table, struct re
     struct epoch epoch;
 
     memset(&epoch, 0, sizeof epoch);
-    get_str(r, epoch.boot_id, sizeof epoch.boot_id);
-    epoch.pidns = get(r, 8);
-    epoch.init_start = get(r, 8);
+    record_get_str(r, epoch.boot_id, sizeof epoch.boot_id);
+    epoch.pidns = record_get(r, 8);
+    epoch.init_start = record_get(r, 8);
     if (r->bad)
         return;
     if (replay->has_epoch && !epoch_equal(&replay->epoch, &epoch)) {
@@ -152,116 +62,160 @@ static void replay_header(struct replay *replay, struct entry **table, struct re
     replay->epoch = epoch;
 }
 
-static void replay_spawn(struct entry **table, struct reader *r)
+/* The first process of a life begins it. */
+static void begin_life(struct svc *svc, const struct spawn *spawn)
 {
-    char name[NAME_MAX_SIZE];
-    struct svc_proc proc = {.pid = (int32_t)get(r, 4)};
+    memset(&svc->proc, 0, sizeof svc->proc);
+    memset(&svc->control, 0, sizeof svc->control);
+    svc->proc.stop = spawn->proc.stop;
+    svc->life = spawn->life;
+    svc->state = SVC_STARTING;
+    svc->since = spawn->started;
+    svc->ended = false;
+    svc->exit_pre_exec = false;
+    svc->next_is_restart = false;
+    svc->idle = false;
+    svc->deadline = 0;
+    svc->stop_phase = STOP_NONE;
+    svc->reason[0] = '\0';
+    svc->restarts = spawn->restarts;
+    svc->row = spawn->row;
+    svc->started = spawn->started;
+    svc->type = spawn->type;
+    svc->todo = spawn->todo;
+    svc->controls = 0;
+    svc->result = RESULT_NONE;
+    svc->group = 0;
+    svc->group_start = 0;
+}
 
-    proc.start_ticks = get(r, 8);
-    proc.inode = get_inode(r);
-    get_enum(r, ROLE_SERVICE + 1);
-    get_name(r, name);
-    uint64_t life = get(r, 8);
-    uint64_t restarts = get(r, 8);
-    uint32_t row = (uint32_t)get(r, 4);
-    bool desired_up = get_bool(r);
-    proc.digest = get(r, 8);
-    proc.stop = get_stop(r);
-    struct timestamp started = get_time(r);
-    if (r->bad || proc.pid <= 0)
-        return;
+static void take_main(struct svc_image *image, const struct spawn *spawn)
+{
+    struct svc *svc = &image->svc;
+    struct svc_stop_params stop = svc->proc.stop;
+    bool known = svc->proc.pid == spawn->proc.pid;
 
-    struct entry *e = table_get(table, name);
-    struct svc *svc = &e->image.svc;
-    if (e->known && life < svc->life)
-        return;
-    if (!e->known)
-        svc->desired_up = desired_up;
-    e->known = true;
-    e->removed = false;
-    if (svc->life != life) {
-        memset(&svc->proc, 0, sizeof svc->proc);
-        svc->life = life;
-        svc->state = SVC_STARTING;
-        svc->since = started;
-        svc->ended = false;
-        svc->exit_pre_exec = false;
-        svc->next_is_restart = false;
-        svc->idle = false;
-        svc->deadline = 0;
-        svc->stop_phase = STOP_NONE;
-        svc->reason[0] = '\0';
-        svc->restarts = restarts;
-        svc->row = row;
-        svc->started = started;
-    }
     if (svc->ended)
         return;
-    if (svc->proc.pid == proc.pid)
-        proc.stop = svc->proc.stop; /* a newer configuration may have changed it meanwhile */
-    svc->proc = proc;
-    svc->group = proc.pid;
-    e->image.has_process = true;
+    if (svc->controls < spawn->number)
+        svc->controls = spawn->number;
+    if (svc->control.role == ROLE_PRE_START) {
+        /* It is over, or this one would not be there. */
+        memset(&svc->control, 0, sizeof svc->control);
+        image->has_control = false;
+    }
+    svc->began = true;
+    svc->proc = spawn->proc;
+    if (known)
+        svc->proc.stop = stop; /* a newer configuration may have changed it meanwhile */
+    svc->todo &= ~(unsigned)(TODO_PRE_START | TODO_START);
+    svc->group = spawn->proc.pid;
+    svc->group_start = spawn->proc.start_ticks;
+    image->has_process = true;
+}
+
+static void take_control(struct svc_image *image, const struct spawn *spawn)
+{
+    struct svc *svc = &image->svc;
+    struct svc_control *control = &svc->control;
+
+    if (spawn->number < svc->controls || (spawn->number == svc->controls && control->role != spawn->role))
+        return; /* that one is done with, and a later snapshot says so */
+    if (spawn->number == svc->controls && control->ended)
+        return;
+    svc->began = true;
+    svc->controls = spawn->number;
+    *control = (struct svc_control){
+        .role = spawn->role,
+        .number = spawn->number,
+        .pid = spawn->proc.pid,
+        .start_ticks = spawn->proc.start_ticks,
+        .inode = spawn->proc.inode,
+    };
+    image->has_control = true;
+    if (spawn->role != ROLE_START)
+        return;
+    svc->todo &= ~(unsigned)(TODO_PRE_START | TODO_START);
+    svc->proc.digest = spawn->proc.digest;
+}
+
+static void replay_spawn(struct entry **table, struct reader *r)
+{
+    struct spawn spawn;
+
+    if (!record_read_spawn(r, &spawn))
+        return;
+    struct entry *e = table_get(table, spawn.name);
+    struct svc *svc = &e->image.svc;
+    if (e->known && spawn.life < svc->life)
+        return;
+    if (!e->known)
+        svc->desired_up = spawn.desired_up;
+    e->known = true;
+    e->removed = false;
+    if (svc->life != spawn.life) {
+        begin_life(svc, &spawn);
+        e->image.has_process = false;
+        e->image.has_control = false;
+    }
+    if (spawn.role == ROLE_SERVICE)
+        take_main(&e->image, &spawn);
+    else
+        take_control(&e->image, &spawn);
+}
+
+/* What the records of the children have told before, and supd itself did not know when it wrote its own. */
+static bool merge_main(const struct svc_image *before, struct svc *svc)
+{
+    if (svc->proc.start_ticks == 0)
+        svc->proc.start_ticks = before->svc.proc.start_ticks;
+    if (svc->proc.inode == 0)
+        svc->proc.inode = before->svc.proc.inode;
+    if (svc->group != 0 && svc->group_start == 0 && svc->group == before->svc.group)
+        svc->group_start = before->svc.group_start;
+    if (svc->ended || (svc->proc.pid > 0 && svc->proc.start_ticks != 0) || !before->has_process)
+        return !svc->ended && svc->proc.pid > 0 && svc->proc.start_ticks != 0;
+    /* Written before the child's own record of this life was known to us. */
+    svc->proc = before->svc.proc;
+    svc->group = before->svc.group;
+    svc->group_start = before->svc.group_start;
+    svc->todo &= ~(unsigned)(TODO_PRE_START | TODO_START);
+    return true;
+}
+
+static bool merge_control(const struct svc_image *before, struct svc *svc)
+{
+    struct svc_control *control = &svc->control;
+    const struct svc_control *old = &before->svc.control;
+
+    if (control->role == ROLE_SERVICE)
+        return false;
+    if (old->role == control->role && old->number == control->number && control->start_ticks == 0) {
+        control->pid = old->pid;
+        control->start_ticks = old->start_ticks;
+        control->inode = old->inode;
+    }
+    return !control->ended && control->pid > 0 && control->start_ticks != 0;
 }
 
 static void replay_service(struct entry **table, struct reader *r)
 {
+    static const struct svc_image nothing;
     char name[NAME_MAX_SIZE];
     struct svc svc;
 
-    memset(&svc, 0, sizeof svc);
-    get_name(r, name);
-    svc.state = (enum svc_state)get_enum(r, SVC_N_STATES);
-    svc.desired_up = get_bool(r);
-    svc.ended = get_bool(r);
-    svc.exit_pre_exec = get_bool(r);
-    svc.next_is_restart = get_bool(r);
-    svc.life = get(r, 8);
-    svc.restarts = get(r, 8);
-    svc.row = (uint32_t)get(r, 4);
-    svc.since = get_time(r);
-    svc.started = get_time(r);
-    svc.deadline = (int64_t)get(r, 8);
-    svc.ended_at = (int64_t)get(r, 8);
-    svc.proc.pid = (int32_t)get(r, 4);
-    svc.proc.start_ticks = get(r, 8);
-    svc.proc.inode = get_inode(r);
-    svc.proc.digest = get(r, 8);
-    svc.proc.stop.signal = (int32_t)get(r, 4);
-    svc.proc.stop.kill_mode = (enum kill_mode)get_enum(r, KILL_MODE_MIXED + 1);
-    svc.proc.stop.timeout = (int64_t)get(r, 8);
-    svc.group = (int32_t)get(r, 4);
-    svc.stop_phase = (enum svc_stop_phase)get_enum(r, STOP_KILLED + 1);
-    svc.stop_cause = (enum svc_stop_cause)get_enum(r, STOP_OF_LEFTOVERS + 1);
-    svc.exit.how = (enum exit_how)get_enum(r, EXIT_HOW_UNKNOWN + 1);
-    svc.exit.code = (int32_t)get(r, 4);
-    svc.exit.signal = (int32_t)get(r, 4);
-    svc.exit.core = get_bool(r);
-    svc.exit.source = (enum exit_source)get_enum(r, EXIT_SOURCE_PTRACE + 1);
-    svc.exit.at = (int64_t)get(r, 8);
-    get_str(r, svc.reason, sizeof svc.reason);
-    svc.idle = r->version >= RECORD_VERSION_IDLE && get_bool(r);
+    record_get_name(r, name);
+    record_read_service(r, &svc);
     if (r->bad)
         return;
 
     struct entry *e = table_get(table, name);
-    bool same_life = e->known && e->image.svc.life == svc.life;
-    if (same_life && svc.proc.start_ticks == 0)
-        svc.proc.start_ticks = e->image.svc.proc.start_ticks;
-    if (same_life && svc.proc.inode == 0)
-        svc.proc.inode = e->image.svc.proc.inode;
-    if (svc.ended) {
-        e->image.has_process = false;
-    } else if (svc.proc.pid > 0 && svc.proc.start_ticks != 0) {
-        e->image.has_process = true;
-    } else if (same_life && e->image.has_process) {
-        /* Written before the child's own record of this life was known to us. */
-        svc.proc = e->image.svc.proc;
-        svc.group = e->image.svc.group;
-    } else {
-        e->image.has_process = false;
-    }
+    const struct svc_image *before = e->known && e->image.svc.life == svc.life ? &e->image : &nothing;
+    bool has_process = merge_main(before, &svc);
+    bool has_control = merge_control(before, &svc);
     e->image.svc = svc;
+    e->image.has_process = has_process;
+    e->image.has_control = has_control;
     e->known = true;
     e->removed = false;
 }
@@ -270,7 +224,7 @@ static void replay_removed(struct entry **table, struct reader *r)
 {
     char name[NAME_MAX_SIZE];
 
-    if (!get_name(r, name))
+    if (!record_get_name(r, name))
         return;
     struct entry *e = table_get(table, name);
     forget(e);
@@ -315,20 +269,34 @@ static size_t record_at(const uint8_t *at, size_t left)
 {
     static const uint8_t zero[4];
 
-    if (left < HEAD_SIZE || get_le(at, 4) != RECORD_MAGIC)
+    if (left < HEAD_SIZE || record_get_le(at, 4) != RECORD_MAGIC)
         return 0;
-    size_t len = (size_t)get_le(at + 4, 2);
+    size_t len = (size_t)record_get_le(at + 4, 2);
     if (len < HEAD_SIZE || len > left || len > RECORD_MAX)
         return 0;
     uint32_t crc = crc32_update(0, at, CRC_OFFSET);
     crc = crc32_update(crc, zero, 4);
     crc = crc32_update(crc, at + HEAD_SIZE, len - HEAD_SIZE);
-    return crc == get_le(at + CRC_OFFSET, 4) ? len : 0;
+    return crc == record_get_le(at + CRC_OFFSET, 4) ? len : 0;
 }
 
 static int compare_images(const void *a, const void *b)
 {
     return strcmp((*(struct svc_image *const *)a)->name, (*(struct svc_image *const *)b)->name);
+}
+
+/* A number that no child has vouched for may be anybody's. */
+static void believe(struct svc_image *image)
+{
+    struct svc *svc = &image->svc;
+
+    if (!image->has_process)
+        svc->proc.pid = 0;
+    if (!image->has_control && (!svc->control.ended || svc->control.start_ticks == 0))
+        svc->control.pid = 0;
+    /* Nor is a group without the start time of its leader: the number may be somebody else's by now. */
+    if (!image->has_process && (svc->group_start == 0 || (!svc->ended && svc->type != TYPE_FORKING)))
+        svc->group = 0;
 }
 
 struct replay *replay_new(const uint8_t *data, size_t len)
@@ -362,11 +330,7 @@ struct replay *replay_new(const uint8_t *data, size_t len)
             free(e);
             continue;
         }
-        if (!e->image.has_process)
-            e->image.svc.proc.pid = 0; /* a number that no child has vouched for */
-        /* Nor is a group without the start time of its leader: the number may be somebody else's by now. */
-        if (!e->image.has_process && (!e->image.svc.ended || e->image.svc.proc.start_ticks == 0))
-            e->image.svc.group = 0;
+        believe(&e->image);
         replay->images[replay->n++] = &e->image;
     }
     qsort(replay->images, replay->n, sizeof *replay->images, compare_images);

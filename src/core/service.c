@@ -6,11 +6,45 @@
 
 #include "core/service_step.h"
 
+/* Its control process was adopted, or its end was told, before. */
+static void boot_control(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->control.ended)
+        step_act(s, ACT_CHECK_CONTROL, 0);
+    else if (svc->control.pid == 0)
+        step_act(s, ACT_QUEUE, 0); /* it has not recorded itself, so it has not run */
+}
+
+/* On its way up, and nothing of it is there: on where we died. */
+static void boot_starting(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->todo & TODO_START) {
+        svc->ended = false;
+        step_act(s, ACT_QUEUE, 0);
+    } else if (svc->todo & TODO_FIND_MAIN) {
+        if (svc->deadline == 0)
+            svc->deadline = step_start_deadline(s);
+        step_act(s, ACT_FIND_MAIN, 0);
+    } else if (svc->ended) {
+        step_over(s);
+    } else {
+        step_enqueue(s, false); /* no child of that life has recorded itself, so none has run */
+    }
+}
+
 static void on_boot(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (svc->ended && svc->group != 0) {
+    if (svc->control.role != ROLE_SERVICE) {
+        boot_control(s);
+        return;
+    }
+    if (!svc_has_process(svc) && svc->group != 0 && (svc->ended || svc->state == SVC_STOPPING)) {
         /* We died between the end of the main process and what was to follow from it. */
         step_act(s, ACT_CHECK_GROUP, 0);
         return;
@@ -29,15 +63,15 @@ static void on_boot(struct step *s)
             step_enqueue(s, svc->next_is_restart);
         return;
     case SVC_STARTING:
+        boot_starting(s);
+        return;
     case SVC_RUNNING:
-        /* No child of that life has recorded itself, so none has run. */
-        step_enqueue(s, false);
+        /* A oneshot that remains after its exit; else no child of that life has recorded itself, so none has run. */
+        if (svc->type != TYPE_ONESHOT || !svc->ended)
+            step_enqueue(s, false);
         return;
     case SVC_STOPPING:
-        if (svc->ended)
-            step_settle(s);
-        else
-            step_settle_stop(s);
+        step_go_on(s);
         return;
     case SVC_BACKOFF:
     case SVC_EXITED:
@@ -47,28 +81,50 @@ static void on_boot(struct step *s)
     }
 }
 
+static unsigned todo_of(const struct spec *spec)
+{
+    unsigned todo = TODO_START;
+
+    if (spec->pre_start)
+        todo |= TODO_PRE_START;
+    if (spec->type == TYPE_FORKING)
+        todo |= TODO_FIND_MAIN;
+    if (spec->post_start)
+        todo |= TODO_POST_START;
+    return todo;
+}
+
 static void on_slot(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (svc->state != SVC_WAITING)
+    if (svc->state != SVC_WAITING) {
+        if (svc->control.role != ROLE_SERVICE && svc_is_queued(svc))
+            step_fork_control(s);
+        else if (svc_is_queued(svc))
+            step_fork_next(s);
         return;
+    }
     step_state(s, SVC_STARTING);
     svc->life++;
     if (svc->next_is_restart)
         svc->restarts++;
     svc->next_is_restart = false;
     svc->started = s->now;
-    svc->pre_exec = true;
     svc->adopted = false;
     svc->ended = false;
     svc->exit_pre_exec = false;
     svc->stop_phase = STOP_NONE;
     svc->group = 0;
+    svc->group_start = 0;
+    svc->type = s->spec->type;
+    svc->todo = todo_of(s->spec);
+    svc->began = false;
+    svc->controls = 0;
+    svc->result = RESULT_NONE;
     memset(&svc->proc, 0, sizeof svc->proc);
-    if (s->spec->start_timeout > 0)
-        svc->deadline = step_later(s->now.mono, s->spec->start_timeout);
-    step_act(s, ACT_FORK, 0);
+    svc->proc.stop = svc_stop_params(s->spec);
+    step_fork_next(s);
 }
 
 static void on_forked(struct step *s)
@@ -81,29 +137,48 @@ static void on_forked(struct step *s)
     svc->proc.digest = s->event->digest;
     svc->proc.stop = s->event->stop;
     svc->group = s->event->pid;
+    svc->group_start = 0;
+    svc->began = true;
+    svc->todo &= ~(unsigned)TODO_START;
 }
 
 static void on_fork_failed(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    svc->ended = true;
-    svc->exit_pre_exec = true;
     svc->pre_exec = false;
+    svc->todo = 0;
     svc->ended_at = s->now.mono;
+    /* There was no process, so there is no new exit. */
+    svc->result = RESULT_RESOURCES;
     step_reason(svc, "%s", s->event->text);
-    /* There was no process, so there is no new exit; the policy must not look at the one before. */
-    struct exit_info last = svc->exit;
-    svc->exit = (struct exit_info){.how = EXIT_HOW_UNKNOWN};
-    step_settle_policy(s, true);
-    svc->exit = last;
+    step_fail_start(s);
 }
 
 /* Without it a record could not be believed: a number alone is nobody's. */
 static void learn_start_ticks(struct step *s)
 {
-    if (s->event->start_ticks != 0)
-        s->svc->proc.start_ticks = s->event->start_ticks;
+    struct svc *svc = s->svc;
+
+    if (s->event->start_ticks == 0)
+        return;
+    svc->proc.start_ticks = s->event->start_ticks;
+    if (svc->group == svc->proc.pid)
+        svc->group_start = s->event->start_ticks;
+}
+
+/* The main process is there; of a oneshot that means little. */
+static void step_started(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    svc->reason[0] = '\0';
+    if (svc->type == TYPE_ONESHOT)
+        return;
+    if (svc->todo & TODO_POST_START)
+        step_begin_control(s, ROLE_POST_START);
+    else
+        step_up(s);
 }
 
 static void on_execed(struct step *s)
@@ -112,10 +187,8 @@ static void on_execed(struct step *s)
 
     svc->pre_exec = false;
     learn_start_ticks(s);
-    if (svc->state != SVC_STARTING)
-        return;
-    step_state(s, SVC_RUNNING);
-    svc->reason[0] = '\0';
+    if (svc->state == SVC_STARTING)
+        step_started(s);
 }
 
 static void on_adopted(struct step *s)
@@ -124,11 +197,30 @@ static void on_adopted(struct step *s)
 
     svc->adopted = true;
     svc->pre_exec = false;
-    if (svc->state == SVC_STOPPING || svc->state == SVC_RUNNING)
+    if (svc->state == SVC_STOPPING || svc->state == SVC_RUNNING || svc->control.role != ROLE_SERVICE)
         return;
-    step_state(s, SVC_RUNNING);
+    if (svc->type == TYPE_ONESHOT && svc->deadline == 0)
+        svc->deadline = step_start_deadline(s);
+    step_started(s);
     svc->since = svc->started;
-    svc->reason[0] = '\0';
+}
+
+/* post-start or reload-command of a service whose main process is no more.  False: there is none that has to be waited for. */
+static bool end_control(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->control.role == ROLE_SERVICE)
+        return false;
+    if (svc_is_queued(svc)) {
+        step_act(s, ACT_UNQUEUE, 0);
+        step_drop_control(svc);
+        return false;
+    }
+    step_state(s, SVC_STOPPING);
+    svc->stop_cause = STOP_OF_LEFTOVERS;
+    step_send_stop(s);
+    return true;
 }
 
 static void on_exited(struct step *s)
@@ -153,8 +245,13 @@ static void on_exited(struct step *s)
     }
 
     /* One that a signal ended may have reached its program, and left something, before we heard of it. */
-    if (failed || svc->proc.stop.kill_mode == KILL_MODE_PROCESS) {
-        step_settle(s);
+    bool check = !failed && svc->proc.stop.kill_mode != KILL_MODE_PROCESS;
+    if (!check)
+        svc->group = 0;
+    if (svc->state != SVC_STOPPING && end_control(s) && !check)
+        return;
+    if (!check) {
+        step_over(s);
         return;
     }
     step_act(s, ACT_RECORD, 0);
@@ -168,7 +265,7 @@ static void end_leftovers(struct step *s)
     bool mixed = svc->proc.stop.kill_mode == KILL_MODE_MIXED;
 
     if (svc->state == SVC_STOPPING) {
-        if (mixed || svc->stop_phase == STOP_KILLED)
+        if (svc->stop_phase != STOP_COMMAND && (mixed || svc->stop_phase == STOP_KILLED))
             step_kill(s);
         step_act(s, ACT_WATCH_GROUP, 0);
         return;
@@ -194,12 +291,27 @@ static void on_group(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (!svc->ended || svc->group == 0)
+    if (svc_has_process(svc) || svc->group == 0)
         return;
-    if (s->event->group_left == 0)
-        step_settle(s);
-    else
+    if (s->event->group_left > 0) {
         end_leftovers(s);
+        return;
+    }
+    svc->group = 0;
+    step_over(s);
+}
+
+/* The service itself is left alone. */
+static void reload_timed_out(struct step *s)
+{
+    char buf[32];
+
+    if (s->svc->control.role != ROLE_RELOAD)
+        return;
+    step_reason(s->svc, "%s: timed out after %s", svc_role_name(ROLE_RELOAD),
+                duration_format(s->spec->start_timeout, buf, sizeof buf));
+    s->svc->deadline = s->now.mono + KILL_AGAIN;
+    step_act(s, ACT_SIGNAL_CONTROL, SIGNAL_KILL);
 }
 
 static void on_deadline(struct step *s)
@@ -212,11 +324,24 @@ static void on_deadline(struct step *s)
     svc->deadline = 0;
     switch (svc->state) {
     case SVC_STARTING:
-        step_reason(svc, "start timed out after %s", duration_format(s->spec->start_timeout, buf, sizeof buf));
+        duration_format(s->spec->start_timeout, buf, sizeof buf);
+        if (svc->control.role == ROLE_SERVICE || svc->control.role == ROLE_START)
+            step_reason(svc, "start timed out after %s%s%s", buf, s->event->text ? ": " : "",
+                        s->event->text ? s->event->text : "");
+        else
+            step_reason(svc, "%s: timed out after %s", svc_role_name(svc->control.role), buf);
+        svc->result = RESULT_TIMEOUT;
+        svc->ended_at = s->now.mono;
         step_begin_stop(s, STOP_BY_TIMEOUT);
         return;
+    case SVC_RUNNING:
+        reload_timed_out(s);
+        return;
     case SVC_STOPPING:
-        step_kill(s);
+        if (svc->stop_phase == STOP_COMMAND && !svc->control.pre_exec)
+            step_send_stop(s);
+        else
+            step_kill(s);
         return;
     case SVC_BACKOFF:
         if (s->spec->start == START_ON_DEMAND) {
@@ -229,7 +354,6 @@ static void on_deadline(struct step *s)
         return;
     case SVC_STOPPED:
     case SVC_WAITING:
-    case SVC_RUNNING:
     case SVC_EXITED:
     case SVC_FAILED:
     case SVC_N_STATES:
@@ -237,27 +361,39 @@ static void on_deadline(struct step *s)
     }
 }
 
+/* Of what an event tells; one of another life, or of another control process, than the present changes nothing. */
+enum event_subject { OF_SERVICE, OF_LIFE, OF_CONTROL };
+
 static const struct {
     void (*fn)(struct step *s);
-    bool of_a_life; /* ignored unless the event's life is the present one */
+    enum event_subject subject;
 } handlers[SVC_EV_N] = {
-    [SVC_EV_START] = {step_on_start, false},
-    [SVC_EV_STOP] = {step_on_stop, false},
-    [SVC_EV_RESTART] = {step_on_restart, false},
-    [SVC_EV_RESET] = {step_on_reset, false},
-    [SVC_EV_SHUTDOWN] = {step_on_shutdown, false},
-    [SVC_EV_HURRY] = {step_on_hurry, false},
-    [SVC_EV_CONFIG] = {step_on_config, false},
-    [SVC_EV_BOOT] = {on_boot, false},
-    [SVC_EV_SLOT] = {on_slot, false},
-    [SVC_EV_FORKED] = {on_forked, true},
-    [SVC_EV_FORK_FAILED] = {on_fork_failed, true},
-    [SVC_EV_EXECED] = {on_execed, true},
-    [SVC_EV_ADOPTED] = {on_adopted, true},
-    [SVC_EV_EXITED] = {on_exited, true},
-    [SVC_EV_GROUP] = {on_group, true},
-    [SVC_EV_DEMAND] = {step_on_demand, false},
-    [SVC_EV_DEADLINE] = {on_deadline, false},
+    [SVC_EV_START] = {step_on_start, OF_SERVICE},
+    [SVC_EV_STOP] = {step_on_stop, OF_SERVICE},
+    [SVC_EV_RESTART] = {step_on_restart, OF_SERVICE},
+    [SVC_EV_RESET] = {step_on_reset, OF_SERVICE},
+    [SVC_EV_SHUTDOWN] = {step_on_shutdown, OF_SERVICE},
+    [SVC_EV_HURRY] = {step_on_hurry, OF_SERVICE},
+    [SVC_EV_CONFIG] = {step_on_config, OF_SERVICE},
+    [SVC_EV_BOOT] = {on_boot, OF_SERVICE},
+    [SVC_EV_SLOT] = {on_slot, OF_SERVICE},
+    [SVC_EV_FORKED] = {on_forked, OF_LIFE},
+    [SVC_EV_FORK_FAILED] = {on_fork_failed, OF_LIFE},
+    [SVC_EV_EXECED] = {on_execed, OF_LIFE},
+    [SVC_EV_ADOPTED] = {on_adopted, OF_LIFE},
+    [SVC_EV_EXITED] = {on_exited, OF_LIFE},
+    [SVC_EV_GROUP] = {on_group, OF_LIFE},
+    [SVC_EV_DEMAND] = {step_on_demand, OF_SERVICE},
+    [SVC_EV_DEADLINE] = {on_deadline, OF_SERVICE},
+    [SVC_EV_RELOAD] = {step_on_reload, OF_SERVICE},
+    [SVC_EV_MAIN_FOUND] = {step_on_main_found, OF_LIFE},
+    [SVC_EV_MAIN_MISSING] = {step_on_main_missing, OF_LIFE},
+    [SVC_EV_CONTROL_FORKED] = {step_on_control_forked, OF_CONTROL},
+    [SVC_EV_CONTROL_FORK_FAILED] = {step_on_control_fork_failed, OF_CONTROL},
+    [SVC_EV_CONTROL_EXECED] = {step_on_control_execed, OF_CONTROL},
+    [SVC_EV_CONTROL_ADOPTED] = {step_on_control_adopted, OF_CONTROL},
+    [SVC_EV_CONTROL_EXITED] = {step_on_control_exited, OF_CONTROL},
+    [SVC_EV_CONTROL_GROUP] = {step_on_control_group, OF_CONTROL},
 };
 
 void svc_init(struct svc *svc, const struct spec *spec, struct timestamp now)
@@ -276,7 +412,10 @@ void svc_step(struct svc *svc, const struct spec *spec, const struct svc_event *
     struct step step = {.svc = svc, .spec = spec, .event = event, .now = now, .rng = rng, .out = out};
 
     out->n = 0;
-    if (handlers[event->type].of_a_life && event->life != svc->life)
+    enum event_subject subject = handlers[event->type].subject;
+    if (subject != OF_SERVICE && event->life != svc->life)
+        return;
+    if (subject == OF_CONTROL && (svc->control.role == ROLE_SERVICE || event->control != svc->control.number))
         return;
     handlers[event->type].fn(&step);
 }
@@ -284,4 +423,35 @@ void svc_step(struct svc *svc, const struct spec *spec, const struct svc_event *
 bool svc_has_process(const struct svc *svc)
 {
     return svc->proc.pid > 0 && !svc->ended;
+}
+
+bool svc_has_control(const struct svc *svc)
+{
+    return svc->control.role != ROLE_SERVICE && svc->control.pid > 0 && !svc->control.ended;
+}
+
+bool svc_is_busy(const struct svc *svc)
+{
+    return svc_has_process(svc) || svc->group != 0 || svc->control.role != ROLE_SERVICE;
+}
+
+static bool main_is_queued(const struct svc *svc)
+{
+    return svc->state == SVC_STARTING && (svc->todo & TODO_START) && !svc_has_process(svc) && !svc->pre_exec;
+}
+
+bool svc_is_queued(const struct svc *svc)
+{
+    if (svc->control.role != ROLE_SERVICE)
+        return svc->control.pid == 0 && !svc->control.pre_exec && !svc->control.ended;
+    return (svc->state == SVC_WAITING && !svc->idle) || main_is_queued(svc);
+}
+
+struct svc_stop_params svc_stop_params(const struct spec *spec)
+{
+    return (struct svc_stop_params){
+        .signal = spec->stop_signal,
+        .kill_mode = spec->kill_mode,
+        .timeout = spec->stop_timeout,
+    };
 }

@@ -4,10 +4,11 @@
  *
  *   stopped   not running, and nobody wants it to
  *   waiting   wanted, waits for its turn to be forked, or (`idle`) for a connection
- *   starting  forked; exec has not been confirmed yet
- *   running   exec succeeded (ready = exec)
- *   stopping  being ended: the stop-signal was sent, SIGKILL follows at the deadline; or the
- *             main process has ended and the rest of its process group is being ended
+ *   starting  on its way up: pre-start, the exec, a oneshot's whole work, a forking one's main
+ *             process being found, post-start
+ *   running   all that is done (ready = exec); a oneshot with remain-after-exit has no process then
+ *   stopping  being ended: stop-command runs, the stop-signal was sent, SIGKILL follows at the deadline;
+ *             or the main process has ended and the rest of its process group is being ended; or post-stop runs
  *   backoff   ended unasked; a restart is timed
  *   exited    ended unasked with success, no restart due
  *   failed    ended unasked otherwise, and is not restarted any more
@@ -15,6 +16,14 @@
  * Beside the state stands what is wanted (`desired`): up or down.  Every stop is
  * followed by a look at it, so "restart" is a stop while up is wanted, and a
  * `start` during a stop is not lost.
+ *
+ * A service has one main process, and beside it at most one control process at a
+ * time: pre-start, the start command of a forking service, post-start,
+ * reload-command, stop-command, post-stop.  All belong to one life: it begins with
+ * the first fork and ends when post-stop has.  No role but that of reload-command
+ * is played twice in a life, and what is still to be done on the way up stands in
+ * `todo`, so a supd that comes back goes on where its predecessor died.  Every fork
+ * waits for its turn: ACT_QUEUE, then SVC_EV_SLOT.
  *
  * svc_step() takes an event and the time and returns actions for the supervisor
  * to carry out, in their order.  ACT_RECORD always stands before the actions that
@@ -49,6 +58,38 @@ enum svc_state {
     SVC_N_STATES
 };
 
+/* What a process does for the service; recorded, so the numbers stay. */
+enum svc_role {
+    ROLE_SERVICE = 0, /* its main process */
+    ROLE_PRE_START = 1,
+    ROLE_START = 2, /* the command of a forking service, which starts the main process */
+    ROLE_POST_START = 3,
+    ROLE_RELOAD = 4,
+    ROLE_STOP = 5,
+    ROLE_POST_STOP = 6,
+    ROLE_N
+};
+
+/* Steps of the way up that are still to be done in the present life. */
+enum svc_todo {
+    TODO_PRE_START = 1 << 0,
+    TODO_START = 1 << 1, /* to fork the main process, or the start command */
+    TODO_FIND_MAIN = 1 << 2,
+    TODO_POST_START = 1 << 3,
+};
+
+/* Why a life came to nothing, where it is not the main process's own end that says so. */
+enum svc_result {
+    RESULT_NONE,
+    RESULT_EXIT_CODE, /* of pre-start, the start command or post-start */
+    RESULT_SIGNAL,    /* the same */
+    RESULT_UNKNOWN,   /* the same: how it ended could not be learnt */
+    RESULT_TIMEOUT,   /* the start took too long */
+    RESULT_RESOURCES, /* no process could be made */
+    RESULT_PROTOCOL,  /* no main process was found */
+    RESULT_N
+};
+
 /* What was needed to stop this process rightly when it was started; kept with it, so that
  * a later configuration, or none at all, does not change how it is ended. */
 struct svc_stop_params {
@@ -66,14 +107,35 @@ struct svc_proc {
     struct svc_stop_params stop;
 };
 
-enum svc_stop_phase { STOP_NONE, STOP_SIGNALLED, STOP_KILLED };
+/* The control process, if there is one. */
+struct svc_control {
+    enum svc_role role;   /* ROLE_SERVICE: there is none, and the rest is unused */
+    uint32_t number;      /* within its life, from 1 */
+    int32_t pid;          /* 0: waits for its turn to be forked */
+    uint64_t start_ticks; /* 0: not known */
+    uint64_t inode;       /* 0: not known */
+    bool pre_exec;
+    bool ended; /* it has; what is left of its process group is being ended */
+    struct exit_info exit;
+};
+
+/* Recorded, so the numbers stay. */
+enum svc_stop_phase {
+    STOP_NONE = 0,
+    STOP_SIGNALLED = 1,
+    STOP_KILLED = 2,
+    STOP_COMMAND = 3, /* stop-command runs, or is about to; no signal was sent to the main process */
+    STOP_POST = 4,    /* nothing is left of the service; post-stop runs, or is about to */
+};
 enum svc_stop_cause {
-    STOP_BY_COMMAND,   /* stop, restart, removal, shutdown */
-    STOP_BY_TIMEOUT,   /* the start took too long: policy decides afterwards */
-    STOP_OF_LEFTOVERS, /* the main process ended by itself, its group is being ended: policy decides afterwards */
+    STOP_BY_COMMAND = 0,   /* stop, restart, removal, shutdown */
+    STOP_BY_TIMEOUT = 1,   /* the start took too long: policy decides afterwards, as after the next two */
+    STOP_OF_LEFTOVERS = 2, /* the main process ended by itself; its group is being ended, or post-stop runs */
+    STOP_BY_FAILURE = 3,   /* a step of the start failed */
 };
 
 #define SVC_REASON_MAX 256
+#define SVC_REASON_WORDS_MAX (SVC_REASON_MAX + 64) /* of svc_reason_words() */
 
 struct svc {
     enum svc_state state;
@@ -95,7 +157,14 @@ struct svc {
     struct timestamp started; /* of the present life */
     int64_t deadline;         /* mono us when SVC_EV_DEADLINE is due; 0 = none */
     struct svc_proc proc;
-    int32_t group; /* process group that may outlive the main process: its pid; 0: none */
+    enum service_type type;     /* of the present life */
+    unsigned todo;              /* enum svc_todo */
+    bool began;                 /* in this life a process was forked: post-stop is due when it ends */
+    uint32_t controls;          /* control processes of this life */
+    struct svc_control control; /* the present one */
+    enum svc_result result;     /* of this life */
+    int32_t group;              /* process group that may outlive the main process: usually its pid; 0: none */
+    uint64_t group_start;       /* start time of its leader; 0: not known; 1: it had ended before we knew the group */
     enum svc_stop_phase stop_phase;
     enum svc_stop_cause stop_cause;
     struct exit_info exit;       /* last one; how = NONE before the first */
@@ -107,6 +176,7 @@ enum svc_event_type {
     SVC_EV_STOP,        /* command: stop; .text: the reason to be shown, NULL for "stopped by command" */
     SVC_EV_RESTART,     /* command: restart */
     SVC_EV_RESET,       /* command: forget failures */
+    SVC_EV_RELOAD,      /* command: reload; svc_refuses_reload() was asked */
     SVC_EV_SHUTDOWN,    /* supd is ending */
     SVC_EV_HURRY,       /* a second SIGTERM: stop-timeout is now zero */
     SVC_EV_CONFIG,      /* .stop: how its process is to be ended from now on, by a new configuration */
@@ -118,15 +188,27 @@ enum svc_event_type {
     SVC_EV_ADOPTED,     /* .life: the recorded process was found alive */
     SVC_EV_EXITED,      /* .life, .exit, .start_ticks, .text = reason when it ended before its exec, else NULL */
     SVC_EV_GROUP,       /* .life, .group_left: how many processes of its group are left after the main one ended */
-    SVC_EV_DEMAND,      /* something has come in at a socket of one that is idle */
-    SVC_EV_DEADLINE,    /* svc.deadline has come */
+    SVC_EV_MAIN_FOUND,  /* .life, .pid, .start_ticks, .inode, .group, .group_start: the main process of a forking one */
+    SVC_EV_MAIN_MISSING, /* .life, .text: why there will be none */
+    /* Of the control process: .life and .control, its number, beside what the events of the main process have. */
+    SVC_EV_CONTROL_FORKED,
+    SVC_EV_CONTROL_FORK_FAILED,
+    SVC_EV_CONTROL_EXECED,
+    SVC_EV_CONTROL_ADOPTED,
+    SVC_EV_CONTROL_EXITED,
+    SVC_EV_CONTROL_GROUP,
+    SVC_EV_DEMAND,   /* something has come in at a socket of one that is idle */
+    SVC_EV_DEADLINE, /* svc.deadline has come; .text: what was waited for, NULL where that needs no words */
     SVC_EV_N
 };
 
 struct svc_event {
     enum svc_event_type type;
     uint64_t life;
+    uint32_t control; /* number of the control process that it is about */
     int32_t pid;
+    int32_t group;
+    uint64_t group_start;
     uint64_t inode; /* of its pidfd, as unique as the boot (Linux 6.9); 0: not known */
     uint64_t digest;
     uint64_t start_ticks; /* 0: not known */
@@ -137,14 +219,22 @@ struct svc_event {
 };
 
 enum svc_action_type {
-    ACT_RECORD,       /* write a snapshot of the service to the state file now */
-    ACT_QUEUE,        /* put it into the queue for a start slot */
-    ACT_UNQUEUE,      /* take it out again */
-    ACT_FORK,         /* fork a child for life .life, then feed FORKED or FORK_FAILED */
-    ACT_SIGNAL_MAIN,  /* send .signal to the main process */
-    ACT_SIGNAL_GROUP, /* send .signal to every process of the group (before the exec: to the child only) */
-    ACT_CHECK_GROUP,  /* the main process has ended: count what is left of its group, feed SVC_EV_GROUP */
-    ACT_WATCH_GROUP,  /* feed SVC_EV_GROUP again when one of those left has ended */
+    ACT_RECORD,          /* write a snapshot of the service to the state file now */
+    ACT_QUEUE,           /* put it into the queue for a start slot */
+    ACT_UNQUEUE,         /* take it out again */
+    ACT_FORK,            /* fork a child for life .life, then feed FORKED or FORK_FAILED */
+    ACT_SIGNAL_MAIN,     /* send .signal to the main process */
+    ACT_SIGNAL_GROUP,    /* send .signal to every process of the group (before the exec: to the child only) */
+    ACT_CHECK_GROUP,     /* the main process has ended: count what is left of its group, feed SVC_EV_GROUP */
+    ACT_WATCH_GROUP,     /* feed SVC_EV_GROUP again when one of those left has ended */
+    ACT_FORK_CONTROL,    /* fork svc.control, then feed CONTROL_FORKED or CONTROL_FORK_FAILED */
+    ACT_SIGNAL_CONTROL,  /* send .signal to every process of the control process's group */
+    ACT_CHECK_CONTROL,   /* the control process has ended: count its group, feed CONTROL_GROUP */
+    ACT_WATCH_CONTROL,   /* feed CONTROL_GROUP again when one of those left has ended */
+    ACT_RELOAD_SIGNAL,   /* send .signal, which does not end it, to the main process */
+    ACT_FIND_MAIN,       /* look for the main process of a forking service, then feed MAIN_FOUND or MAIN_MISSING */
+    ACT_REMOVE_PID_FILE, /* the main process of a forking service has ended: its pid-file may still name it */
+    ACT_N
 };
 
 struct svc_action {
@@ -152,7 +242,7 @@ struct svc_action {
     int32_t signal;
 };
 
-#define SVC_ACTIONS_MAX 8
+#define SVC_ACTIONS_MAX 12
 
 struct svc_actions {
     size_t n;
@@ -175,6 +265,33 @@ bool svc_has_process(const struct svc *svc);
 
 /* Are its sockets to be open?  From the moment it is wanted, over restarts and backoffs, until it is stopped or given up. */
 bool svc_wants_sockets(const struct svc *svc);
+
+/* Does it wait for its turn to fork something? */
+bool svc_is_queued(const struct svc *svc);
+
+/* Has it a control process that was forked and whose end is not yet known? */
+bool svc_has_control(const struct svc *svc);
+
+/* Is anything of the present life there, or about to be? */
+bool svc_is_busy(const struct svc *svc);
+
+/* Why it cannot be reloaded now, a sentence; NULL: it can. */
+const char *svc_refuses_reload(const struct svc *svc, const struct spec *spec);
+
+/* The command that plays ROLE; NULL: none is configured.  A '-' may stand before the program. */
+char **svc_command(const struct spec *spec, enum svc_role role);
+
+/* How a process of this spec is ended. */
+struct svc_stop_params svc_stop_params(const struct spec *spec);
+
+/* What it is doing and why, for people: the reason, with the control process before it.  NULL: nothing to say. */
+const char *svc_reason_words(const struct svc *svc, char *buf, size_t size);
+
+/* pre-start, post-stop, ..., as the key is called. */
+const char *svc_role_name(enum svc_role role);
+
+/* What post-stop is told, by systemd's words: success, exit-code, signal, core-dump, timeout, resources, protocol. */
+const char *svc_result_name(const struct svc *svc, const struct spec *spec);
 
 /* The exit in words: "exit 1", "killed by SEGV (core dumped)", "ended, status unknown". */
 const char *svc_exit_words(const struct exit_info *exit, char *buf, size_t size);

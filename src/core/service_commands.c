@@ -129,15 +129,42 @@ void step_on_shutdown(struct step *s)
 
 void step_on_hurry(struct step *s)
 {
-    if (s->svc->state == SVC_STOPPING && s->svc->stop_phase == STOP_SIGNALLED)
+    struct svc *svc = s->svc;
+
+    if (svc->state == SVC_STOPPING && svc->stop_phase != STOP_KILLED && !svc_is_queued(svc))
         step_kill(s);
+}
+
+const char *svc_refuses_reload(const struct svc *svc, const struct spec *spec)
+{
+    if (!spec->reload_command && spec->reload_signal == 0)
+        return "it has neither reload-signal nor reload-command: use restart";
+    if (svc->state != SVC_RUNNING || (!svc_has_process(svc) && !spec->reload_command))
+        return "it is not running";
+    if (svc->control.role != ROLE_SERVICE)
+        return "it is being reloaded already";
+    return NULL;
+}
+
+void step_on_reload(struct step *s)
+{
+    if (svc_refuses_reload(s->svc, s->spec))
+        return;
+    s->svc->reason[0] = '\0';
+    if (s->spec->reload_command)
+        step_begin_control(s, ROLE_RELOAD);
+    else
+        step_act(s, ACT_RELOAD_SIGNAL, s->spec->reload_signal);
 }
 
 void step_on_config(struct step *s)
 {
     if (s->svc->state == SVC_WAITING && s->svc->idle)
         step_enqueue_or_await(s); /* for other sockets perhaps, or not for any more */
-    if (!svc_has_process(s->svc))
+    /* What the main process has left is ended as it was begun. */
+    if (!svc_has_process(s->svc) && (s->svc->ended || s->svc->group != 0))
+        return;
+    if (!svc_is_busy(s->svc))
         return;
     s->svc->proc.stop = s->event->stop;
     step_act(s, ACT_RECORD, 0);

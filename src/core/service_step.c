@@ -6,12 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* SIGKILL, numbered the same on every Linux architecture (signal(7)). */
-#define SIGNAL_KILL 9
-
-/* A process that SIGKILL has not ended (it hangs in the kernel) is sent another one after this long. */
-#define KILL_AGAIN (5 * USEC_PER_SEC)
-
 void step_act(struct step *s, enum svc_action_type type, int32_t signal)
 {
     assert(s->out->n < SVC_ACTIONS_MAX);
@@ -63,33 +57,201 @@ int64_t step_stop_deadline(const struct step *s)
     return step_later(s->now.mono, s->svc->proc.stop.timeout);
 }
 
+int64_t step_start_deadline(const struct step *s)
+{
+    return s->spec->start_timeout > 0 ? step_later(s->now.mono, s->spec->start_timeout) : 0;
+}
+
+/* Is anything of the main process there, or of what it or the start command has left? */
+static bool main_is_there(const struct svc *svc)
+{
+    return svc_has_process(svc) || svc->group != 0;
+}
+
 void step_kill(struct step *s)
 {
-    bool main_only = s->svc->proc.stop.kill_mode == KILL_MODE_PROCESS || s->svc->pre_exec;
+    struct svc *svc = s->svc;
+    bool main_only = svc->proc.stop.kill_mode == KILL_MODE_PROCESS || svc->pre_exec;
 
-    s->svc->stop_phase = STOP_KILLED;
-    s->svc->deadline = s->now.mono + KILL_AGAIN;
+    if (svc->stop_phase != STOP_POST)
+        svc->stop_phase = STOP_KILLED;
+    svc->deadline = s->now.mono + KILL_AGAIN;
     step_act(s, ACT_RECORD, 0);
-    step_act(s, main_only ? ACT_SIGNAL_MAIN : ACT_SIGNAL_GROUP, SIGNAL_KILL);
+    if (main_is_there(svc))
+        step_act(s, main_only ? ACT_SIGNAL_MAIN : ACT_SIGNAL_GROUP, SIGNAL_KILL);
+    if (svc->control.pid > 0)
+        step_act(s, ACT_SIGNAL_CONTROL, SIGNAL_KILL);
+}
+
+static void signal_main(struct step *s)
+{
+    struct svc *svc = s->svc;
+    enum kill_mode mode = svc->proc.stop.kill_mode;
+
+    /* Under the other modes what a process has left gets SIGKILL, once it is counted, or is let go. */
+    if (svc_has_process(svc) || mode == KILL_MODE_GROUP)
+        step_act(s, mode == KILL_MODE_GROUP ? ACT_SIGNAL_GROUP : ACT_SIGNAL_MAIN, svc->proc.stop.signal);
+}
+
+void step_send_stop(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    svc->stop_phase = STOP_SIGNALLED;
+    if (!main_is_there(svc) && svc->control.role == ROLE_SERVICE) {
+        step_go_on(s);
+        return;
+    }
+    svc->deadline = step_stop_deadline(s);
+    step_act(s, ACT_RECORD, 0);
+    if (main_is_there(svc))
+        signal_main(s);
+    if (svc->control.pid > 0)
+        step_act(s, ACT_SIGNAL_CONTROL, svc->proc.stop.signal);
+    /* Else somebody counts it, or watches it, already. */
+    if (!svc_has_process(svc) && !svc->ended && svc->group != 0)
+        step_act(s, ACT_CHECK_GROUP, 0);
+}
+
+/* What waits for its turn does not begin any more. */
+static void unqueue(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (!svc_is_queued(svc))
+        return;
+    step_act(s, ACT_UNQUEUE, 0);
+    step_drop_control(svc);
+    svc->todo = 0;
+}
+
+/* stop-command is for a service that is up, and goes before every signal. */
+static bool begin_stop_command(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (!s->spec->stop_command || (!svc_has_process(svc) && svc->type != TYPE_ONESHOT))
+        return false;
+    svc->stop_phase = STOP_COMMAND;
+    if (svc->control.role == ROLE_SERVICE) {
+        step_begin_control(s, ROLE_STOP);
+        return true;
+    }
+    /* reload-command is in the way. */
+    svc->deadline = step_stop_deadline(s);
+    step_act(s, ACT_RECORD, 0);
+    step_act(s, ACT_SIGNAL_CONTROL, svc->proc.stop.signal);
+    return true;
 }
 
 /* Ends the main process and what kill-mode says.  The reason is the caller's. */
 void step_begin_stop(struct step *s, enum svc_stop_cause cause)
 {
     struct svc *svc = s->svc;
+    bool was_up = svc->state == SVC_RUNNING;
 
+    unqueue(s);
     step_state(s, SVC_STOPPING);
     svc->stop_cause = cause;
-    if (svc->pre_exec && cause == STOP_BY_TIMEOUT) {
+    if (cause == STOP_BY_TIMEOUT && (svc->pre_exec || svc->control.pre_exec)) {
         /* It hangs before its exec with every signal blocked: nothing else gets through. */
         step_kill(s);
         return;
     }
-    svc->stop_phase = STOP_SIGNALLED;
-    svc->deadline = step_stop_deadline(s);
-    step_act(s, ACT_RECORD, 0);
-    step_act(s, svc->proc.stop.kill_mode == KILL_MODE_GROUP ? ACT_SIGNAL_GROUP : ACT_SIGNAL_MAIN,
-             svc->proc.stop.signal);
+    if (cause == STOP_BY_COMMAND && was_up && begin_stop_command(s))
+        return;
+    step_send_stop(s);
+}
+
+/* Whatever of it has run. */
+static bool post_stop_is_due(const struct step *s)
+{
+    return s->spec->post_stop && s->svc->began && s->svc->stop_phase != STOP_POST;
+}
+
+void step_go_on(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->control.role != ROLE_SERVICE)
+        return;
+    if (svc->stop_phase == STOP_COMMAND) {
+        if (!begin_stop_command(s))
+            step_send_stop(s);
+        return;
+    }
+    if (svc_has_process(svc))
+        return;
+    if (svc->group != 0) {
+        step_act(s, ACT_CHECK_GROUP, 0);
+        return;
+    }
+    if (post_stop_is_due(s)) {
+        svc->stop_phase = STOP_POST;
+        step_begin_control(s, ROLE_POST_STOP);
+        return;
+    }
+    step_settle(s);
+}
+
+/* A oneshot whose work is done is not at its end: post-start comes, and remain-after-exit. */
+static bool oneshot_goes_on(struct step *s)
+{
+    struct svc *svc = s->svc;
+    bool unasked = svc->state == SVC_STARTING || (svc->state == SVC_STOPPING && svc->stop_cause == STOP_OF_LEFTOVERS);
+
+    if (svc->type != TYPE_ONESHOT || !unasked || svc->result != RESULT_NONE || svc->exit_pre_exec ||
+        !policy_success(s->spec, &svc->exit) || !svc->desired_up || svc->shutting_down)
+        return false;
+    if (!(svc->todo & TODO_POST_START) && !s->spec->remain_after_exit)
+        return false;
+    svc->stop_phase = STOP_NONE;
+    if (!(svc->todo & TODO_POST_START)) {
+        step_up(s);
+        return true;
+    }
+    step_state(s, SVC_STARTING);
+    step_begin_control(s, ROLE_POST_START);
+    return true;
+}
+
+void step_over(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (oneshot_goes_on(s))
+        return;
+    if (svc->state == SVC_STOPPING) {
+        step_go_on(s);
+        return;
+    }
+    if (!post_stop_is_due(s)) {
+        step_settle(s);
+        return;
+    }
+    step_state(s, SVC_STOPPING);
+    svc->stop_cause = STOP_OF_LEFTOVERS;
+    step_go_on(s);
+}
+
+void step_up(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->type == TYPE_ONESHOT && !s->spec->remain_after_exit) {
+        step_over(s);
+        return;
+    }
+    step_state(s, SVC_RUNNING);
+    svc->reason[0] = '\0';
+    /* Of a plain service the child's own record says enough. */
+    if (svc->type != TYPE_SIMPLE || svc->controls > 0)
+        step_act(s, ACT_RECORD, 0);
+}
+
+void step_fail_start(struct step *s)
+{
+    step_begin_stop(s, STOP_BY_FAILURE);
 }
 
 /* The stop that was asked for is complete. */
@@ -107,15 +269,35 @@ void step_settle_stop(struct step *s)
     }
 }
 
+/* What the policy looks at where a step of the start has failed, and not the main process. */
+static struct exit_info exit_of_result(enum svc_result result)
+{
+    switch (result) {
+    case RESULT_EXIT_CODE:
+    case RESULT_PROTOCOL:
+        return (struct exit_info){.how = EXIT_HOW_EXITED, .code = 1};
+    case RESULT_SIGNAL:
+        return (struct exit_info){.how = EXIT_HOW_SIGNALED, .signal = SIGNAL_KILL};
+    case RESULT_NONE:
+    case RESULT_UNKNOWN:
+    case RESULT_TIMEOUT:
+    case RESULT_RESOURCES:
+    case RESULT_N:
+        break;
+    }
+    return (struct exit_info){.how = EXIT_HOW_UNKNOWN};
+}
+
 /* The run ended unasked: what the policy says. */
 void step_settle_policy(struct step *s, bool abnormal)
 {
     struct svc *svc = s->svc;
+    bool start_failed = svc->result != RESULT_NONE;
     struct policy_run run = {
-        .exit = svc->exit,
+        .exit = start_failed ? exit_of_result(svc->result) : svc->exit,
         .ran = svc->ended_at - svc->started.mono,
-        .pre_exec = svc->exit_pre_exec,
-        .abnormal = abnormal,
+        .pre_exec = svc->exit_pre_exec || start_failed,
+        .abnormal = abnormal || svc->result == RESULT_TIMEOUT || svc->result == RESULT_RESOURCES,
         .row = svc->row,
     };
     char words[SVC_REASON_MAX];
@@ -160,13 +342,17 @@ void step_settle(struct step *s)
         svc->shutting_down || !svc->desired_up || (svc->state == SVC_STOPPING && svc->stop_cause == STOP_BY_COMMAND);
     bool timed_out = svc->state == SVC_STOPPING && svc->stop_cause == STOP_BY_TIMEOUT;
 
-    if (svc->state == SVC_STOPPING && svc->stop_cause == STOP_OF_LEFTOVERS) {
+    if (svc->state == SVC_STOPPING && svc->stop_cause == STOP_OF_LEFTOVERS && !svc->exit_pre_exec) {
         char words[64];
 
         step_reason(svc, "%s", svc_exit_words(&svc->exit, words, sizeof words));
     }
     svc->group = 0;
+    svc->group_start = 0;
+    svc->todo = 0;
     svc->stop_phase = STOP_NONE;
+    if (svc->type == TYPE_FORKING)
+        step_act(s, ACT_REMOVE_PID_FILE, 0);
     if (asked)
         step_settle_stop(s);
     else

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The moves that the handlers of core/service.h's events are made of.  Private to
- * service.c, service_commands.c and service_demand.c.
+ * the service_*.c files.
  */
 #ifndef SUPD_CORE_SERVICE_STEP_H
 #define SUPD_CORE_SERVICE_STEP_H
 
 #include "core/service.h"
+
+/* SIGKILL, numbered the same on every Linux architecture (signal(7)). */
+#define SIGNAL_KILL 9
+
+/* A process that SIGKILL has not ended (it hangs in the kernel) is sent another one after this long. */
+#define KILL_AGAIN (5 * USEC_PER_SEC)
 
 /* One step: what is known, and where the answer goes. */
 struct step {
@@ -32,6 +38,9 @@ int64_t step_later(int64_t at, int64_t by);
 /* When SIGKILL follows a stop-signal that is sent now. */
 int64_t step_stop_deadline(const struct step *s);
 
+/* When what is done of the start now has taken too long; 0: never. */
+int64_t step_start_deadline(const struct step *s);
+
 /* Into the queue for a start slot.  AUTOMATIC: it counts as a restart. */
 void step_enqueue(struct step *s, bool automatic);
 
@@ -47,8 +56,33 @@ void step_to_stopped(struct step *s, const char *reason);
 /* SIGKILL, and again after a while for one that hangs in the kernel. */
 void step_kill(struct step *s);
 
-/* Ends the main process and what kill-mode says.  The reason is the caller's. */
+/* Ends the main process and what kill-mode says, and a control process.  The reason is the caller's. */
 void step_begin_stop(struct step *s, enum svc_stop_cause cause);
+
+/* The stop-signal to all that is there. */
+void step_send_stop(struct step *s);
+
+/* While stopping: what is to be done, or waited for, next? */
+void step_go_on(struct step *s);
+
+/* The main process and its group are gone. */
+void step_over(struct step *s);
+
+/* The way up is over. */
+void step_up(struct step *s);
+
+/* A step of the way up has failed; result and reason are set. */
+void step_fail_start(struct step *s);
+
+/* Puts a control process into the queue for its turn. */
+void step_begin_control(struct step *s, enum svc_role role);
+
+/* There is none any more. */
+void step_drop_control(struct svc *svc);
+
+/* Its turn has come: to fork what is next on the way up, or the control process that waits. */
+void step_fork_next(struct step *s);
+void step_fork_control(struct step *s);
 
 /* The stop that was asked for is complete. */
 void step_settle_stop(struct step *s);
@@ -67,6 +101,17 @@ void step_on_reset(struct step *s);
 void step_on_shutdown(struct step *s);
 void step_on_hurry(struct step *s);
 void step_on_config(struct step *s);
+void step_on_reload(struct step *s);
+
+/* The handlers of service_control.c. */
+void step_on_control_forked(struct step *s);
+void step_on_control_fork_failed(struct step *s);
+void step_on_control_execed(struct step *s);
+void step_on_control_adopted(struct step *s);
+void step_on_control_exited(struct step *s);
+void step_on_control_group(struct step *s);
+void step_on_main_found(struct step *s);
+void step_on_main_missing(struct step *s);
 
 /* service_demand.c */
 void step_on_demand(struct step *s);

@@ -72,3 +72,71 @@ const char *exit_source_name(enum exit_source source)
 
     return names[source];
 }
+
+static const char *const role_names[] = {
+    [ROLE_SERVICE] = "service",       [ROLE_PRE_START] = "pre-start",   [ROLE_START] = "command",
+    [ROLE_POST_START] = "post-start", [ROLE_RELOAD] = "reload-command", [ROLE_STOP] = "stop-command",
+    [ROLE_POST_STOP] = "post-stop",
+};
+_Static_assert(sizeof role_names / sizeof *role_names == ROLE_N, "a role has no name");
+
+const char *svc_role_name(enum svc_role role)
+{
+    return role_names[role];
+}
+
+char **svc_command(const struct spec *spec, enum svc_role role)
+{
+    switch (role) {
+    case ROLE_SERVICE:
+    case ROLE_START:
+        return spec->command;
+    case ROLE_PRE_START:
+        return spec->pre_start;
+    case ROLE_POST_START:
+        return spec->post_start;
+    case ROLE_RELOAD:
+        return spec->reload_command;
+    case ROLE_STOP:
+        return spec->stop_command;
+    case ROLE_POST_STOP:
+        return spec->post_stop;
+    case ROLE_N:
+        break;
+    }
+    return NULL;
+}
+
+const char *svc_reason_words(const struct svc *svc, char *buf, size_t size)
+{
+    const char *cause = svc->reason[0] ? svc->reason : NULL;
+    const char *role = svc_role_name(svc->control.role);
+
+    if (svc->control.role == ROLE_SERVICE)
+        return cause;
+    if (svc_has_control(svc))
+        snprintf(buf, size, "%s: process %d%s%s", role, svc->control.pid, cause ? "; " : "", cause ? cause : "");
+    else
+        snprintf(buf, size, "%s: %s%s%s", role, svc->control.ended ? "ending what it left" : "waits for its turn",
+                 cause ? "; " : "", cause ? cause : "");
+    return buf;
+}
+
+const char *svc_result_name(const struct svc *svc, const struct spec *spec)
+{
+    static const char *const names[] = {
+        [RESULT_EXIT_CODE] = "exit-code", [RESULT_SIGNAL] = "signal",       [RESULT_UNKNOWN] = "exit-code",
+        [RESULT_TIMEOUT] = "timeout",     [RESULT_RESOURCES] = "resources", [RESULT_PROTOCOL] = "protocol",
+    };
+    _Static_assert(sizeof names / sizeof *names == RESULT_N, "a result has no name");
+    bool asked = svc->stop_cause == STOP_BY_COMMAND && svc->exit.how == EXIT_HOW_SIGNALED &&
+                 svc->exit.signal == svc->proc.stop.signal;
+
+    if (svc->result != RESULT_NONE)
+        return names[svc->result];
+    if (!svc->ended || asked || (!svc->exit_pre_exec && policy_success(spec, &svc->exit)))
+        return "success";
+    if (svc->exit.how != EXIT_HOW_SIGNALED)
+        return "exit-code";
+    return svc->exit.core ? "core-dump" : "signal";
+}

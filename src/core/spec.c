@@ -92,6 +92,33 @@ static bool validate_streams(const struct spec *spec, char *err, size_t err_size
     return false;
 }
 
+static bool validate_type(const struct spec *spec, char *err, size_t err_size)
+{
+    if (spec->pid_file != NULL && spec->type != TYPE_FORKING) {
+        snprintf(err, err_size, "pid-file goes with type = forking only: add that, or leave pid-file out");
+        return false;
+    }
+    if (spec->remain_after_exit && spec->type != TYPE_ONESHOT) {
+        snprintf(err, err_size, "remain-after-exit goes with type = oneshot only: add that, or leave it out");
+        return false;
+    }
+    if (spec->reload_signal != 0 && spec->reload_command != NULL) {
+        snprintf(err, err_size, "reload-signal and reload-command are two ways to do one thing: leave one out");
+        return false;
+    }
+    return true;
+}
+
+void spec_type_defaults(struct spec *spec, bool restart_given, bool start_timeout_given)
+{
+    if (spec->type != TYPE_ONESHOT)
+        return;
+    if (!restart_given)
+        spec->restart = RESTART_NO;
+    if (!start_timeout_given)
+        spec->start_timeout = 0;
+}
+
 bool spec_validate(const struct spec *spec, char *err, size_t err_size)
 {
     char delay[64];
@@ -112,7 +139,8 @@ bool spec_validate(const struct spec *spec, char *err, size_t err_size)
         snprintf(err, err_size, "start = on-demand needs a socket to wait at: give it the key listen");
         return false;
     }
-    return validate_streams(spec, err, err_size) && validate_capabilities(spec, err, err_size);
+    return validate_type(spec, err, err_size) && validate_streams(spec, err, err_size) &&
+           validate_capabilities(spec, err, err_size);
 }
 
 bool spec_name_valid(const char *name)

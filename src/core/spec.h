@@ -18,6 +18,10 @@
 
 #define SPEC_NAME_MAX 64
 
+/* simple: what is started is the service.  oneshot: it does its work and ends; the service is up when it has.
+ * forking: it starts the service, another process that outlives it. */
+enum service_type { TYPE_SIMPLE, TYPE_ONESHOT, TYPE_FORKING, TYPE_N };
+
 enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ON_ABNORMAL, RESTART_ALWAYS };
 
 /* on-demand: when something comes in at one of its sockets. */
@@ -114,8 +118,11 @@ struct spec_limit {
 
 struct spec {
     char *name;
-    char **command;  /* argv, never empty */
-    char *directory; /* from '/' on, or from "~" on; NULL: "/" as root is not imposed, the child keeps supd's */
+    char **command; /* argv, never empty */
+    enum service_type type;
+    bool remain_after_exit; /* TYPE_ONESHOT: running once its command has succeeded, until it is stopped */
+    char *pid_file;         /* TYPE_FORKING; NULL: the main process is guessed */
+    char *directory;        /* from '/' on, or from "~" on; NULL: "/" as root is not imposed, the child keeps supd's */
     uint32_t umask;
     char **environment;       /* KEY=VALUE; those of `defaults` first, then the service's own */
     char **environment_files; /* a leading '-' means: may be missing */
@@ -151,6 +158,13 @@ struct spec {
     int64_t stop_timeout;      /* us, 0 = SIGKILL follows the stop-signal at once */
     int32_t stop_signal;
     enum kill_mode kill_mode;
+    int32_t reload_signal; /* 0: none */
+    /* argv each, NULL: none.  A '-' before the program: its failure does not matter. */
+    char **pre_start;
+    char **post_start;
+    char **reload_command;
+    char **stop_command;
+    char **post_stop;
     struct spec_log log;
     struct spec_log log_error;
 
@@ -162,6 +176,7 @@ struct spec {
 /* What each is made of and how it is read, written and compared: spec_type.h. */
 enum key_type {
     KEY_ARGV,     /* char **: a list, or one string split like a shell would */
+    KEY_HOOK,     /* the same, of a control process: a '-' may stand before the program */
     KEY_PATH,     /* char *, absolute */
     KEY_STRV,     /* char **: KEY=VALUE for `environment`, else any */
     KEY_BOOL,     /* bool: yes no true false on off 1 0 */
@@ -174,6 +189,7 @@ enum key_type {
     KEY_RESTART,  /* enum restart_policy */
     KEY_START,    /* enum start_mode */
     KEY_KILL_MODE,
+    KEY_SERVICE_TYPE,
     KEY_LOG,               /* struct spec_log */
     KEY_USER,              /* char *, with what it stands for in ids */
     KEY_GROUP,             /* the same */
@@ -261,6 +277,10 @@ bool spec_cpus_has(const struct spec_cpus *cpus, unsigned cpu);
 /* The enum spec_limit_name that the key is about; -1: none. */
 int spec_limit_of(const struct spec_key *key);
 
+/* The defaults of restart and start-timeout that a oneshot service has in place of the usual ones, where they are not given. */
+void spec_type_defaults(struct spec *spec, bool restart_given, bool start_timeout_given);
+
+const char *service_type_name(enum service_type type);
 const char *restart_policy_name(enum restart_policy policy);
 const char *kill_mode_name(enum kill_mode mode);
 

@@ -60,6 +60,7 @@ extern const struct key_type_ops key_type_signal;
 
 /* spec_types_list.c */
 extern const struct key_type_ops key_type_argv;
+extern const struct key_type_ops key_type_hook;
 extern const struct key_type_ops key_type_strv;
 extern const struct key_type_ops key_type_exit_set;
 extern const struct key_type_ops key_type_listen;
@@ -68,6 +69,7 @@ extern const struct key_type_ops key_type_listen;
 extern const struct key_type_ops key_type_restart;
 extern const struct key_type_ops key_type_start;
 extern const struct key_type_ops key_type_kill_mode;
+extern const struct key_type_ops key_type_service_type;
 extern const struct key_type_ops key_type_log;
 extern const struct key_type_ops key_type_input;
 

@@ -11,6 +11,8 @@
 
 static const struct key_type_ops *const types[] = {
     [KEY_ARGV] = &key_type_argv,
+    [KEY_HOOK] = &key_type_hook,
+    [KEY_SERVICE_TYPE] = &key_type_service_type,
     [KEY_PATH] = &key_type_path,
     [KEY_STRV] = &key_type_strv,
     [KEY_BOOL] = &key_type_bool,

@@ -172,6 +172,25 @@ const struct key_type_ops key_type_listen = {
     .equal = equal_vectors,
 };
 
+static bool set_hook(const struct key_input *in, void *to)
+{
+    const char *first = in->n > 0 ? in->values[0] + strspn(in->values[0], " \t\n") : "";
+
+    if (first[0] == '-' && (first[1] == '\0' || first[1] == ' '))
+        return key_fail(in, "it names no program: the '-' stands right before one, as in \"-/bin/true\"");
+    return set_argv(in, to);
+}
+
+const struct key_type_ops key_type_hook = {
+    .takes_list = true,
+    .size = sizeof(char **),
+    .set = set_hook,
+    .get = key_vector_get,
+    .dup = key_vector_dup,
+    .free = key_vector_free,
+    .equal = equal_vectors,
+};
+
 /* ---- exit codes and signals ---- */
 
 static bool set_exit_set(const struct key_input *in, void *to)

@@ -154,7 +154,9 @@ static char **get_signal(const struct spec_key *key, const void *from)
     char buf[16];
 
     (void)key;
-    return key_one_value(signal_to_name(*(const int32_t *)from, buf));
+    int32_t signo = *(const int32_t *)from;
+
+    return signo != 0 ? key_one_value(signal_to_name(signo, buf)) : NULL;
 }
 
 const struct key_type_ops key_type_signal = {.size = sizeof(int32_t), .set = set_signal, .get = get_signal};

@@ -19,6 +19,13 @@ static const char *const kill_mode_names[] = {
     [KILL_MODE_MIXED] = "mixed",
 };
 
+static const char *const service_type_names[] = {
+    [TYPE_SIMPLE] = "simple",
+    [TYPE_ONESHOT] = "oneshot",
+    [TYPE_FORKING] = "forking",
+};
+_Static_assert(sizeof(service_type_names) / sizeof(service_type_names[0]) == TYPE_N, "a type of service has no name");
+
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
 
 const char *restart_policy_name(enum restart_policy policy)
@@ -30,6 +37,29 @@ const char *kill_mode_name(enum kill_mode mode)
 {
     return kill_mode_names[mode];
 }
+
+const char *service_type_name(enum service_type type)
+{
+    return service_type_names[type];
+}
+
+static bool set_service_type(const struct key_input *in, void *to)
+{
+    int i = key_parse_word(in, in->values[0], service_type_names, LEN(service_type_names));
+
+    if (i >= 0)
+        *(enum service_type *)to = (enum service_type)i;
+    return i >= 0;
+}
+
+static char **get_service_type(const struct spec_key *key, const void *from)
+{
+    (void)key;
+    return key_one_value(service_type_name(*(const enum service_type *)from));
+}
+
+const struct key_type_ops key_type_service_type = {
+    .size = sizeof(enum service_type), .set = set_service_type, .get = get_service_type};
 
 static bool set_restart(const struct key_input *in, void *to)
 {

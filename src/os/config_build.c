@@ -194,6 +194,13 @@ static bool apply_section(struct config_build *b, const struct placed *p, struct
     return resolve_listen(b, p, spec) && ok;
 }
 
+/* By the service itself, or for all. */
+static bool is_given(const struct config_build *b, const struct placed *p, const char *key)
+{
+    return find_entry(p->section, key) != NULL ||
+           (b->defaults.section != NULL && find_entry(b->defaults.section, key) != NULL);
+}
+
 static void build_service(struct config_build *b, const struct placed *p, const struct spec *defaults, bool defaults_ok)
 {
     const struct config_section *section = p->section;
@@ -210,8 +217,10 @@ static void build_service(struct config_build *b, const struct placed *p, const 
     config_build_replace(&spec->file, b->files[p->file]);
     spec->line = section->line;
 
+    bool ok = apply_section(b, p, spec);
+    spec_type_defaults(spec, is_given(b, p, "restart"), is_given(b, p, "start-timeout"));
     /* Where a value was refused already, its absence is no news. */
-    if (apply_section(b, p, spec) && defaults_ok && section->whole && !spec_validate(spec, err, sizeof(err)))
+    if (ok && defaults_ok && section->whole && !spec_validate(spec, err, sizeof(err)))
         config_build_error(b, p->file, section->line, "service \"%s\": %s", section->title, err);
     spec_list_push(&b->config->services, spec);
 }

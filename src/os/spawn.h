@@ -32,6 +32,8 @@ void spawn_baseline_clear(struct spawn_baseline *baseline);
 
 struct spawn_request {
     const struct spec *spec;
+    char **command;   /* argv; NULL: the command of SPEC */
+    char **variables; /* set beside those of the service; NULL: none */
     const struct spawn_baseline *baseline;
     const char *instance_id; /* SUPD_INSTANCE */
     uint8_t *record;         /* of record_encode_spawn(); completed and written by the child */

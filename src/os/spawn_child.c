@@ -170,7 +170,7 @@ static int exec_on_path(char **argv, char **env, const char *path)
 
 static _Noreturn void exec_command(const struct child *child, char **env)
 {
-    char **argv = child->spec->command;
+    char **argv = child->req->command != NULL ? child->req->command : child->spec->command;
 
     if (strchr(argv[0], '/') != NULL) {
         execve(argv[0], argv, env);

@@ -162,5 +162,7 @@ char **spawn_environment(const struct child *child)
         snprintf(count, sizeof(count), "%zu", child->req->n_listen_fds);
         env = set_var(env, "LISTEN_FDS", count);
     }
+    for (char **p = child->req->variables; p != NULL && *p != NULL; p++)
+        env = strv_env_set(env, *p);
     return set_var(env, "SUPD_EXEC_PID", pid);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* start, stop, restart, signal, reset: a command to services, and what became of each */
+/* start, stop, restart, reload, signal, reset: a command to services, and what became of each */
 #include "supctl/commands.h"
 
 #include <stdio.h>
@@ -113,6 +113,11 @@ int cmd_stop(const struct options *options)
 int cmd_restart(const struct options *options)
 {
     return send_and_wait(options, "service.restart");
+}
+
+int cmd_reload(const struct options *options)
+{
+    return send_and_wait(options, "service.reload");
 }
 
 int cmd_signal(const struct options *options)

@@ -27,6 +27,7 @@ int cmd_status(const struct options *options);
 int cmd_start(const struct options *options);
 int cmd_stop(const struct options *options);
 int cmd_restart(const struct options *options);
+int cmd_reload(const struct options *options);
 int cmd_signal(const struct options *options);
 int cmd_reset(const struct options *options);
 /* cmd_events.c */

@@ -275,8 +275,12 @@ static void lifecycle(struct call *call, const struct lifecycle_verb *verb)
         struct svc before = service->svc;
         char err[512];
 
+        const char *refusal = verb->event == SVC_EV_RELOAD ? svc_refuses_reload(&service->svc, service->spec) : NULL;
+
         if (service->removing && verb->event != SVC_EV_STOP)
             waiter_add_done(waiter, service, false, "it is being removed from the configuration");
+        else if (refusal)
+            waiter_add_done(waiter, service, false, refusal);
         else if (!service_command(service, verb->event, err, sizeof err))
             waiter_add_done(waiter, service, false, err);
         else if (wait)
@@ -301,6 +305,11 @@ static void service_stop(struct call *call)
 static void service_restart(struct call *call)
 {
     lifecycle(call, &(struct lifecycle_verb){SVC_EV_RESTART, WAIT_RESTART, true});
+}
+
+static void service_reload(struct call *call)
+{
+    lifecycle(call, &(struct lifecycle_verb){SVC_EV_RELOAD, WAIT_RELOAD, true});
 }
 
 static void service_reset(struct call *call)
@@ -352,11 +361,6 @@ static void service_signal(struct call *call)
         json_array_append_new(array, signal_one(selection.items[i], signo));
     free(selection.items);
     reply_result(call->reply, array);
-}
-
-static void not_supported(struct call *call)
-{
-    refuse(call, PROTO_E_REFUSED, "not supported yet");
 }
 
 static void config_check(struct call *call)
@@ -451,12 +455,12 @@ static const struct verb {
     bool admin; /* changes something */
     void (*fn)(struct call *call);
 } verbs[] = {
-    {"service.list", false, service_list},   {"service.start", true, service_start},
-    {"service.stop", true, service_stop},    {"service.restart", true, service_restart},
-    {"service.reload", true, not_supported}, {"service.signal", true, service_signal},
-    {"service.reset", true, service_reset},  {"config.check", false, config_check},
-    {"config.reload", true, config_reload},  {"events.subscribe", false, events_subscribe},
-    {"supd.info", false, supd_info},         {"supd.upgrade", true, supd_upgrade},
+    {"service.list", false, service_list},    {"service.start", true, service_start},
+    {"service.stop", true, service_stop},     {"service.restart", true, service_restart},
+    {"service.reload", true, service_reload}, {"service.signal", true, service_signal},
+    {"service.reset", true, service_reset},   {"config.check", false, config_check},
+    {"config.reload", true, config_reload},   {"events.subscribe", false, events_subscribe},
+    {"supd.info", false, supd_info},          {"supd.upgrade", true, supd_upgrade},
     {"supd.shutdown", true, supd_shutdown},
 };
 

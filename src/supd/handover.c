@@ -11,11 +11,15 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "supd/process.h"
 #include "supd/server.h"
 #include "supd/sockets.h"
 
-/* Raised when a reader of the one before could not make sense of it. */
-#define FORMAT 1
+/*
+ * Raised when a reader of the one before could not make sense of it, or of the state file that goes with it: since 2
+ * that tells of control processes.  What is older is read.
+ */
+#define FORMAT 2
 
 /* ---- bytes ---- */
 
@@ -64,16 +68,31 @@ char *handover_bytes_get(const json_t *json, size_t *len)
 
 /* ---- writing ---- */
 
+void handover_key(const char *name, bool control, char key[HANDOVER_KEY_MAX])
+{
+    /* No service has a slash in its name. */
+    snprintf(key, HANDOVER_KEY_MAX, "%s%s", name, control ? "/control" : "");
+}
+
+static void add_process(json_t *object, const struct process *process, bool control)
+{
+    char key[HANDOVER_KEY_MAX];
+
+    handover_key(process->service->spec->name, control, key);
+    json_object_set_new(object, key,
+                        json_pack("{s:i, s:i, s:b, s:b}", "pid", (int)process_pid(process), "fd", process->pidfd,
+                                  "child", (int)process->is_child, "stored", (int)(process->stored[0] != '\0')));
+}
+
 static json_t *processes(const struct supervisor *sup)
 {
     json_t *object = json_object();
 
     for (struct service *s = sup->services; s; s = s->by_name.next) {
-        if (!svc_has_process(&s->svc))
-            continue;
-        json_t *process = json_pack("{s:i, s:i, s:b, s:b}", "pid", (int)s->svc.proc.pid, "fd", s->main.pidfd, "child",
-                                    (int)s->main.is_child, "stored", (int)(s->main.stored[0] != '\0'));
-        json_object_set_new(object, s->spec->name, process);
+        if (svc_has_process(&s->svc))
+            add_process(object, &s->main, false);
+        if (svc_has_control(&s->svc))
+            add_process(object, &s->control, true);
     }
     return object;
 }
@@ -146,8 +165,8 @@ static bool unpack(struct handover *handover, char *err, size_t err_size)
     int syslog = 0;
 
     json_unpack(handover->root, "{s:i, s:s}", "format", &format, "version", &handover->version);
-    if (format != FORMAT) {
-        snprintf(err, err_size, "supd %s hands over in format %d, and this is supd %s, which knows format %d only",
+    if (format < 1 || format > FORMAT) {
+        snprintf(err, err_size, "supd %s hands over in format %d, and this is supd %s, which knows formats up to %d",
                  handover->version ? handover->version : "?", format, PACKAGE_VERSION, FORMAT);
         return false;
     }
@@ -254,9 +273,9 @@ void handover_promise(char *buf, size_t size, pid_t pid)
     snprintf(buf, size, "ready to take over from process %d\n", (int)pid);
 }
 
-bool handover_process(const struct handover *handover, const char *name, pid_t pid, int *pidfd, bool *is_child)
+bool handover_process(const struct handover *handover, const char *key, pid_t pid, int *pidfd, bool *is_child)
 {
-    json_t *process = json_object_get(handover->processes, name);
+    json_t *process = json_object_get(handover->processes, key);
     int found_pid = 0;
     int child = 0;
 
@@ -267,9 +286,9 @@ bool handover_process(const struct handover *handover, const char *name, pid_t p
     return true;
 }
 
-bool handover_stored(const struct handover *handover, const char *name)
+bool handover_stored(const struct handover *handover, const char *key)
 {
-    return json_is_true(json_object_get(json_object_get(handover->processes, name), "stored"));
+    return json_is_true(json_object_get(json_object_get(handover->processes, key), "stored"));
 }
 
 int handover_take_socket(const struct handover *handover, const char *name, const char *address, bool *stored)

@@ -41,11 +41,16 @@ void handover_free(struct handover *handover);
 /* Makes the descriptors that are named stay open over an exec, or not. */
 void handover_keep_open(const struct handover *handover, bool keep);
 
-/* Is PID, of service NAME, among the processes?  *PIDFD (-1: none) is the caller's from now on; *IS_CHILD: it is our child. */
-bool handover_process(const struct handover *handover, const char *name, pid_t pid, int *pidfd, bool *is_child);
+#define HANDOVER_KEY_MAX (SPEC_NAME_MAX + 16)
 
-/* Is the pidfd of service NAME in the fd store? */
-bool handover_stored(const struct handover *handover, const char *name);
+/* What the main process of service NAME, or its control process, is called there. */
+void handover_key(const char *name, bool control, char key[HANDOVER_KEY_MAX]);
+
+/* Is PID, by this key, among the processes?  *PIDFD (-1: none) is the caller's from now on; *IS_CHILD: it is our child. */
+bool handover_process(const struct handover *handover, const char *key, pid_t pid, int *pidfd, bool *is_child);
+
+/* Is its pidfd in the fd store? */
+bool handover_stored(const struct handover *handover, const char *key);
 
 /* The socket of service NAME at ADDRESS, the caller's from now on, or -1; *STORED: it is in the fd store. */
 int handover_take_socket(const struct handover *handover, const char *name, const char *address, bool *stored);

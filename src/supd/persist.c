@@ -40,7 +40,8 @@ int persist_begin(struct supervisor *sup)
 static bool children_are_known(const struct supervisor *sup)
 {
     for (const struct service *s = sup->services; s; s = s->by_name.next) {
-        if (svc_has_process(&s->svc) && s->svc.proc.start_ticks == 0)
+        if ((svc_has_process(&s->svc) && s->svc.proc.start_ticks == 0) ||
+            (svc_has_control(&s->svc) && s->svc.control.start_ticks == 0))
             return false;
     }
     return true;

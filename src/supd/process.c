@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signames.h"
+#include "base/strv.h"
 #include "os/clock.h"
 #include "os/identity.h"
 #include "os/procfs.h"
@@ -23,27 +24,6 @@ void process_init(struct process *process, struct service *service)
     process->service = service;
     process->pidfd = -1;
     process->report_fd = -1;
-}
-
-/* ---- its group ---- */
-
-struct procgroup process_group(const struct process *process)
-{
-    const struct svc *svc = &process->service->svc;
-
-    return (struct procgroup){
-        .pgid = svc->group,
-        .leader_pidfd = process->pidfd,
-        .leader_pinned = process->is_child,
-        .leader_start = svc->proc.start_ticks,
-    };
-}
-
-void process_tell_left(struct process *process, unsigned left)
-{
-    struct service *service = process->service;
-
-    service_event(service, &(struct svc_event){.type = SVC_EV_GROUP, .life = service->svc.life, .group_left = left});
 }
 
 /* ---- signals ---- */
@@ -79,6 +59,11 @@ void process_signal(struct process *process, int signo)
         send_signal(process, SIGCONT);
 }
 
+void process_send(struct process *process, int signo)
+{
+    log_signal_failure(process, signo, send_signal(process, signo));
+}
+
 void process_signal_own_group(struct process *process, int signo)
 {
     struct procgroup group = process_group(process);
@@ -91,7 +76,7 @@ void process_signal_own_group(struct process *process, int signo)
 void process_signal_all(struct process *process, int signo)
 {
     /* Before its exec the child may not have called setsid() yet: its group is still ours. */
-    if (process->service->svc.pre_exec)
+    if (process_before_exec(process))
         process_signal(process, signo);
     else
         tree_signal(process, signo);
@@ -149,11 +134,7 @@ static uint64_t child_start_ticks(const struct process *process)
 
 static void tell_execed(struct process *process)
 {
-    struct service *service = process->service;
-
-    service_event(service, &(struct svc_event){.type = SVC_EV_EXECED,
-                                               .life = service->svc.life,
-                                               .start_ticks = child_start_ticks(process)});
+    process_tell_execed(process, child_start_ticks(process));
 }
 
 /* Has the child ended already?  Then its end tells more than the closing of the pipe. */
@@ -192,29 +173,44 @@ static void on_report(void *ctx)
     }
 }
 
-void process_fork(struct process *process)
+static bool spawn(struct process *process, const struct svc_stop_params *stop, struct spawn_child *child, char *err,
+                  size_t err_size)
 {
     struct service *service = process->service;
     struct supervisor *sup = service->sup;
-    struct svc_stop_params stop = service_stop_params(service->spec);
     uint8_t record[RECORD_MAX];
-    char err[SVC_REASON_MAX];
-    struct spawn_child child;
     struct spawn_request request = {
         .spec = service->spec,
+        .command = process_argv(process),
+        .variables = process_variables(process),
         .baseline = &sup->baseline,
         .instance_id = sup->lock.instance,
         .record = record,
         .state_fd = statefile_fd(sup->state),
     };
 
-    request.record_len = record_encode_spawn(record, ROLE_SERVICE, service->spec->name, &service->svc, service->digest,
-                                             &stop, clock_now());
-    if (!sockets_ready(service, &request, err, sizeof err) || !spawn_process(&request, &child, err, sizeof err)) {
-        service_event(service, &(struct svc_event){.type = SVC_EV_FORK_FAILED, .life = service->svc.life, .text = err});
+    request.record_len = record_encode_spawn(record, process_role(process), service->spec->name, &service->svc,
+                                             service->digest, stop, clock_now());
+    bool serves = process_role(process) == ROLE_SERVICE || process_role(process) == ROLE_START;
+    bool made =
+        (!serves || sockets_ready(service, &request, err, err_size)) && spawn_process(&request, child, err, err_size);
+    strv_free(request.command);
+    strv_free(request.variables);
+    return made;
+}
+
+void process_fork(struct process *process)
+{
+    struct service *service = process->service;
+    struct supervisor *sup = service->sup;
+    struct svc_stop_params stop = svc_stop_params(service->spec);
+    char err[SVC_REASON_MAX];
+    struct spawn_child child;
+
+    if (!spawn(process, &stop, &child, err, sizeof err)) {
+        process_tell_fork_failed(process, err);
         return;
     }
-
     process->pidfd = child.pidfd;
     process->check_after_reap = false;
     process->tree.ours = true;
@@ -222,28 +218,15 @@ void process_fork(struct process *process)
     process->report_fd = child.report_fd;
     process->report = loop_io_new(sup->loop, child.report_fd, LOOP_READ, on_report, process);
     sup->pre_exec++;
-    service_event(service, &(struct svc_event){
-                               .type = SVC_EV_FORKED,
-                               .life = service->svc.life,
-                               .pid = child.pid,
-                               .inode = identity_inode(child.pidfd),
-                               .digest = service->digest,
-                               .stop = stop,
-                           });
+    process_tell_forked(process, (struct svc_event){
+                                     .pid = child.pid,
+                                     .inode = identity_inode(child.pidfd),
+                                     .digest = service->digest,
+                                     .stop = stop,
+                                 });
 }
 
 /* ---- ends ---- */
-
-static void tell_exited(struct process *process, struct exit_info exit, uint64_t start_ticks, const char *text)
-{
-    struct service *service = process->service;
-
-    exit.at = clock_now().wall;
-    service_event(
-        service,
-        &(struct svc_event){
-            .type = SVC_EV_EXITED, .life = service->svc.life, .exit = exit, .start_ticks = start_ticks, .text = text});
-}
 
 /* What the report pipe of an ended child says: true with TEXT when it failed before its exec. */
 static bool final_report(struct process *process, int wait_status, char *text, size_t size)
@@ -281,7 +264,7 @@ static void child_ended(void *ctx, pid_t pid, int wait_status)
     bool failed = final_report(process, wait_status, text, sizeof text);
     struct exit_info exit = {.source = EXIT_SOURCE_WAIT};
     identity_exit_from_wait_status(wait_status, &exit);
-    tell_exited(process, exit, child_start_ticks(process), failed ? text : NULL);
+    process_tell_exited(process, exit, child_start_ticks(process), failed ? text : NULL);
     close_report(process);
 }
 
@@ -311,21 +294,19 @@ static void on_adopted_ended(void *ctx, const struct exit_info *exit)
 
     watch_free(process->watch);
     process->watch = NULL;
-    tell_exited(process, *exit, 0, NULL);
+    process_tell_exited(process, *exit, 0, NULL);
 }
 
 void process_watch_adopted(struct process *process)
 {
-    struct service *service = process->service;
-
-    process->watch = watch_new(service->sup->watcher, process->pidfd, service->svc.proc.pid,
-                               service->svc.proc.start_ticks, on_adopted_ended, process);
+    process->watch = watch_new(process->service->sup->watcher, process->pidfd, process_pid(process),
+                               process_start(process), on_adopted_ended, process);
 }
 
 void process_inherit(struct process *process)
 {
     process->tree.ours = true;
-    add_child(process, process->service->svc.proc.pid);
+    add_child(process, process_pid(process));
 }
 
 void process_release(struct process *process)

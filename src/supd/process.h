@@ -19,7 +19,7 @@
 /* Nothing is held yet. */
 void process_init(struct process *process, struct service *service);
 
-/* Forks the child of the service's present life; feeds FORKED or FORK_FAILED. */
+/* Forks what the service has come to: the main process or the control process; tells whether that could be done. */
 void process_fork(struct process *process);
 /*
  * SIGNO to it alone, to its process group, or to all that come of it (before its exec: to it alone); followed by SIGCONT
@@ -28,6 +28,8 @@ void process_fork(struct process *process);
 void process_signal(struct process *process, int signo);
 void process_signal_own_group(struct process *process, int signo);
 void process_signal_all(struct process *process, int signo);
+/* SIGNO to it alone, and no more. */
+void process_send(struct process *process, int signo);
 /* Watches an adopted process; its pidfd is set. */
 void process_watch_adopted(struct process *process);
 /* After a live upgrade: it is our child all the same. */
@@ -36,9 +38,27 @@ void process_inherit(struct process *process);
 void process_release(struct process *process);
 /* Takes it out of the table of children: nobody is told of its end any more. */
 void process_forget_child(struct process *process);
-/* The group that it leads. */
+/* ---- process_role.c ---- */
+
+enum svc_role process_role(const struct process *process);
+int32_t process_pid(const struct process *process);
+uint64_t process_start(const struct process *process);
+bool process_before_exec(const struct process *process);
+/* Its process group, which the main process of a forking service need not lead. */
 struct procgroup process_group(const struct process *process);
-/* Feeds how many are left of what came of it. */
+/* What it executes, to be freed. */
+char **process_argv(const struct process *process);
+/* Variables that it gets beside those of the service, to be freed; NULL: none. */
+char **process_variables(const struct process *process);
+
+/* Each feeds the event of its role.  EVENT: what svc_event has of a fork. */
+void process_tell_forked(struct process *process, struct svc_event event);
+void process_tell_fork_failed(struct process *process, const char *text);
+void process_tell_execed(struct process *process, uint64_t start_ticks);
+void process_tell_adopted(struct process *process);
+/* TEXT: why it failed before its exec; NULL: it ran. */
+void process_tell_exited(struct process *process, struct exit_info exit, uint64_t start_ticks, const char *text);
+/* How many are left of what came of it. */
 void process_tell_left(struct process *process, unsigned left);
 
 /* ---- tree.c ---- */

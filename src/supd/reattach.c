@@ -34,6 +34,7 @@ struct survivor {
     pid_t pid;
     uint64_t start_ticks;
     int pidfd;     /* -1 once it was taken */
+    bool control;  /* it is the control process */
     bool is_child; /* after a live upgrade */
     bool kept;     /* it is in the fd store */
     bool ended;    /* it does not live any more, but its pidfd was kept and tells how it ended */
@@ -58,7 +59,11 @@ static struct survivor *survey_push(struct survey *survey)
 
 static int compare_survivors(const void *a, const void *b)
 {
-    return strcmp(((const struct survivor *)a)->name, ((const struct survivor *)b)->name);
+    const struct survivor *x = a;
+    const struct survivor *y = b;
+    int order = strcmp(x->name, y->name);
+
+    return order != 0 ? order : x->control - y->control;
 }
 
 static int compare_pids(const void *a, const void *b)
@@ -69,15 +74,15 @@ static int compare_pids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static struct survivor *survey_find(const struct survey *survey, const char *name)
+static struct survivor *survey_find(const struct survey *survey, const char *name, bool control)
 {
-    struct survivor key = {.name = name};
+    struct survivor key = {.name = name, .control = control};
     struct survivor *found = survey->n_recorded == 0 ? NULL
                                                      : bsearch(&key, survey->items, survey->n_recorded,
                                                                sizeof *survey->items, compare_survivors);
 
     for (size_t i = survey->n_recorded; !found && i < survey->n; i++) {
-        if (strcmp(survey->items[i].name, name) == 0)
+        if (!control && strcmp(survey->items[i].name, name) == 0)
             found = &survey->items[i];
     }
     return found;
@@ -107,8 +112,11 @@ static bool find_unrecorded(void *ctx, pid_t pid)
     snprintf(own_pid, sizeof own_pid, "%d", pid);
     if (!environ_is(pid, "SUPD_INSTANCE", survey->sup->lock.instance) || !environ_is(pid, "SUPD_EXEC_PID", own_pid))
         return true;
+    char *hook = procfs_environ_get(pid, "SUPD_HOOK");
     char *name = procfs_environ_get(pid, "SUPD_SERVICE");
-    if (!name || !spec_name_valid(name) || survey_find(survey, name)) {
+    bool taken = hook || !name || !spec_name_valid(name) || survey_find(survey, name, false);
+    free(hook);
+    if (taken) {
         free(name);
         return true;
     }
@@ -131,21 +139,39 @@ static bool find_unrecorded(void *ctx, pid_t pid)
  * A pidfd of the recorded process, or -errno as of identity_open(): handed over by the binary before, kept in the fd
  * store, or opened anew.  A child that nobody has reaped needs none.
  */
-static int open_process(struct supervisor *sup, const struct svc_proc *proc, struct survivor *process)
+static int open_process(struct supervisor *sup, uint64_t inode, struct survivor *process)
 {
+    char key[HANDOVER_KEY_MAX];
     int pidfd = -1;
 
-    if (sup->handover && handover_process(sup->handover, process->name, proc->pid, &pidfd, &process->is_child)) {
-        process->kept = handover_stored(sup->handover, process->name);
+    handover_key(process->name, process->control, key);
+    if (sup->handover && handover_process(sup->handover, key, process->pid, &pidfd, &process->is_child)) {
+        process->kept = handover_stored(sup->handover, key);
         if (pidfd >= 0 || process->is_child)
             return pidfd;
     }
-    enum fdstore_found kept = fdstore_take(&sup->fdstore, proc->pid, proc->start_ticks, proc->inode, &pidfd);
+    enum fdstore_found kept = fdstore_take(&sup->fdstore, process->pid, process->start_ticks, inode, &pidfd);
     if (kept == FDSTORE_NONE)
-        return identity_open_recorded(proc->pid, proc->start_ticks, proc->inode);
+        return identity_open_recorded(process->pid, process->start_ticks, inode);
     process->kept = true;
     process->ended = kept == FDSTORE_ENDED;
     return pidfd;
+}
+
+/* False where it may live and cannot be opened. */
+static bool open_one(struct survey *survey, struct survivor process, uint64_t inode)
+{
+    int pidfd = open_process(survey->sup, inode, &process);
+
+    if (pidfd == -ESRCH)
+        return true;
+    if (pidfd < 0 && !process.is_child) {
+        survey->fatal = pidfd;
+        return false;
+    }
+    process.pidfd = pidfd;
+    *survey_push(survey) = process;
+    return true;
 }
 
 /* Opens every recorded process that has no recorded end. */
@@ -154,24 +180,17 @@ static void open_recorded(struct survey *survey)
     const struct replay *replay = survey->replay;
 
     for (size_t i = 0; i < replay->n; i++) {
-        struct svc_image *image = replay->images[i];
+        const struct svc_image *image = replay->images[i];
+        const struct svc_proc *proc = &image->svc.proc;
+        const struct svc_control *control = &image->svc.control;
+        struct survivor process = {.name = image->name, .pid = proc->pid, .start_ticks = proc->start_ticks};
 
-        if (!image->has_process)
-            continue;
-        struct survivor process = {
-            .name = image->name,
-            .pid = image->svc.proc.pid,
-            .start_ticks = image->svc.proc.start_ticks,
-        };
-        int pidfd = open_process(survey->sup, &image->svc.proc, &process);
-        if (pidfd == -ESRCH)
-            continue;
-        if (pidfd < 0 && !process.is_child) {
-            survey->fatal = pidfd;
+        if (image->has_process && !open_one(survey, process, proc->inode))
             return;
-        }
-        process.pidfd = pidfd;
-        *survey_push(survey) = process;
+        process = (struct survivor){
+            .name = image->name, .control = true, .pid = control->pid, .start_ticks = control->start_ticks};
+        if (image->has_control && !open_one(survey, process, control->inode))
+            return;
     }
     survey->n_recorded = survey->n;
     survey->pids = xcalloc(survey->n + 1, sizeof(pid_t));
@@ -308,7 +327,7 @@ static void image_from_survivor(struct service *service, const struct survivor *
     svc->proc.start_ticks = found->start_ticks;
     svc->proc.inode = identity_inode(found->pidfd);
     svc->proc.digest = 0; /* not known: shown as stale */
-    svc->proc.stop = service_stop_params(service->spec);
+    svc->proc.stop = svc_stop_params(service->spec);
     svc->group = found->pid;
 }
 
@@ -321,7 +340,26 @@ static bool right_user(const struct service *service, pid_t pid)
     return procfs_uid(pid, &uid) && uid == want;
 }
 
-static void restore(struct service *service, const struct svc_image *image, struct survivor *found)
+/* Takes over what was opened. */
+static void hold(struct process *process, struct survivor *found)
+{
+    const char *name = process->service->spec->name;
+    const char *what = found->control ? svc_role_name(process_role(process)) : "process";
+
+    if (!found->is_child)
+        log_info(found->ended ? "%s: %s %d ended while supd was away; its descriptor was kept and tells how"
+                              : "%s: %s %d is taken back",
+                 name, what, process_pid(process));
+    process->pidfd = found->pidfd;
+    found->pidfd = -1;
+    if (found->is_child)
+        process_inherit(process);
+    if (found->kept)
+        store_keep(process);
+}
+
+static void restore(struct service *service, const struct svc_image *image, struct survivor *found,
+                    struct survivor *control)
 {
     struct svc svc = image ? image->svc : service->svc;
 
@@ -335,50 +373,47 @@ static void restore(struct service *service, const struct svc_image *image, stru
         }
     }
     service_restore(service, &svc);
-    if (!found)
-        return;
-    if (!found->is_child)
-        log_info(found->ended ? "%s: process %d ended while supd was away; its descriptor was kept and tells how"
-                              : "%s: process %d is taken back",
-                 service->spec->name, svc.proc.pid);
-    service->main.pidfd = found->pidfd;
-    found->pidfd = -1;
-    if (found->is_child)
-        process_inherit(&service->main);
-    if (found->kept)
-        store_keep(&service->main);
+    if (found)
+        hold(&service->main, found);
+    if (control)
+        hold(&service->control, control);
 }
 
 /* How the process is to be ended may have changed with the configuration. */
 static void tell_config(struct service *service)
 {
-    struct svc_stop_params stop = service->removing ? service->svc.proc.stop : service_stop_params(service->spec);
+    struct svc_stop_params stop = service->removing ? service->svc.proc.stop : svc_stop_params(service->spec);
 
     service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = stop});
 }
 
-/* All are restored: now tell each what became of its process, and let it go on. */
+/* What has become of a process that was recorded, and not its end. */
+static void tell_fate(struct process *process)
+{
+    if (process->is_child) {
+        store_add(process);
+    } else if (process->pidfd >= 0) {
+        process_tell_adopted(process);
+        process_watch_adopted(process);
+        store_add(process);
+    } else {
+        log_warning("%s: its %s ended while supd was away; the status is not known", process->service->spec->name,
+                    process_role(process) == ROLE_SERVICE ? "process" : svc_role_name(process_role(process)));
+        process_tell_exited(process, (struct exit_info){.how = EXIT_HOW_UNKNOWN}, 0, NULL);
+    }
+}
+
+/* All are restored: now tell each what became of its processes, and let it go on. */
 static void resume(struct service *service)
 {
-    struct svc_event event = {.life = service->svc.life};
+    uint32_t control = service->svc.control.number;
 
-    if (service->main.is_child) {
-        tell_config(service);
-        store_add(&service->main);
-    } else if (service->main.pidfd >= 0) {
-        event.type = SVC_EV_ADOPTED;
-        service_event(service, &event);
-        tell_config(service);
-        process_watch_adopted(&service->main);
-        store_add(&service->main);
-    } else if (svc_has_process(&service->svc)) {
-        event.type = SVC_EV_EXITED;
-        event.exit.how = EXIT_HOW_UNKNOWN;
-        event.exit.source = EXIT_SOURCE_NONE;
-        event.exit.at = clock_now().wall;
-        log_warning("%s: its process ended while supd was away; the status is not known", service->spec->name);
-        service_event(service, &event);
-    }
+    if (svc_has_process(&service->svc))
+        tell_fate(&service->main);
+    /* Unless what became of the main process has ended that too. */
+    if (svc_has_control(&service->svc) && service->svc.control.number == control)
+        tell_fate(&service->control);
+    tell_config(service);
     if (service->removing)
         service_remove(service);
     /* Also for one to be removed: of its group something may be left that has to be waited for. */
@@ -402,10 +437,10 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
     services_sort(sup);
     for (struct service *s = sup->services; s; s = s->by_name.next) {
         const struct svc_image *image = replay_find(replay, s->spec->name);
-        struct survivor *found = survey_find(survey, s->spec->name);
+        struct survivor *found = survey_find(survey, s->spec->name, false);
 
         if (image || found)
-            restore(s, image, found);
+            restore(s, image, found, survey_find(survey, s->spec->name, true));
         sockets_recover(s);
     }
 

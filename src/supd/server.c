@@ -373,6 +373,7 @@ static void tell(struct supervisor *sup, const char *name, json_t *params)
 void server_tell_state(struct service *service, enum svc_state from)
 {
     const struct svc *svc = &service->svc;
+    char words[SVC_REASON_WORDS_MAX];
 
     if (!anybody_listens(service->sup))
         return;
@@ -381,7 +382,8 @@ void server_tell_state(struct service *service, enum svc_state from)
                   service->spec->name, "from", svc_state_name(from), "to", svc_state_name(svc->state), "state",
                   svc_state_name(svc->state), "desired", svc->desired_up ? "up" : "down");
     json_object_set_new(params, "pid", svc_has_process(svc) ? json_integer(svc->proc.pid) : json_null());
-    json_object_set_new(params, "reason", svc->reason[0] ? json_string(svc->reason) : json_null());
+    const char *reason = svc_reason_words(svc, words, sizeof words);
+    json_object_set_new(params, "reason", reason ? json_string(reason) : json_null());
     json_object_set_new(params, "exit", proto_exit(&svc->exit));
     tell(service->sup, service->spec->name, params);
 }

@@ -15,10 +15,8 @@
 
 static void take_name(struct process *process)
 {
-    struct service *service = process->service;
-
-    fdstore_name(service->svc.proc.pid, process->stored);
-    service->sup->stored_names += strlen(process->stored) + 1;
+    fdstore_name(process_pid(process), process->stored);
+    process->service->sup->stored_names += strlen(process->stored) + 1;
 }
 
 void store_keep(struct process *process)

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "os/clock.h"
 #include "supd/handover.h"
+#include "supd/main_search.h"
 #include "supd/process.h"
 #include "supd/reload.h"
 #include "supd/server.h"
@@ -42,8 +43,11 @@ static void service_free(struct service *service)
 
     waiters_service_gone(service);
     sockets_free(service);
+    main_search_free(service->search);
     process_release(&service->main);
+    process_release(&service->control);
     process_forget_child(&service->main);
+    process_forget_child(&service->control);
     if (service->queued == QUEUED_TO_START)
         TAILQ_REMOVE(&sup->starts, service, queue_link);
     else if (service->queued == QUEUED_TO_DELETE)
@@ -113,6 +117,7 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
     service->spec = spec;
     service->digest = spec_process_digest(spec);
     process_init(&service->main, service);
+    process_init(&service->control, service);
     TAILQ_INIT(&service->waits);
     svc_init(&service->svc, spec, clock_now());
     sockets_configure(service);
@@ -131,15 +136,6 @@ void services_sort(struct supervisor *sup)
     HASH_SRT(by_name, sup->services, compare_names);
 }
 
-struct svc_stop_params service_stop_params(const struct spec *spec)
-{
-    return (struct svc_stop_params){
-        .signal = spec->stop_signal,
-        .kill_mode = spec->kill_mode,
-        .timeout = spec->stop_timeout,
-    };
-}
-
 void service_set_spec(struct service *service, struct spec *spec)
 {
     struct spec *old = service->spec;
@@ -153,7 +149,7 @@ void service_set_spec(struct service *service, struct spec *spec)
     service->digest = spec_process_digest(spec);
     sockets_configure(service);
     sockets_open_missing(service);
-    service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = service_stop_params(spec)});
+    service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
 }
 
 bool service_config_stale(const struct service *service)
@@ -256,7 +252,7 @@ static void on_deadline(void *ctx)
     struct service *service = ctx;
 
     service->timer_at = 0;
-    service_event(service, &(struct svc_event){.type = SVC_EV_DEADLINE});
+    service_event(service, &(struct svc_event){.type = SVC_EV_DEADLINE, .text = main_search_trouble(service->search)});
 }
 
 /* One timer a service, for the one deadline that its state has. */
@@ -284,7 +280,9 @@ static void log_change(const struct service *service, enum svc_state from)
 
     switch (svc->state) {
     case SVC_RUNNING:
-        if (!svc->adopted) /* else reattach.c says so */
+        if (!svc_has_process(svc))
+            log_info("%s: running: its work is done", name);
+        else if (!svc->adopted) /* else reattach.c says so */
             log_info("%s: running, pid %d", name, svc->proc.pid);
         break;
     case SVC_BACKOFF:
@@ -353,6 +351,29 @@ static void carry_out(struct service *service, struct svc_action action)
     case ACT_WATCH_GROUP:
         leftovers_watch(&service->main);
         break;
+    case ACT_FORK_CONTROL:
+        process_fork(&service->control);
+        break;
+    case ACT_SIGNAL_CONTROL:
+        process_signal_all(&service->control, action.signal);
+        break;
+    case ACT_CHECK_CONTROL:
+        leftovers_check(&service->control);
+        break;
+    case ACT_WATCH_CONTROL:
+        leftovers_watch(&service->control);
+        break;
+    case ACT_RELOAD_SIGNAL:
+        process_send(&service->main, action.signal);
+        break;
+    case ACT_FIND_MAIN:
+        main_search_begin(service);
+        break;
+    case ACT_REMOVE_PID_FILE:
+        main_search_remove_pid_file(service);
+        break;
+    case ACT_N:
+        break;
     }
 }
 
@@ -370,6 +391,7 @@ static void commit(struct service *service, const struct svc *next, const struct
                    struct timestamp now)
 {
     enum svc_state from = service->svc.state;
+    enum svc_role role = service->svc.control.role;
 
     service->svc = *next;
     if (!recorded && has_action(actions, ACT_RECORD))
@@ -377,8 +399,12 @@ static void commit(struct service *service, const struct svc *next, const struct
     arm_timer(service, now);
     if (!svc_has_process(&service->svc) && service->svc.group == 0)
         process_release(&service->main);
+    if (service->svc.control.role == ROLE_SERVICE)
+        process_release(&service->control);
     if (service->svc.state != from)
         announce(service, from);
+    else if (role == ROLE_RELOAD && service->svc.control.role != role)
+        waiters_check(service);
     for (size_t i = 0; i < actions->n; i++)
         carry_out(service, actions->items[i]);
     sockets_follow(service);
@@ -390,7 +416,7 @@ static void commit(struct service *service, const struct svc *next, const struct
 void service_update_busy(struct service *service)
 {
     struct supervisor *sup = service->sup;
-    bool busy = svc_has_process(&service->svc) || service->svc.group != 0 || service->main.is_child;
+    bool busy = svc_is_busy(&service->svc) || service->main.is_child || service->control.is_child;
 
     if (busy == service->busy)
         return;

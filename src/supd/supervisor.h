@@ -5,6 +5,8 @@
  *
  *   supervisor.c  the services, the queue of starts, carrying out actions
  *   process.c     from a fork to the end of a process: report pipe, SIGCHLD (process.h)
+ *   process_role.c  what tells a main process from a control process
+ *   main_search.c the main process of a forking service
  *   tree.c        all its processes: reached by a signal, and counted
  *   leftovers.c   what it leaves behind, watched until nothing is left
  *   persist.c     records: written before what must not happen unrecorded
@@ -45,6 +47,7 @@
 struct supervisor;
 struct handover;
 struct leftovers;
+struct main_search;
 struct reload;
 struct server;
 struct sockets;
@@ -101,8 +104,10 @@ struct service {
     bool unrecorded; /* its last snapshot could not be written */
     bool busy;       /* counted in sup->n_busy */
 
-    struct sockets *sockets; /* NULL: it listens nowhere */
-    struct process main;     /* the present one, or the last while its group lives on */
+    struct sockets *sockets;    /* NULL: it listens nowhere */
+    struct process main;        /* the present one, or the last while its group lives on */
+    struct process control;     /* beside it, for pre-start and its like */
+    struct main_search *search; /* for the main process of a forking service; NULL: none is under way */
 
     struct loop_timer *timer;
     int64_t timer_at; /* what it is set to, mono us; 0 = not */
@@ -194,8 +199,6 @@ void services_sort(struct supervisor *sup);
 
 /* Puts back what a record said, before any event is fed. */
 void service_restore(struct service *service, const struct svc *svc);
-/* How a process of this spec is ended. */
-struct svc_stop_params service_stop_params(const struct spec *spec);
 
 /* A fact: changes the service, whether or not it can be recorded now. */
 void service_event(struct service *service, const struct svc_event *event);

@@ -37,7 +37,7 @@ static void read_leaders(struct supervisor *sup)
     struct tree_look *look = &sup->look;
     const struct service *service;
 
-    look->leaders = xcalloc(2 * (size_t)HASH_CNT(by_name, sup->services) + 1, sizeof *look->leaders);
+    look->leaders = xcalloc(3 * (size_t)HASH_CNT(by_name, sup->services) + 1, sizeof *look->leaders);
     for (service = sup->services; service; service = service->by_name.next) {
         const struct svc *svc = &service->svc;
 
@@ -45,6 +45,8 @@ static void read_leaders(struct supervisor *sup)
             look->leaders[look->n++] = svc->group;
         if (svc->proc.pid > 0 && svc->proc.pid != svc->group)
             look->leaders[look->n++] = svc->proc.pid;
+        if (svc->control.pid > 0)
+            look->leaders[look->n++] = svc->control.pid;
     }
     qsort(look->leaders, look->n, sizeof *look->leaders, compare_pids);
 }
@@ -75,6 +77,7 @@ static size_t find(struct process *process)
         .leader = group.pgid,
         .leader_start = group.leader_start,
         .uid = spec->ids.set ? spec->ids.uid : geteuid(),
+        .alone = process_role(process) != ROLE_SERVICE,
         .ours = process->tree.ours,
     };
 

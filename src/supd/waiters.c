@@ -177,6 +177,8 @@ static json_t *start_outcome(struct wait_item *item)
             return outcome_of(service, true, "was running already, pid %d", svc->proc.pid);
         if (!new_life)
             return NULL;
+        if (!svc_has_process(svc))
+            return outcome_of(service, true, "started, and its work is done");
         return outcome_of(service, true, "%s, pid %d", item->kind == WAIT_START ? "started" : "restarted",
                           svc->proc.pid);
     case SVC_EXITED:
@@ -212,6 +214,19 @@ static json_t *stop_outcome(struct wait_item *item)
     return NULL;
 }
 
+static json_t *reload_outcome(struct wait_item *item)
+{
+    struct service *service = item->service;
+    const struct svc *svc = &service->svc;
+
+    if (svc->state != SVC_RUNNING)
+        return outcome_of(service, false, "%s meanwhile: %s", svc_state_name(svc->state), svc->reason);
+    if (svc->control.role == ROLE_RELOAD)
+        return NULL;
+    /* The reason was cleared with the command, so what stands there is its failure. */
+    return svc->reason[0] ? outcome_of(service, false, "%s", svc->reason) : outcome_of(service, true, "reloaded");
+}
+
 static void check_item(struct wait_item *item)
 {
     json_t *outcome = NULL;
@@ -223,6 +238,9 @@ static void check_item(struct wait_item *item)
         break;
     case WAIT_STOP:
         outcome = stop_outcome(item);
+        break;
+    case WAIT_RELOAD:
+        outcome = reload_outcome(item);
         break;
     case WAIT_REMOVE:
         break; /* waiters_service_gone() */

@@ -14,7 +14,7 @@
 #include "supd/server.h"
 #include "supd/supervisor.h"
 
-enum wait_kind { WAIT_START, WAIT_STOP, WAIT_RESTART, WAIT_REMOVE };
+enum wait_kind { WAIT_START, WAIT_STOP, WAIT_RESTART, WAIT_REMOVE, WAIT_RELOAD };
 
 struct waiter;
 

@@ -77,7 +77,6 @@ def errors_by_the_letter(t):
         (b'{"jsonrpc":"2.0","id":6,"method":"service.signal","params":{"names":["a"],"signal":0}}', PARAMS, 6),
         (b'{"jsonrpc":"2.0","id":7,"method":"service.list","params":{"names":["none"]}}', -32001, 7),
         (b'{"jsonrpc":"2.0","id":7,"method":"service.start","params":{"names":["a","no*"]}}', -32001, 7),
-        (b'{"jsonrpc":"2.0","id":8,"method":"service.reload","params":{"names":["a"]}}', -32003, 8),
     ]
     with t.client() as client:
         for line, code, number in cases:
@@ -93,7 +92,9 @@ def errors_by_the_letter(t):
         t.eq(client.call("supd.info")["pid"], t.process.pid, "the same connection goes on")
     t.eq(t.status("a")["starts"], 1, "nothing was done")
     t.eq(t.error_of("service.list", names=["a", "x", "y*"]).data, {"names": ["x", "y*"]}, "data of unknown service")
-    t.match(t.error_of("service.reload", names=["a"]).message, "not supported yet", "reload")
+    refused = t.call("service.reload", names=["a"])[0]
+    t.eq(refused["ok"], False, "a service that cannot be reloaded")
+    t.match(refused["message"], "neither reload-signal nor reload-command", "it says why")
 
 
 @test

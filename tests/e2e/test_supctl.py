@@ -306,7 +306,7 @@ def wrong_usage():
     ]
     for words, err in cases:
         check(supctl(*words), 2, None, err)
-    for command in "reload", "enable", "disable", "logs", "top":
+    for command in "enable", "disable", "logs", "top":
         check(supctl(command, "-f", "a"), 2, None, f"supctl: {command}: not supported yet\n")
 
 

@@ -253,6 +253,8 @@ static void carry_out(struct world *w, struct service *s, struct svc_action acti
     case ACT_WATCH_GROUP:
         s->left_watched = true;
         break;
+    default:
+        sim_require(w, false, "action %d for a simple service", (int)action.type);
     }
 }
 
@@ -307,9 +309,8 @@ static void count_group(struct world *w, struct service *s)
     const struct svc *svc = &s->svc;
 
     sys(w);
-    size_t n = kernel_group_is_empty(w, s->pidfd)
-                   ? 0
-                   : kernel_group(w, svc->group, svc->proc.start_ticks, s->left, LEFTOVERS_MAX);
+    size_t n =
+        kernel_group_is_empty(w, s->pidfd) ? 0 : kernel_group(w, svc->group, svc->group_start, s->left, LEFTOVERS_MAX);
     s->has_left = true;
     s->left_watched = false;
     s->n_left = n < LEFTOVERS_MAX ? n : LEFTOVERS_MAX;

@@ -277,6 +277,9 @@ static void check_durable(const struct world *w, int i, const struct svc_image *
 
     want.proc = image->svc.proc;
     want.group = image->svc.group;
+    want.group_start = image->svc.group_start;
+    want.todo = image->svc.todo;
+    want.began = image->svc.began;
     size_t len = record_encode_service(a, sim_names[i], &want);
     sim_require(w, len == record_encode_service(b, sim_names[i], &image->svc) && memcmp(a, b, len) == 0,
                 "%s: the file does not give back what was recorded", sim_names[i]);

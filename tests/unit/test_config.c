@@ -396,20 +396,21 @@ static void set_random(struct spec *spec, const struct spec_key *key)
     char err[256];
     size_t n = (size_t)(random() % 3) + 1;
 
+    bool command = key->type == KEY_ARGV || key->type == KEY_HOOK;
     for (size_t i = 0; i < n; i++) {
-        char *raw = random_string(key->type != KEY_ARGV || i > 0);
+        char *raw = random_string(!command || i > 0);
         if ((key->flags & KEY_F_ENVIRONMENT) != 0)
             values[i] = xasprintf("K%ld=%s", random() % 3, raw);
         else if (key->type == KEY_PATH || key->type == KEY_LOG || key->type == KEY_INPUT ||
                  (key->flags & KEY_F_PATHS) != 0)
             values[i] = xasprintf("/%s", raw);
-        else if (key->type == KEY_ARGV || key->type == KEY_USER || key->type == KEY_GROUP || key->type == KEY_GROUPS)
+        else if (command || key->type == KEY_USER || key->type == KEY_GROUP || key->type == KEY_GROUPS)
             values[i] = xstrdup(raw);
         else
             values[i] = xstrdup(words[(size_t)random() % (sizeof(words) / sizeof(words[0]))]);
         free(raw);
     }
-    bool list = key->type == KEY_ARGV || key->type == KEY_STRV || key->type == KEY_EXIT_SET || key->type == KEY_GROUPS;
+    bool list = command || key->type == KEY_STRV || key->type == KEY_EXIT_SET || key->type == KEY_GROUPS;
     /* Words that do not fit the key are refused and leave it as it was, which is a value too. */
     (void)spec_set(spec, key, values, list ? n : 1, list, err, sizeof(err));
     for (size_t i = 0; i < n; i++)
@@ -458,6 +459,13 @@ static struct config *random_config(void)
             ck_assert(spec_set(spec, spec_key_find("stdin"), null, 1, false, err, sizeof(err)));
         if (spec->capability_bounding_set.set)
             spec->capability_bounding_set.mask |= spec->capabilities.mask;
+        spec->remain_after_exit = spec->remain_after_exit && spec->type == TYPE_ONESHOT;
+        if (spec->type != TYPE_FORKING) {
+            free(spec->pid_file);
+            spec->pid_file = NULL;
+        }
+        if (spec->reload_command != NULL)
+            spec->reload_signal = 0;
         set_random_ids(&spec->ids);
         spec->file = random_string(true);
         spec->line = (uint32_t)random();

@@ -69,6 +69,18 @@ static void draw_name(char *name)
     name[len] = '\0';
 }
 
+static struct exit_info draw_exit(void)
+{
+    return (struct exit_info){
+        .how = (enum exit_how)draw_below(EXIT_HOW_UNKNOWN + 1),
+        .code = (int32_t)draw(),
+        .signal = (int32_t)draw(),
+        .core = draw_below(2),
+        .source = (enum exit_source)draw_below(EXIT_SOURCE_PTRACE + 1),
+        .at = (int64_t)draw(),
+    };
+}
+
 static struct svc draw_svc(void)
 {
     struct svc svc = {
@@ -91,15 +103,23 @@ static struct svc draw_svc(void)
                  .stop = {.signal = (int32_t)draw(),
                           .kill_mode = (enum kill_mode)draw_below(KILL_MODE_MIXED + 1),
                           .timeout = (int64_t)draw()}},
+        .type = (enum service_type)draw_below(TYPE_N),
+        .todo = draw_below(16),
+        .began = draw_below(2),
+        .controls = (uint32_t)draw(),
+        .control = {.role = (enum svc_role)draw_below(ROLE_N),
+                    .number = (uint32_t)draw(),
+                    .pid = (int32_t)draw(),
+                    .start_ticks = draw(),
+                    .inode = draw(),
+                    .ended = draw_below(2),
+                    .exit = draw_exit()},
+        .result = (enum svc_result)draw_below(RESULT_N),
         .group = (int32_t)draw(),
-        .stop_phase = (enum svc_stop_phase)draw_below(STOP_KILLED + 1),
-        .stop_cause = (enum svc_stop_cause)draw_below(STOP_OF_LEFTOVERS + 1),
-        .exit = {.how = (enum exit_how)draw_below(EXIT_HOW_UNKNOWN + 1),
-                 .code = (int32_t)draw(),
-                 .signal = (int32_t)draw(),
-                 .core = draw_below(2),
-                 .source = (enum exit_source)draw_below(EXIT_SOURCE_PTRACE + 1),
-                 .at = (int64_t)draw()},
+        .group_start = draw(),
+        .stop_phase = (enum svc_stop_phase)draw_below(STOP_POST + 1),
+        .stop_cause = (enum svc_stop_cause)draw_below(STOP_BY_FAILURE + 1),
+        .exit = draw_exit(),
     };
     size_t len = draw_below(SVC_REASON_MAX);
 
@@ -203,6 +223,7 @@ static struct buf essence(const uint8_t *data, size_t len)
     for (size_t i = 0; i < replay->n; i++) {
         buf_add(&out, one, record_encode_service(one, replay->images[i]->name, &replay->images[i]->svc));
         buf_add_char(&out, replay->images[i]->has_process ? '+' : '-');
+        buf_add_char(&out, replay->images[i]->has_control ? '+' : '-');
     }
     replay_free(replay);
     return out;
@@ -243,8 +264,12 @@ START_TEST(service_round_trip)
         ck_assert(image->has_process == (!svc.ended && svc.proc.pid > 0 && svc.proc.start_ticks != 0));
         if (!image->has_process)
             svc.proc.pid = 0;
-        if (!image->has_process && !svc.ended)
+        if (!image->has_process && !svc.ended && svc.type != TYPE_FORKING)
             svc.group = 0;
+        bool some = svc.control.role != ROLE_SERVICE;
+        ck_assert(image->has_control == (some && !svc.control.ended && svc.control.pid > 0));
+        if (!image->has_control && !svc.control.ended)
+            svc.control.pid = 0;
         same_service(&image->svc, &svc);
         replay_free(replay);
     }
@@ -368,7 +393,7 @@ START_TEST(a_process_that_no_child_vouched_for_is_none)
 
     struct svc svc = ended(3);
     svc.group = 500;
-    svc.proc.start_ticks = 1500;
+    svc.group_start = 1500;
     add_service("a", svc);
     image = play_one();
     ck_assert(!image.has_process);

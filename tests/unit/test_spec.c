@@ -332,6 +332,15 @@ static const struct {
     {"stop-timeout", "1"},
     {"stop-signal", "INT"},
     {"kill-mode", "mixed"},
+    {"type", "forking"},
+    {"remain-after-exit", "yes"},
+    {"pid-file", "/p"},
+    {"reload-signal", "HUP"},
+    {"pre-start", "-/bin/a b"},
+    {"post-start", "/bin/b"},
+    {"reload-command", "/bin/c"},
+    {"stop-command", "/bin/d"},
+    {"post-stop", "/bin/e"},
 };
 
 /* Each key alone: equality, copy and digest notice it, and reading what was written gives the same again. */

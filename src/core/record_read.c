@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/record_read.h"
+
+#include <string.h>
+
+uint64_t record_get_le(const uint8_t *at, size_t bytes)
+{
+    uint64_t v = 0;
+
+    for (size_t i = 0; i < bytes; i++)
+        v |= (uint64_t)at[i] << (8 * i);
+    return v;
+}
+
+uint64_t record_get(struct reader *r, size_t bytes)
+{
+    if (r->bad || (size_t)(r->end - r->at) < bytes) {
+        r->bad = true;
+        return 0;
+    }
+    uint64_t v = record_get_le(r->at, bytes);
+    r->at += bytes;
+    return v;
+}
+
+static uint64_t get_inode(struct reader *r)
+{
+    return r->version < RECORD_VERSION_INODE ? 0 : record_get(r, 8);
+}
+
+/* A number that must be below LIMIT: an enumerator. */
+static unsigned get_enum(struct reader *r, unsigned limit)
+{
+    uint64_t v = record_get(r, 1);
+
+    if (v >= limit) {
+        r->bad = true;
+        return 0;
+    }
+    return (unsigned)v;
+}
+
+static bool get_bool(struct reader *r)
+{
+    return get_enum(r, 2) != 0;
+}
+
+void record_get_str(struct reader *r, char *buf, size_t size)
+{
+    size_t n = (size_t)record_get(r, 2);
+
+    if (r->bad || n >= size || (size_t)(r->end - r->at) < n || memchr(r->at, '\0', n)) {
+        r->bad = true;
+        buf[0] = '\0';
+        return;
+    }
+    memcpy(buf, r->at, n);
+    buf[n] = '\0';
+    r->at += n;
+}
+
+static struct svc_stop_params get_stop(struct reader *r)
+{
+    struct svc_stop_params stop = {.signal = (int32_t)record_get(r, 4)};
+
+    stop.kill_mode = (enum kill_mode)get_enum(r, KILL_MODE_MIXED + 1);
+    stop.timeout = (int64_t)record_get(r, 8);
+    if (stop.signal < 1 || stop.signal > 64 || stop.timeout < 0)
+        r->bad = true;
+    return stop;
+}
+
+static struct timestamp get_time(struct reader *r)
+{
+    struct timestamp t = {.mono = (int64_t)record_get(r, 8)};
+
+    t.wall = (int64_t)record_get(r, 8);
+    return t;
+}
+
+bool record_get_name(struct reader *r, char *name)
+{
+    record_get_str(r, name, NAME_MAX_SIZE);
+    if (!r->bad && name[0] == '\0')
+        r->bad = true;
+    return !r->bad;
+}
+
+bool record_read_spawn(struct reader *r, struct spawn *spawn)
+{
+    *spawn = (struct spawn){.proc.pid = (int32_t)record_get(r, 4)};
+    spawn->proc.start_ticks = record_get(r, 8);
+    spawn->proc.inode = get_inode(r);
+    spawn->role = (enum svc_role)get_enum(r, ROLE_N);
+    record_get_name(r, spawn->name);
+    spawn->life = record_get(r, 8);
+    spawn->restarts = record_get(r, 8);
+    spawn->row = (uint32_t)record_get(r, 4);
+    spawn->desired_up = get_bool(r);
+    spawn->proc.digest = record_get(r, 8);
+    spawn->proc.stop = get_stop(r);
+    spawn->started = get_time(r);
+    if (r->version >= RECORD_VERSION_CONTROL) {
+        spawn->number = (uint32_t)record_get(r, 4);
+        spawn->type = (enum service_type)get_enum(r, TYPE_N);
+        spawn->todo = get_enum(r, 1U << 4);
+    }
+    return !r->bad && spawn->proc.pid > 0;
+}
+
+static void get_exit(struct reader *r, struct exit_info *exit)
+{
+    exit->how = (enum exit_how)get_enum(r, EXIT_HOW_UNKNOWN + 1);
+    exit->code = (int32_t)record_get(r, 4);
+    exit->signal = (int32_t)record_get(r, 4);
+    exit->core = get_bool(r);
+    exit->source = (enum exit_source)get_enum(r, EXIT_SOURCE_PTRACE + 1);
+    exit->at = (int64_t)record_get(r, 8);
+}
+
+static void get_control(struct reader *r, struct svc_control *control)
+{
+    control->role = (enum svc_role)get_enum(r, ROLE_N);
+    control->number = (uint32_t)record_get(r, 4);
+    control->pid = (int32_t)record_get(r, 4);
+    control->start_ticks = record_get(r, 8);
+    control->inode = record_get(r, 8);
+    control->ended = get_bool(r);
+    get_exit(r, &control->exit);
+}
+
+/* What records have since version 4; older ones are of simple services. */
+static void get_later_members(struct reader *r, struct svc *svc)
+{
+    if (r->version < RECORD_VERSION_CONTROL) {
+        svc->began = svc->proc.pid > 0 || svc->ended;
+        svc->group_start = svc->group == 0 ? 0 : svc->proc.start_ticks;
+        return;
+    }
+    svc->type = (enum service_type)get_enum(r, TYPE_N);
+    svc->todo = get_enum(r, 1U << 4);
+    svc->began = get_bool(r);
+    svc->result = (enum svc_result)get_enum(r, RESULT_N);
+    svc->group_start = record_get(r, 8);
+    svc->controls = (uint32_t)record_get(r, 4);
+    get_control(r, &svc->control);
+}
+
+void record_read_service(struct reader *r, struct svc *svc)
+{
+    memset(svc, 0, sizeof *svc);
+    svc->state = (enum svc_state)get_enum(r, SVC_N_STATES);
+    svc->desired_up = get_bool(r);
+    svc->ended = get_bool(r);
+    svc->exit_pre_exec = get_bool(r);
+    svc->next_is_restart = get_bool(r);
+    svc->life = record_get(r, 8);
+    svc->restarts = record_get(r, 8);
+    svc->row = (uint32_t)record_get(r, 4);
+    svc->since = get_time(r);
+    svc->started = get_time(r);
+    svc->deadline = (int64_t)record_get(r, 8);
+    svc->ended_at = (int64_t)record_get(r, 8);
+    svc->proc.pid = (int32_t)record_get(r, 4);
+    svc->proc.start_ticks = record_get(r, 8);
+    svc->proc.inode = get_inode(r);
+    svc->proc.digest = record_get(r, 8);
+    svc->proc.stop.signal = (int32_t)record_get(r, 4);
+    svc->proc.stop.kill_mode = (enum kill_mode)get_enum(r, KILL_MODE_MIXED + 1);
+    svc->proc.stop.timeout = (int64_t)record_get(r, 8);
+    svc->group = (int32_t)record_get(r, 4);
+    svc->stop_phase = (enum svc_stop_phase)get_enum(r, STOP_POST + 1);
+    svc->stop_cause = (enum svc_stop_cause)get_enum(r, STOP_BY_FAILURE + 1);
+    get_exit(r, &svc->exit);
+    record_get_str(r, svc->reason, sizeof svc->reason);
+    svc->idle = r->version >= RECORD_VERSION_IDLE && get_bool(r);
+    get_later_members(r, svc);
+}

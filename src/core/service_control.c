@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Control processes: how they are begun, what their ends mean, and what follows;
+ * and how the main process of a forking service is taken.
+ */
+#include <string.h>
+
+#include "core/service_step.h"
+
+/* stop-timeout = 0 means that processes of the service get no time; stop-command and post-stop have to have some. */
+#define HOOK_TIMEOUT (10 * USEC_PER_SEC)
+
+static void control_done(struct step *s);
+
+/* ---- beginning one ---- */
+
+void step_begin_control(struct step *s, enum svc_role role)
+{
+    struct svc *svc = s->svc;
+
+    svc->control = (struct svc_control){.role = role, .number = ++svc->controls};
+    svc->deadline = 0; /* its time begins with its fork */
+    step_act(s, ACT_RECORD, 0);
+    step_act(s, ACT_QUEUE, 0);
+}
+
+void step_drop_control(struct svc *svc)
+{
+    memset(&svc->control, 0, sizeof svc->control);
+}
+
+static void set_control_deadline(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->state != SVC_STOPPING) {
+        svc->deadline = step_start_deadline(s);
+        return;
+    }
+    int64_t timeout = svc->proc.stop.timeout > 0 ? svc->proc.stop.timeout : HOOK_TIMEOUT;
+    svc->deadline = step_later(s->now.mono, timeout);
+}
+
+void step_fork_control(struct step *s)
+{
+    if (!svc_command(s->spec, s->svc->control.role)) {
+        control_done(s); /* the configuration has changed meanwhile */
+        return;
+    }
+    s->svc->control.pre_exec = true;
+    set_control_deadline(s);
+    step_act(s, ACT_FORK_CONTROL, 0);
+}
+
+static void fork_main(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    svc->started = s->now;
+    if (svc->type == TYPE_FORKING) {
+        svc->control = (struct svc_control){.role = ROLE_START, .number = ++svc->controls};
+        step_fork_control(s);
+        return;
+    }
+    svc->pre_exec = true;
+    svc->deadline = step_start_deadline(s);
+    step_act(s, ACT_FORK, 0);
+}
+
+void step_fork_next(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->todo & TODO_PRE_START) {
+        svc->control = (struct svc_control){.role = ROLE_PRE_START, .number = ++svc->controls};
+        step_fork_control(s);
+        return;
+    }
+    fork_main(s);
+}
+
+/* ---- its life ---- */
+
+static void learn_start_ticks(struct step *s)
+{
+    if (s->event->start_ticks != 0)
+        s->svc->control.start_ticks = s->event->start_ticks;
+}
+
+void step_on_control_forked(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    svc->control.pid = s->event->pid;
+    svc->control.inode = s->event->inode;
+    svc->began = true;
+    if (svc->control.role != ROLE_START)
+        return;
+    svc->todo &= ~(unsigned)TODO_START;
+    svc->proc.digest = s->event->digest;
+}
+
+void step_on_control_execed(struct step *s)
+{
+    s->svc->control.pre_exec = false;
+    learn_start_ticks(s);
+}
+
+void step_on_control_adopted(struct step *s)
+{
+    s->svc->control.pre_exec = false;
+    /* Of one that was never in a snapshot, only in its own record: its time begins again. */
+    if (s->svc->deadline == 0)
+        set_control_deadline(s);
+}
+
+/* ---- its end ---- */
+
+static bool may_fail(const struct step *s)
+{
+    char **argv = svc_command(s->spec, s->svc->control.role);
+
+    return s->svc->control.role != ROLE_START && argv && argv[0][0] == '-';
+}
+
+static enum svc_result result_of(const struct exit_info *exit)
+{
+    switch (exit->how) {
+    case EXIT_HOW_EXITED:
+        return RESULT_EXIT_CODE;
+    case EXIT_HOW_SIGNALED:
+        return RESULT_SIGNAL;
+    case EXIT_HOW_NONE:
+    case EXIT_HOW_UNKNOWN:
+        break;
+    }
+    return RESULT_UNKNOWN;
+}
+
+/* What a failure means to the service.  TEXT: why it failed before its exec; NULL: it ran. */
+static void judge(struct step *s, enum svc_result result, const char *text)
+{
+    struct svc *svc = s->svc;
+    const struct exit_info *exit = &svc->control.exit;
+    enum svc_role role = svc->control.role;
+    char words[64];
+
+    if (svc->state == SVC_STOPPING || may_fail(s))
+        return;
+    if (!text)
+        text = svc_exit_words(exit, words, sizeof words);
+    if (role == ROLE_START) {
+        step_reason(svc, "%s", text);
+        svc->exit = *exit;
+    } else {
+        step_reason(svc, "%s: %s", svc_role_name(role), text);
+    }
+    if (role == ROLE_RELOAD)
+        return;
+    svc->result = result;
+    svc->ended_at = s->now.mono;
+}
+
+static bool failed(const struct step *s)
+{
+    const struct exit_info *exit = &s->svc->control.exit;
+
+    if (s->event->text)
+        return true;
+    if (exit->how == EXIT_HOW_EXITED)
+        return exit->code != 0;
+    /* How it ended was lost with an earlier supd: whether a main process is there, and it is up, tells more. */
+    return exit->how != EXIT_HOW_UNKNOWN ||
+           (s->svc->control.role != ROLE_START && s->svc->control.role != ROLE_POST_START);
+}
+
+/* Nothing is left of it: what next? */
+static void control_done(struct step *s)
+{
+    struct svc *svc = s->svc;
+    enum svc_role role = svc->control.role;
+
+    if (role == ROLE_START && svc->control.pid > 0) {
+        /* What it has started is in its group, until it is found elsewhere. */
+        svc->group = svc->control.pid;
+        svc->group_start = svc->control.start_ticks != 0 ? svc->control.start_ticks : 1;
+    }
+    step_drop_control(svc);
+    if (svc->state == SVC_STOPPING) {
+        if (role == ROLE_STOP)
+            step_send_stop(s);
+        else
+            step_go_on(s);
+        return;
+    }
+    if (role == ROLE_RELOAD) {
+        svc->deadline = 0;
+        step_act(s, ACT_RECORD, 0);
+        return;
+    }
+    if (svc->result != RESULT_NONE) {
+        step_fail_start(s);
+        return;
+    }
+    switch (role) {
+    case ROLE_PRE_START:
+        svc->todo &= ~(unsigned)TODO_PRE_START;
+        svc->deadline = 0;
+        step_act(s, ACT_RECORD, 0);
+        step_act(s, ACT_QUEUE, 0);
+        return;
+    case ROLE_START:
+        step_act(s, ACT_RECORD, 0);
+        step_act(s, ACT_FIND_MAIN, 0);
+        return;
+    case ROLE_POST_START:
+        svc->todo &= ~(unsigned)TODO_POST_START;
+        step_up(s);
+        return;
+    case ROLE_SERVICE:
+    case ROLE_RELOAD:
+    case ROLE_STOP:
+    case ROLE_POST_STOP:
+    case ROLE_N:
+        return;
+    }
+}
+
+void step_on_control_fork_failed(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    svc->control.pre_exec = false;
+    svc->control.exit = (struct exit_info){.how = EXIT_HOW_UNKNOWN};
+    if (svc->control.role == ROLE_START && svc->state != SVC_STOPPING) {
+        /* There was no process, so there is no new exit. */
+        struct exit_info last = svc->exit;
+        judge(s, RESULT_RESOURCES, s->event->text);
+        svc->exit = last;
+    } else {
+        judge(s, RESULT_RESOURCES, s->event->text);
+    }
+    control_done(s);
+}
+
+void step_on_control_exited(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->control.ended)
+        return;
+    learn_start_ticks(s);
+    svc->control.ended = true;
+    svc->control.pre_exec = false;
+    svc->control.exit = s->event->exit;
+    if (failed(s))
+        judge(s, result_of(&svc->control.exit), s->event->text);
+    step_act(s, ACT_RECORD, 0);
+    step_act(s, ACT_CHECK_CONTROL, 0);
+}
+
+void step_on_control_group(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (!svc->control.ended)
+        return;
+    /* The start command is there to leave something behind. */
+    if (s->event->group_left == 0 || svc->control.role == ROLE_START) {
+        control_done(s);
+        return;
+    }
+    step_act(s, ACT_SIGNAL_CONTROL, SIGNAL_KILL);
+    step_act(s, ACT_WATCH_CONTROL, 0);
+}
+
+/* ---- the main process of a forking service ---- */
+
+static bool looks_for_main(const struct svc *svc)
+{
+    return svc->state == SVC_STARTING && (svc->todo & TODO_FIND_MAIN) && svc->control.role == ROLE_SERVICE;
+}
+
+void step_on_main_found(struct step *s)
+{
+    struct svc *svc = s->svc;
+    const struct svc_event *event = s->event;
+
+    if (!looks_for_main(svc))
+        return;
+    svc->todo &= ~(unsigned)TODO_FIND_MAIN;
+    svc->proc.pid = event->pid;
+    svc->proc.start_ticks = event->start_ticks;
+    svc->proc.inode = event->inode;
+    svc->group = event->group;
+    svc->group_start = event->group_start;
+    step_act(s, ACT_RECORD, 0);
+    if (svc->todo & TODO_POST_START)
+        step_begin_control(s, ROLE_POST_START);
+    else
+        step_up(s);
+}
+
+void step_on_main_missing(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (!looks_for_main(svc))
+        return;
+    svc->todo &= ~(unsigned)TODO_FIND_MAIN;
+    svc->result = RESULT_PROTOCOL;
+    svc->ended_at = s->now.mono;
+    step_reason(svc, "%s", s->event->text);
+    step_fail_start(s);
+}
