@@ -67,14 +67,14 @@ void supervisor_clear(struct supervisor *sup)
     /* Once its handler is gone a signal would kill us, and the end in good order be taken for a crash. */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
+    if (sup->server)
+        unlink(sup->socket_path); /* still under the lock, so it is ours and not a successor's */
+    server_free(sup->server);     /* before what its callers wait for, which is told that they are gone */
+    sup->server = NULL;
     reload_free(sup->reload);
     upgrade_free(sup->upgrade);
     sup->upgrade = NULL;
     handover_free(sup->handover);
-    if (sup->server)
-        unlink(sup->socket_path); /* still under the lock, so it is ours and not a successor's */
-    server_free(sup->server);
-    sup->server = NULL;
     notify_clear(sup); /* before the services: what is kept for them outlives us */
     HASH_ITER(by_name, sup->services, service, tmp)
     {

@@ -205,6 +205,20 @@ def a_reload_does_not_outlive_a_shutdown(t):
 
 
 @test
+def a_caller_waits_for_a_reload_when_supd_ends(t):
+    """A sanitizer sees whether what it waits for is still there when its connection is closed."""
+    t.configure(t.sleeper("s"))
+    t.start()
+    t.wait_state("s", "running")
+    t.configure("# takes its time\n" * 200000, t.sleeper("s"))
+    with t.client() as caller:
+        caller.start_call("config.reload")
+        caller.call("supd.info")  # so it is being read
+        t.eq(t.terminate(), 0, "exit status")
+    t.nothing_left()
+
+
+@test
 def quit_leaves_services(t):
     t.configure(
         t.sleeper("a"), t.trio("b"), service("c", t.worker("exit", 1), restart_delay="1h", restart_delay_max="1h")

@@ -356,18 +356,35 @@ def busy(milliseconds):
         pass
 
 
-@test
-def a_stop_wins_over_an_upgrade(t):
+def stop_amid_an_upgrade(t, ask):
     binary = own_binary(t)
     t.configure(t.sleeper("s"))
     t.start()
     t.wait_state("s", "running")
     gate = t.gate("gate")
     replace(binary, f"#!/bin/sh\nread line < {gate}\nexit 3\n")
-    t.process.send_signal(signal.SIGUSR2)
+    ask()
     eventually(lambda: "trying" in t.log_text(), "the upgrade has begun")
     t.eq(t.terminate(), 0, "exit status")
     t.nothing_left()
+
+
+@test
+def a_stop_wins_over_an_upgrade(t):
+    stop_amid_an_upgrade(t, lambda: t.process.send_signal(signal.SIGUSR2))
+
+
+@test
+def a_caller_waits_for_an_upgrade_when_supd_ends(t):
+    """A sanitizer sees whether what it waits for is still there when its connection is closed."""
+    caller = []
+
+    def ask():
+        caller.append(t.client())
+        caller[0].start_call("supd.upgrade")
+
+    stop_amid_an_upgrade(t, ask)
+    caller[0].close()
 
 
 @test
