@@ -151,11 +151,11 @@ class Stepped(Supd):
             answer = None
         while todo:
             todo.pop()()
-        if answer and not self.may_refuse(answer):
+        if not answer:
+            self.until(lambda: False, f"{method} is answered")
+        elif not self.may_refuse(answer):
             self.need("result" in answer, f"{method}: {answer}")
             self.acknowledged.add(name)
-        else:
-            self.until(lambda: False, f"{method} is answered")
 
     def may_refuse(self, answer):
         """A supd that is to end, or is upgraded already, says so."""
