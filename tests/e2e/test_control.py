@@ -429,7 +429,7 @@ def start_while_it_starts(t):
     later = {"restart_delay": "1h", "restart_delay_max": "1h"}
     t.configure(
         *[
-            service(name, command, log=t.path(name), start_timeout="2s" if name == "late" else "1h", **later)
+            service(name, command, log=t.path(name), start_timeout="8s" if name == "late" else "1h", **later)
             for name, command in held.items()
         ]
     )
@@ -437,7 +437,7 @@ def start_while_it_starts(t):
     if t.status("runs")["state"] == "running":
         skip("opening a FIFO as log does not wait for its reader")
     t.wait_all("starting")
-    clients = {name: t.client(15) for name in held}
+    clients = {name: t.client(60) for name in held}
     for name, client in clients.items():
         client.start_call("service.start", names=[name], wait=True)
     answers_others(t, "beside those that wait")
