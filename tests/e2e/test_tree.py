@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The whole tree of a service: whoever comes of it has ended before it is stopped, and before it is started again."""
+import glob
 import os
+import pwd
+import shutil
 import signal
+import subprocess
 
 from harness import main, test
 from instance import service
-from processes import eventually, is_alive, kill, read_stat
+from processes import eventually, is_alive, kill, read_stat, skip
 
 # What a child does: a process group of its own, a session of its own, or a daemon whose parent has ended.
 PYTHON = "/usr/bin/python3"
@@ -236,6 +240,80 @@ def fork_storm(t):
     t.wait_state("storm", "running")
     eventually(lambda: len(t.live("storm")) > 1, "the storm")
     t.eq(t.ctl("stop", "storm", timeout=100).code, 0, "stop")
+    t.nothing_left()
+
+
+def as_user(t, name, directory):
+    """What a program that root may not run is run as: the keys of its service, and the prefix of its tools."""
+    if os.geteuid() != 0:
+        return {}, []
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        skip(f"there is no user {name}")
+    os.chmod(os.path.dirname(t.dir), 0o755)
+    shutil.chown(directory, name, name)
+    return {"user": name}, ["setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups"]
+
+
+@test
+def postgres(t):
+    """A tree of processes that write their titles over their environment; INT is its fast shutdown."""
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))
+    if not found:
+        skip("postgres is not installed")
+    programs = os.path.dirname(found[-1])
+    os.mkdir(t.path("pg"))
+    keys, prefix = as_user(t, "postgres", t.path("pg"))
+    data = t.path("pg/data")
+    initdb = [*prefix, programs + "/initdb", "-D", data, "-U", "test", "-A", "trust", "--no-sync"]
+    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, cwd="/")
+    server = [found[-1], "-D", data, "-k", t.path("pg"), "-c", "listen_addresses=", "-c", "fsync=off"]
+    t.configure(service("pg", server, stop_signal="INT", stop_timeout="1m", log=t.path("pg.log"), **keys))
+    t.start()
+    sql = [programs + "/psql", "-h", t.path("pg"), "-U", "test", "-d", "postgres", "-Atc"]
+
+    def answers():
+        return subprocess.run([*sql, "SELECT 1"], capture_output=True, check=False).stdout == b"1\n"
+
+    for adopted in (False, True):
+        eventually(answers, "it answers")
+        if adopted:
+            t.crash_and_start()
+        with subprocess.Popen([*sql, "SELECT pg_sleep(600)"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as busy:
+            count = [*sql, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%sleep(600)'"]
+            eventually(lambda: subprocess.run(count, capture_output=True, check=False).stdout == b"2\n", "a busy session")
+            everybody = [pid for pid in t.others() if pid != busy.pid]
+            t.check(len(everybody) > 5, f"a tree: {everybody}")
+            t.eq(t.ctl("stop", "pg").code, 0, "stop")
+            gone(t, everybody, "left after the stop")
+        status = t.status("pg")
+        t.eq((status["state"], status["exit"]["code"]), ("stopped", 0), "it ended by itself")
+        state = subprocess.run([programs + "/pg_controldata", data], capture_output=True, text=True, check=True).stdout
+        t.match(state, r"cluster state: +shut down\n", "the database")
+        t.eq(t.ctl("start", "pg").code, 0, "start")
+    t.eq(t.terminate(), 0, "exit code")
+    t.eq(t.others(), [], "nobody is left")
+
+
+@test
+def start_stop_daemon(t):
+    """A program whose daemon is two forks away, behind a main process that stays."""
+    tool = shutil.which("start-stop-daemon", path="/usr/sbin:/sbin:/usr/bin") or skip("no start-stop-daemon")
+    begin = f"{tool} --start --background --make-pidfile --pidfile {t.path('pid')} --startas /bin/sleep -- 1000"
+    t.configure(service("d", ["/bin/sh", "-c", f"{begin}; exec sleep 1000"]))
+    t.start()
+    t.wait_state("d", "running")
+    for adopted in (False, True):
+        daemon = eventually(lambda: t.read("pid").strip(), "its pid")
+        if adopted:
+            t.crash_and_start()
+        t.check(is_alive(int(daemon)), "the daemon runs")
+        t.eq(t.ctl("stop", "d").code, 0, "stop")
+        gone(t, [int(daemon)], "the daemon")
+        os.unlink(t.path("pid"))
+        t.eq(t.ctl("start", "d").code, 0, "start")
+    t.terminate()
     t.nothing_left()
 
 

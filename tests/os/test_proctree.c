@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/proctree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/identity.h"
+#include "os/procfs.h"
+#include "tests/check_main.h"
+
+#define INSTANCE "0123456789abcdef"
+
+/* How the orphans are found, as the loop variable of the tests. */
+enum way { WAY_CHILDREN, WAY_SCAN, WAY_NOT_OURS, N_WAYS };
+
+/* What each process is, as it tells its pid over the pipe. */
+enum who { LEADER, OWN_GROUP, OWN_SESSION, DAEMON, OTHER_SERVICE, OTHER_INSTANCE, N_WHO };
+
+struct world {
+    pid_t pids[N_WHO];
+    struct proctree_owner owner;
+    struct proctree tree;
+};
+
+static void make_environment(char buf[3][64], char *env[4], const char *instance, const char *service, pid_t exec_pid)
+{
+    snprintf(buf[0], sizeof(buf[0]), "SUPD_INSTANCE=%s", instance);
+    snprintf(buf[1], sizeof(buf[1]), "SUPD_SERVICE=%s", service);
+    snprintf(buf[2], sizeof(buf[2]), "SUPD_EXEC_PID=%d", (int)exec_pid);
+    for (int i = 0; i < 3; i++)
+        env[i] = buf[i];
+    env[3] = NULL;
+}
+
+static void tell(int news, enum who who)
+{
+    pid_t message[2] = {(pid_t)who, getpid()};
+
+    if (write(news, message, sizeof(message)) != (ssize_t)sizeof(message))
+        _exit(1);
+}
+
+/* A daemon: forked twice, a session of its own, with the environment that supd gives.  NEWS is close-on-exec. */
+static void run_daemon(int news, enum who who, const char *instance, const char *service, pid_t exec_pid)
+{
+    char buf[3][64];
+    char *env[4];
+
+    if (fork() == 0) {
+        setsid();
+        if (fork() != 0)
+            _exit(0);
+        tell(news, who);
+        make_environment(buf, env, instance, service, exec_pid);
+        execle("/bin/sleep", "sleep", "1000", (char *)NULL, env);
+        _exit(1);
+    }
+    wait(NULL);
+}
+
+static _Noreturn void run_leader(int news)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    signal(SIGTERM, SIG_DFL);
+    dup2(null, STDOUT_FILENO);
+    dup2(null, STDERR_FILENO);
+    setsid();
+    for (enum who who = OWN_GROUP; who <= OWN_SESSION; who++) {
+        if (fork() == 0) {
+            if (who == OWN_GROUP)
+                setpgid(0, 0);
+            else
+                setsid();
+            tell(news, who);
+            close(news);
+            for (;;)
+                pause();
+        }
+    }
+    run_daemon(news, DAEMON, INSTANCE, "web", getpid());
+    run_daemon(news, OTHER_SERVICE, INSTANCE, "other", getpid());
+    run_daemon(news, OTHER_INSTANCE, "fedcba9876543210", "web", getpid());
+    tell(news, LEADER);
+    close(news);
+    for (;;)
+        pause();
+}
+
+static void world_make(struct world *world, enum way way)
+{
+    struct procfs_stat st;
+    pid_t message[2];
+    int news[2];
+
+    memset(world, 0, sizeof(*world));
+    ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+    ck_assert_int_eq(pipe2(news, O_CLOEXEC), 0);
+    if (fork() == 0)
+        run_leader(news[1]);
+    close(news[1]);
+    /* At its end all have executed their program, or closed it. */
+    while (read(news[0], message, sizeof(message)) == (ssize_t)sizeof(message))
+        world->pids[message[0]] = message[1];
+    close(news[0]);
+    ck_assert_int_eq(procfs_read_stat(world->pids[LEADER], &st), 0);
+    world->owner = (struct proctree_owner){
+        .service = "web",
+        .leader = world->pids[LEADER],
+        .leader_start = st.start_ticks,
+        .uid = geteuid(),
+        .ours = way != WAY_NOT_OURS,
+    };
+    proctree_force_scan(way == WAY_SCAN);
+}
+
+static size_t look(struct world *world)
+{
+    struct proctree_look *look = proctree_look_new(INSTANCE, &world->pids[LEADER], 1);
+    size_t n = proctree_find(look, &world->owner, &world->tree);
+
+    proctree_look_free(look);
+    ck_assert_int_eq(world->tree.err, 0);
+    return n;
+}
+
+static bool has(const struct world *world, enum who who)
+{
+    const struct proctree_member *member;
+
+    HASH_FIND(by_pid, world->tree.members, &world->pids[who], sizeof(pid_t), member);
+    return member != NULL;
+}
+
+static void expect(const struct world *world, bool group, bool session, bool away)
+{
+    ck_assert(!has(world, LEADER));
+    ck_assert_int_eq(has(world, OWN_GROUP), group);
+    ck_assert_int_eq(has(world, OWN_SESSION), session);
+    ck_assert_int_eq(has(world, DAEMON), away);
+    ck_assert(!has(world, OTHER_SERVICE));
+    ck_assert(!has(world, OTHER_INSTANCE));
+}
+
+static void end_leader(const struct world *world)
+{
+    ck_assert_int_eq(kill(world->pids[LEADER], SIGKILL), 0);
+    ck_assert_int_eq(waitpid(world->pids[LEADER], NULL, 0), world->pids[LEADER]);
+}
+
+/* All are our children by now. */
+static void world_end(struct world *world)
+{
+    for (enum who who = OWN_GROUP; who < N_WHO; who++) {
+        kill(world->pids[who], SIGKILL);
+        waitpid(world->pids[who], NULL, 0);
+    }
+    proctree_clear(&world->tree);
+    proctree_force_scan(false);
+}
+
+static void forget_found(struct world *world)
+{
+    proctree_clear(&world->tree);
+}
+
+START_TEST(before_and_after_the_end)
+{
+    struct world world;
+
+    world_make(&world, (enum way)_i);
+    ck_assert_uint_eq(look(&world), 3);
+    expect(&world, true, true, true);
+    end_leader(&world);
+    ck_assert_uint_eq(look(&world), 3);
+    expect(&world, true, true, true);
+
+    /* One that was not found while it had a parent, and shows no sign of whose it is, is not. */
+    forget_found(&world);
+    ck_assert_uint_eq(look(&world), 2);
+    expect(&world, true, false, true);
+    world_end(&world);
+    ck_assert_uint_eq(look(&world), 0);
+}
+END_TEST
+
+START_TEST(each_once)
+{
+    struct world world;
+    int error = 0;
+
+    world_make(&world, (enum way)_i);
+    ck_assert_uint_eq(look(&world), 3);
+    ck_assert_uint_eq(proctree_signal(&world.tree, SIGTERM, true, world.pids[OWN_GROUP], false, &error), 2);
+    ck_assert_uint_eq(proctree_signal(&world.tree, SIGTERM, true, 0, true, &error), 0);
+    ck_assert_int_eq(error, 0);
+    end_leader(&world);
+    ck_assert_int_eq(waitpid(world.pids[OWN_SESSION], NULL, 0), world.pids[OWN_SESSION]);
+    siginfo_t info;
+    ck_assert_int_eq(waitid(P_PID, (id_t)world.pids[DAEMON], &info, WEXITED | WNOWAIT), 0);
+    /* A zombie is none of those left. */
+    ck_assert_uint_eq(look(&world), 1);
+    expect(&world, true, false, false);
+    ck_assert_uint_eq(proctree_signal(&world.tree, SIGTERM, true, 0, true, &error), 0);
+    ck_assert_uint_eq(proctree_signal(&world.tree, SIGTERM, true, 0, false, &error), 1);
+    world_end(&world);
+}
+END_TEST
+
+START_TEST(number_used_again)
+{
+    struct world world;
+
+    world_make(&world, (enum way)_i);
+    world.owner.leader_start--;
+    ck_assert_uint_eq(look(&world), 1);
+    expect(&world, false, false, true);
+    world.owner.leader_start++;
+    world.owner.alone = true;
+    world.owner.leader = world.pids[OWN_SESSION];
+    ck_assert_uint_eq(look(&world), 1);
+    world.owner.service = "nobody";
+    forget_found(&world);
+    ck_assert_uint_eq(look(&world), 0);
+    end_leader(&world);
+    world_end(&world);
+}
+END_TEST
+
+START_TEST(another_user)
+{
+    struct world world;
+
+    if (geteuid() != 0)
+        return;
+    world_make(&world, (enum way)_i);
+    end_leader(&world);
+    /* Root may carry anybody's variables: he need not be asked for the right to signal. */
+    world.owner.uid = 12345;
+    ck_assert_uint_eq(look(&world), 2);
+    expect(&world, true, false, true);
+    world_end(&world);
+}
+END_TEST
+
+START_TEST(words)
+{
+    struct world world;
+    int pidfds[2];
+    char want[64];
+    char buf[256];
+
+    world_make(&world, WAY_CHILDREN);
+    end_leader(&world);
+    kill(world.pids[OWN_GROUP], SIGKILL);
+    ck_assert_int_eq(waitpid(world.pids[OWN_GROUP], NULL, 0), world.pids[OWN_GROUP]);
+    ck_assert_uint_eq(look(&world), 1);
+    snprintf(want, sizeof(want), "%d (sleep)", (int)world.pids[DAEMON]);
+    ck_assert_str_eq(proctree_words(&world.tree, buf, sizeof(buf)), want);
+    ck_assert_str_eq(proctree_words(&world.tree, buf, 50), " and 1 more");
+    ck_assert_uint_eq(proctree_open(&world.tree, pidfds, 2), 1);
+    ck_assert_int_eq(identity_signal(pidfds[0], SIGKILL), 0);
+    ck_assert_int_eq(waitpid(world.pids[DAEMON], NULL, 0), world.pids[DAEMON]);
+    close(pidfds[0]);
+    ck_assert_uint_eq(look(&world), 0);
+    world_end(&world);
+}
+END_TEST
+
+Suite *check_suite(void)
+{
+    Suite *suite = suite_create("proctree");
+    TCase *tcase = tcase_create("proctree");
+
+    tcase_set_timeout(tcase, 120);
+    tcase_add_loop_test(tcase, before_and_after_the_end, 0, N_WAYS);
+    tcase_add_loop_test(tcase, each_once, 0, N_WAYS);
+    tcase_add_loop_test(tcase, number_used_again, 0, N_WAYS);
+    tcase_add_loop_test(tcase, another_user, 0, N_WAYS);
+    tcase_add_test(tcase, words);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
