@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* Types of services and their control processes, step by step. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+#include "check_main.h"
+#include "core/service.h"
+
+#define PID 4711
+
+static struct spec *spec;
+static struct svc svc;
+static struct timestamp now;
+static uint64_t rng;
+static struct svc_actions actions;
+
+static void setup(void)
+{
+    spec = spec_new("x");
+    spec->command = strv_push(NULL, xstrdup("/bin/x"));
+    now = (struct timestamp){.mono = 1000 * USEC_PER_SEC, .wall = 5000 * USEC_PER_SEC};
+    rng = 1;
+    svc_init(&svc, spec, now);
+}
+
+static void teardown(void)
+{
+    spec_free(spec);
+}
+
+static void feed(struct svc_event event)
+{
+    event.life = svc.life;
+    event.control = svc.control.number;
+    svc_step(&svc, spec, &event, now, &rng, &actions);
+}
+
+static void step(enum svc_event_type type)
+{
+    feed((struct svc_event){.type = type});
+}
+
+static bool did(enum svc_action_type type)
+{
+    for (size_t i = 0; i < actions.n; i++) {
+        if (actions.items[i].type == type)
+            return true;
+    }
+    return false;
+}
+
+static char **hook(const char *program)
+{
+    return strv_push(NULL, xstrdup(program));
+}
+
+static void start(void)
+{
+    step(SVC_EV_BOOT);
+    ck_assert(svc_is_queued(&svc));
+    step(SVC_EV_SLOT);
+}
+
+/* The control process is in ROLE, waits for its turn unless it has had it, and runs. */
+static void control_runs(enum svc_role role)
+{
+    ck_assert_int_eq(svc.control.role, role);
+    if (svc_is_queued(&svc))
+        step(SVC_EV_SLOT);
+    ck_assert(did(ACT_FORK_CONTROL));
+    feed((struct svc_event){.type = SVC_EV_CONTROL_FORKED, .pid = PID + 1});
+    feed((struct svc_event){.type = SVC_EV_CONTROL_EXECED, .start_ticks = 77});
+    ck_assert(svc_has_control(&svc));
+}
+
+static void control_exits(int code)
+{
+    feed((struct svc_event){.type = SVC_EV_CONTROL_EXITED,
+                            .exit = {.how = EXIT_HOW_EXITED, .code = code, .source = EXIT_SOURCE_WAIT}});
+    ck_assert(did(ACT_RECORD) && did(ACT_CHECK_CONTROL));
+    step(SVC_EV_CONTROL_GROUP);
+}
+
+static void main_runs(void)
+{
+    if (svc_is_queued(&svc))
+        step(SVC_EV_SLOT);
+    ck_assert(did(ACT_FORK));
+    feed((struct svc_event){.type = SVC_EV_FORKED, .pid = PID, .stop = svc_stop_params(spec)});
+    feed((struct svc_event){.type = SVC_EV_EXECED, .start_ticks = 55});
+}
+
+static void main_exits(int code)
+{
+    feed((struct svc_event){.type = SVC_EV_EXITED, .exit = {.how = EXIT_HOW_EXITED, .code = code}});
+    step(SVC_EV_GROUP);
+}
+
+static void all_hooks(void)
+{
+    spec->pre_start = hook("/bin/pre");
+    spec->post_start = hook("/bin/post");
+    spec->reload_command = hook("/bin/reload");
+    spec->stop_command = hook("/bin/stop");
+    spec->post_stop = hook("/bin/end");
+}
+
+START_TEST(a_life_with_every_hook)
+{
+    all_hooks();
+    start();
+    control_runs(ROLE_PRE_START);
+    ck_assert_int_eq(svc.state, SVC_STARTING);
+    ck_assert(!svc_has_process(&svc));
+    control_exits(0);
+    main_runs();
+    ck_assert_int_eq(svc.state, SVC_STARTING);
+    control_runs(ROLE_POST_START);
+    control_exits(0);
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+    ck_assert_int_eq(svc.deadline, 0);
+    step(SVC_EV_RELOAD);
+    control_runs(ROLE_RELOAD);
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+    control_exits(0);
+    step(SVC_EV_STOP);
+    ck_assert(did(ACT_RECORD) && !did(ACT_SIGNAL_GROUP));
+    control_runs(ROLE_STOP);
+    control_exits(0);
+    ck_assert(did(ACT_RECORD) && did(ACT_SIGNAL_GROUP));
+    main_exits(0);
+    ck_assert_int_eq(svc.state, SVC_STOPPING);
+    control_runs(ROLE_POST_STOP);
+    control_exits(1);
+    ck_assert_int_eq(svc.state, SVC_STOPPED);
+    ck_assert(!svc_is_busy(&svc));
+    ck_assert_uint_eq(svc.life, 1);
+    ck_assert_uint_eq(svc.controls, 5);
+}
+END_TEST
+
+START_TEST(pre_start_fails)
+{
+    all_hooks();
+    spec->restart = RESTART_ALWAYS;
+    start();
+    control_runs(ROLE_PRE_START);
+    control_exits(3);
+    ck_assert_str_eq(svc.reason, "pre-start: exit 3");
+    control_runs(ROLE_POST_STOP);
+    ck_assert_str_eq(svc_result_name(&svc, spec), "exit-code");
+    control_exits(0);
+    ck_assert_int_eq(svc.state, SVC_BACKOFF);
+    ck_assert_uint_eq(svc.row, 1);
+    ck_assert_int_eq(svc.exit.how, EXIT_HOW_NONE);
+
+    free(spec->pre_start[0]);
+    spec->pre_start[0] = xstrdup("-/bin/pre");
+    step(SVC_EV_START);
+    step(SVC_EV_SLOT);
+    control_runs(ROLE_PRE_START);
+    control_exits(3);
+    main_runs();
+    ck_assert(svc_has_process(&svc));
+}
+END_TEST
+
+START_TEST(what_a_hook_leaves_is_killed_first)
+{
+    all_hooks();
+    start();
+    control_runs(ROLE_PRE_START);
+    feed((struct svc_event){.type = SVC_EV_CONTROL_EXITED, .exit = {.how = EXIT_HOW_EXITED}});
+    feed((struct svc_event){.type = SVC_EV_CONTROL_GROUP, .group_left = 2});
+    ck_assert(did(ACT_SIGNAL_CONTROL) && did(ACT_WATCH_CONTROL));
+    ck_assert_int_eq(actions.items[0].signal, SIGKILL);
+    ck_assert(!svc_is_queued(&svc));
+    step(SVC_EV_CONTROL_GROUP);
+    ck_assert(svc_is_queued(&svc));
+}
+END_TEST
+
+START_TEST(news_of_another_control_process_change_nothing)
+{
+    struct svc before;
+
+    all_hooks();
+    start();
+    control_runs(ROLE_PRE_START);
+    memcpy(&before, &svc, sizeof svc);
+    struct svc_event late = {.type = SVC_EV_CONTROL_EXITED, .life = svc.life, .control = svc.control.number + 1};
+    svc_step(&svc, spec, &late, now, &rng, &actions);
+    ck_assert_mem_eq(&before, &svc, sizeof svc);
+    late.control = svc.control.number;
+    late.life--;
+    svc_step(&svc, spec, &late, now, &rng, &actions);
+    ck_assert_mem_eq(&before, &svc, sizeof svc);
+}
+END_TEST
+
+START_TEST(oneshot)
+{
+    spec->type = TYPE_ONESHOT;
+    spec_type_defaults(spec, false, false);
+    start();
+    main_runs();
+    ck_assert_int_eq(svc.state, SVC_STARTING);
+    ck_assert_int_eq(svc.deadline, 0);
+    main_exits(0);
+    ck_assert_int_eq(svc.state, SVC_EXITED);
+
+    spec->remain_after_exit = true;
+    step(SVC_EV_START);
+    step(SVC_EV_SLOT);
+    main_runs();
+    main_exits(0);
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+    ck_assert(did(ACT_RECORD));
+    step(SVC_EV_BOOT); /* a later supd does not do it again */
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+    step(SVC_EV_STOP);
+    ck_assert_int_eq(svc.state, SVC_STOPPED);
+    step(SVC_EV_START);
+    step(SVC_EV_SLOT);
+    main_runs();
+    main_exits(1);
+    ck_assert_int_eq(svc.state, SVC_FAILED);
+}
+END_TEST
+
+START_TEST(forking)
+{
+    spec->type = TYPE_FORKING;
+    start();
+    control_runs(ROLE_START);
+    control_exits(0);
+    ck_assert(did(ACT_FIND_MAIN));
+    ck_assert_int_eq(svc.group, PID + 1);
+    feed((struct svc_event){.type = SVC_EV_MAIN_FOUND, .pid = 99, .start_ticks = 5, .group = 98, .group_start = 1});
+    ck_assert(did(ACT_RECORD));
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+    ck_assert_int_eq(svc.proc.pid, 99);
+    main_exits(0);
+    ck_assert(did(ACT_REMOVE_PID_FILE));
+    ck_assert_int_ne(svc.state, SVC_RUNNING);
+
+    svc.state = SVC_STOPPED;
+    step(SVC_EV_START);
+    step(SVC_EV_SLOT);
+    control_runs(ROLE_START);
+    control_exits(0);
+    feed((struct svc_event){.type = SVC_EV_MAIN_MISSING, .text = "nobody"});
+    ck_assert_int_eq(svc.state, SVC_STOPPING); /* what the command has left is counted, and ended */
+    ck_assert(did(ACT_CHECK_GROUP));
+    step(SVC_EV_GROUP);
+    ck_assert_str_eq(svc.reason, "nobody");
+    ck_assert_int_eq(svc.state, SVC_BACKOFF);
+}
+END_TEST
+
+START_TEST(a_time_out_of_stop_command)
+{
+    all_hooks();
+    start();
+    control_runs(ROLE_PRE_START);
+    control_exits(0);
+    main_runs();
+    control_runs(ROLE_POST_START);
+    control_exits(0);
+    step(SVC_EV_STOP);
+    control_runs(ROLE_STOP);
+    now.mono = svc.deadline;
+    step(SVC_EV_DEADLINE);
+    ck_assert(did(ACT_SIGNAL_GROUP) && did(ACT_SIGNAL_CONTROL));
+    ck_assert_int_eq(svc.stop_phase, STOP_SIGNALLED);
+    now.mono = svc.deadline;
+    step(SVC_EV_DEADLINE);
+    ck_assert_int_eq(svc.stop_phase, STOP_KILLED);
+}
+END_TEST
+
+START_TEST(reload_is_refused)
+{
+    start();
+    main_runs();
+    ck_assert_ptr_nonnull(strstr(svc_refuses_reload(&svc, spec), "neither"));
+    spec->reload_signal = SIGHUP;
+    ck_assert_ptr_null(svc_refuses_reload(&svc, spec));
+    step(SVC_EV_RELOAD);
+    ck_assert(did(ACT_RELOAD_SIGNAL));
+    step(SVC_EV_STOP);
+    ck_assert_ptr_nonnull(strstr(svc_refuses_reload(&svc, spec), "not running"));
+}
+END_TEST
+
+Suite *check_suite(void)
+{
+    Suite *suite = suite_create("service_control");
+    TCase *tc = tcase_create("service_control");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, a_life_with_every_hook);
+    tcase_add_test(tc, pre_start_fails);
+    tcase_add_test(tc, what_a_hook_leaves_is_killed_first);
+    tcase_add_test(tc, news_of_another_control_process_change_nothing);
+    tcase_add_test(tc, oneshot);
+    tcase_add_test(tc, forking);
+    tcase_add_test(tc, a_time_out_of_stop_command);
+    tcase_add_test(tc, reload_is_refused);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
