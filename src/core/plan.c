@@ -2,9 +2,9 @@
 #include "core/plan.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
+#include "core/instance.h"
 
 static void add_step(struct plan *plan, enum plan_action action, const struct spec *from, const struct spec *to)
 {
@@ -49,7 +49,7 @@ struct plan *plan_new(const struct spec_list *from, const struct spec_list *to)
 
     plan->steps = xcalloc(from->n + to->n, sizeof(*plan->steps));
     while (i < from->n || j < to->n) {
-        int order = i == from->n ? 1 : j == to->n ? -1 : strcmp(from->items[i]->name, to->items[j]->name);
+        int order = i == from->n ? 1 : j == to->n ? -1 : instance_compare(from->items[i]->name, to->items[j]->name);
 
         if (order < 0)
             add_step(plan, PLAN_REMOVE, from->items[i++], NULL);

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "core/instance.h"
 
 /* Enough for seconds since 1970 with microseconds, and 0.1 stays 0.1. */
 #define REAL_DIGITS 16
@@ -274,11 +275,22 @@ bool proto_is_glob(const char *pattern)
     return strpbrk(pattern, "*?[") != NULL;
 }
 
+static bool matches(const char *pattern, const char *name)
+{
+    return proto_is_glob(pattern) ? glob_matches(pattern, name) : strcmp(pattern, name) == 0;
+}
+
 bool proto_name_matches(const char *pattern, const char *name)
 {
     if (strnlen(pattern, PROTO_MAX_PATTERN + 1) > PROTO_MAX_PATTERN)
         return false;
-    if (!proto_is_glob(pattern))
-        return strcmp(pattern, name) == 0;
-    return glob_matches(pattern, name);
+    if (matches(pattern, name))
+        return true;
+    if (!instance_is(name) || instance_base_len(name) > SPEC_NAME_MAX)
+        return false;
+
+    /* The name of a section means all its instances. */
+    char base[SPEC_NAME_MAX + 1];
+    snprintf(base, sizeof base, "%.*s", (int)instance_base_len(name), name);
+    return matches(pattern, base);
 }

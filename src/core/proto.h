@@ -90,7 +90,10 @@ json_t *proto_exit(const struct exit_info *exit);
 /* Seconds with microseconds, as the contract gives times. */
 json_t *proto_seconds(int64_t usec);
 
-/* Is NAME the name PATTERN, or matches it as a glob (as fnmatch(3): * ? [a-z] [!a-z])?  In bounded time, whatever it is. */
+/*
+ * Is NAME the name PATTERN, or matches it as a glob (as fnmatch(3): * ? [a-z] [!a-z])?  Of an instance WEB@3 it may be
+ * WEB that does.  In bounded time, whatever it is.
+ */
 bool proto_name_matches(const char *pattern, const char *name);
 /* Has PATTERN a glob character? */
 bool proto_is_glob(const char *pattern);

@@ -144,6 +144,7 @@ struct spec {
     struct spec_cpus *cpus; /* NULL: all that supd has */
     struct spec_int oom_score_adj;
     struct spec_limit *limits[SPEC_N_LIMITS]; /* by enum spec_limit_name; NULL: as supd was started with */
+    struct spec_int instances;                /* as written; of an instance itself, and where there are none, unset */
     bool enabled;
     enum start_mode start;
     char **listen; /* as socket_spec_format() writes them, users and groups as numbers once they were looked up */
@@ -203,6 +204,7 @@ enum key_type {
     KEY_DEATH_SIGNAL,      /* int32_t, or none */
     KEY_INPUT,             /* struct spec_log, as LOG_KIND_NONE, _INHERIT and _FILE */
     KEY_LIMIT,             /* struct spec_limit *, one of spec->limits */
+    KEY_INSTANCES,         /* struct spec_int */
     KEY_UNSUPPORTED,       /* named by the contract, not built yet: refused by name */
     KEY_N_TYPES,
 };
@@ -212,8 +214,9 @@ enum key_flags {
     KEY_F_ADDS = 1 << 1,        /* the service's values are added to those of `defaults`, not put in their place */
     KEY_F_ENVIRONMENT = 1 << 2, /* each value must be KEY=VALUE with a valid KEY */
     KEY_F_REQUIRED = 1 << 3,
-    KEY_F_PATHS = 1 << 4, /* each value must be an absolute path, after a '-' or without it */
-    KEY_F_HOME = 1 << 5,  /* the path may begin with '~', the home of the service's user */
+    KEY_F_PATHS = 1 << 4,   /* each value must be an absolute path, after a '-' or without it */
+    KEY_F_HOME = 1 << 5,    /* the path may begin with '~', the home of the service's user */
+    KEY_F_EXPANDS = 1 << 6, /* of instances: %i and %n stand for the number and the name, core/instance.h */
 };
 
 struct spec_key {
@@ -264,7 +267,7 @@ bool spec_key_equal(const struct spec *a, const struct spec *b, const struct spe
  */
 uint64_t spec_process_digest(const struct spec *spec);
 
-/* 1-64 of A-Z a-z 0-9 . _ -, not starting with . or - */
+/* 1-64 of A-Z a-z 0-9 . _ -, not starting with . or -; those of instances: instance_name_valid(). */
 bool spec_name_valid(const char *name);
 
 void exit_set_add_code(struct exit_set *set, int code);
@@ -285,7 +288,7 @@ const char *restart_policy_name(enum restart_policy policy);
 const char *kill_mode_name(enum kill_mode mode);
 
 /*
- * A list of specs, sorted by name, names unique.  Freed with spec_list_free(),
+ * A list of specs, sorted by instance_compare() of names, names unique.  Freed with spec_list_free(),
  * which frees the specs too.
  */
 struct spec_list {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
+#include "core/instance.h"
 #include "core/spec.h"
 
 void spec_list_free(struct spec_list *list)
@@ -24,12 +24,12 @@ void spec_list_push(struct spec_list *list, struct spec *spec)
 
 static int compare_specs(const void *a, const void *b)
 {
-    return strcmp((*(struct spec *const *)a)->name, (*(struct spec *const *)b)->name);
+    return instance_compare((*(struct spec *const *)a)->name, (*(struct spec *const *)b)->name);
 }
 
 static int compare_name(const void *name, const void *item)
 {
-    return strcmp(name, (*(struct spec *const *)item)->name);
+    return instance_compare(name, (*(struct spec *const *)item)->name);
 }
 
 void spec_list_sort(struct spec_list *list)

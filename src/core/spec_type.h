@@ -78,6 +78,7 @@ extern const struct key_type_ops key_type_nice;
 extern const struct key_type_ops key_type_oom_score_adj;
 extern const struct key_type_ops key_type_io;
 extern const struct key_type_ops key_type_cpus;
+extern const struct key_type_ops key_type_instances;
 
 /* spec_types_limit.c */
 extern const struct key_type_ops key_type_limit;

@@ -38,6 +38,7 @@ static const struct key_type_ops *const types[] = {
     [KEY_CAPABILITY_BOUNDS] = &key_type_capability_bounds,
     [KEY_DEATH_SIGNAL] = &key_type_death_signal,
     [KEY_INPUT] = &key_type_input,
+    [KEY_INSTANCES] = &key_type_instances,
     [KEY_UNSUPPORTED] = &key_type_unsupported,
 };
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys that say how the kernel should treat a process beside others: its weights, its turn, its processors. */
+/* Keys that say how the kernel should treat a process beside others: its weights, its turn, its processors; and how
+ * many of it there are. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
+#include "core/instance.h"
 #include "core/spec_type.h"
 
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
@@ -55,6 +57,14 @@ static bool set_oom_score_adj(const struct key_input *in, void *to)
 
 const struct key_type_ops key_type_oom_score_adj = {
     .size = sizeof(struct spec_int), .set = set_oom_score_adj, .get = get_int, .equal = equal_ints};
+
+static bool set_instances(const struct key_input *in, void *to)
+{
+    return set_int(in, to, 0, INSTANCES_MAX);
+}
+
+const struct key_type_ops key_type_instances = {
+    .size = sizeof(struct spec_int), .set = set_instances, .get = get_int, .equal = equal_ints};
 
 /* ---- io-class ---- */
 

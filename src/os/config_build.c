@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/strv.h"
+#include "core/instance.h"
 #include "os/config_ids.h"
 #include "os/config_place.h"
 
@@ -106,6 +107,36 @@ bool config_build_given_before(struct config_build *b, const struct placed *p, s
     return true;
 }
 
+/* The values of ENTRY as they are for the instance NAME, to be freed; NULL with ERR written. */
+static char **expand_values(const struct config_entry *entry, const char *name, char *err, size_t err_size)
+{
+    char **values = xcalloc(entry->n + 1, sizeof(*values));
+
+    for (size_t i = 0; i < entry->n; i++) {
+        values[i] = instance_expand(entry->values[i], name, err, err_size);
+        if (values[i] == NULL) {
+            strv_free(values);
+            return NULL;
+        }
+    }
+    return values;
+}
+
+/* As spec_set(); a dump has its values expanded, and names of users and addresses in them, too. */
+static bool set_value(const struct config_build *b, struct spec *spec, const struct spec_key *key,
+                      const struct config_entry *entry, char *err, size_t err_size)
+{
+    bool is_list = entry->kind == CONFIG_LIST;
+
+    if (b->internal || (key->flags & KEY_F_EXPANDS) == 0 || !instance_is(spec->name))
+        return spec_set(spec, key, entry->values, entry->n, is_list, err, err_size);
+
+    char **values = expand_values(entry, spec->name, err, err_size);
+    bool ok = values != NULL && spec_set(spec, key, values, entry->n, is_list, err, err_size);
+    strv_free(values);
+    return ok;
+}
+
 /* False when the value was bad. */
 static bool set_service_key(struct config_build *b, const struct placed *p, const struct config_entry *entry,
                             struct spec *spec)
@@ -127,7 +158,7 @@ static bool set_service_key(struct config_build *b, const struct placed *p, cons
         config_build_entry_error(b, p, entry, " is no section: write %s = VALUE", entry->key);
         return false;
     }
-    if (!spec_set(spec, key, entry->values, entry->n, entry->kind == CONFIG_LIST, err, sizeof(err))) {
+    if (!set_value(b, spec, key, entry, err, sizeof(err))) {
         config_build_entry_error(b, p, entry, ": %s", err);
         return false;
     }
@@ -201,28 +232,113 @@ static bool is_given(const struct config_build *b, const struct placed *p, const
            (b->defaults.section != NULL && find_entry(b->defaults.section, key) != NULL);
 }
 
-static void build_service(struct config_build *b, const struct placed *p, const struct spec *defaults, bool defaults_ok)
+/* Where `defaults` says something that no instance can take; told once, however many services have instances. */
+static bool expand_defaults(struct config_build *b, struct spec *spec)
+{
+    char err[ERR_SIZE];
+
+    if (instance_expand_spec(spec, err, sizeof(err)))
+        return true;
+    if (!b->defaults_told)
+        config_build_error(b, b->defaults.file, b->defaults.section->line, "defaults: for service \"%s\": %s",
+                           spec->name, err);
+    b->defaults_told = true;
+    return false;
+}
+
+/* The service NAME as the section and `defaults` make it; NULL with what is wrong told. */
+static struct spec *build_spec(struct config_build *b, const struct placed *p, const char *name,
+                               const struct spec *defaults, bool defaults_ok)
 {
     const struct config_section *section = p->section;
     struct spec *spec = spec_dup(defaults);
     char err[ERR_SIZE];
+    bool ok = defaults_ok;
+
+    config_build_replace(&spec->name, name);
+    config_build_replace(&spec->file, b->files[p->file]);
+    spec->line = section->line;
+    if (ok && instance_is(name) && !b->internal)
+        ok = expand_defaults(b, spec);
+
+    ok = apply_section(b, p, spec) && ok;
+    spec_type_defaults(spec, is_given(b, p, "restart"), is_given(b, p, "start-timeout"));
+    /* Where a value was refused already, its absence is no news. */
+    if (ok && section->whole && !spec_validate(spec, err, sizeof(err))) {
+        config_build_error(b, p->file, section->line, "service \"%s\": %s", section->title, err);
+        ok = false;
+    }
+    spec->instances = (struct spec_int){0};
+    if (ok)
+        return spec;
+    spec_free(spec);
+    return NULL;
+}
+
+/* How many the section asks for; where it says it wrongly, one, which is told when that one is built. */
+static struct spec_int count_instances(const struct config_section *section, const struct spec *defaults)
+{
+    const struct config_entry *entry = find_entry(section, "instances");
+    char err[ERR_SIZE];
+
+    if (entry == NULL)
+        return defaults->instances;
+
+    struct spec *probe = spec_dup(defaults);
+    struct spec_int count = {true, 1};
+    if (entry->kind == CONFIG_VALUE &&
+        spec_set(probe, spec_key_find("instances"), entry->values, entry->n, false, err, sizeof(err)))
+        count = probe->instances;
+    spec_free(probe);
+    return count;
+}
+
+/* What is wrong is wrong with the first of them already, as a rule: it is told once.  And with none, it is told too. */
+static void build_instances(struct config_build *b, const struct placed *p, const struct spec *defaults,
+                            bool defaults_ok, int count)
+{
+    struct spec *first = NULL;
+    char err[ERR_SIZE];
+
+    for (int k = 1; k <= count || k == 1; k++) {
+        char *name = instance_name(p->section->title, (unsigned)k);
+        struct spec *spec = build_spec(b, p, name, defaults, defaults_ok);
+        free(name);
+        if (spec == NULL)
+            return;
+        if (k > count) {
+            spec_free(spec);
+            return;
+        }
+        spec_list_push(&b->config->services, spec);
+        if (k == 1)
+            first = spec;
+        if (k == 2 && instance_clash(first, spec, err, sizeof(err))) {
+            config_build_error(b, p->file, p->section->line, "service \"%s\": %s", p->section->title, err);
+            return;
+        }
+    }
+}
+
+static void build_service(struct config_build *b, const struct placed *p, const struct spec *defaults, bool defaults_ok)
+{
+    const struct config_section *section = p->section;
+    struct spec_int instances = count_instances(section, defaults);
 
     if (section->title[0] == '\0')
         config_build_error(b, p->file, section->line, "a service needs a name: write service \"NAME\" { ... }");
-    else if (!spec_name_valid(section->title))
+    else if (b->internal ? !instance_name_valid(section->title) : !spec_name_valid(section->title))
         config_build_error(b, p->file, section->line,
                            "service \"%s\": a name is 1 to %d of A-Z a-z 0-9 . _ - and begins with neither . nor -",
                            section->title, SPEC_NAME_MAX);
-    config_build_replace(&spec->name, section->title);
-    config_build_replace(&spec->file, b->files[p->file]);
-    spec->line = section->line;
 
-    bool ok = apply_section(b, p, spec);
-    spec_type_defaults(spec, is_given(b, p, "restart"), is_given(b, p, "start-timeout"));
-    /* Where a value was refused already, its absence is no news. */
-    if (ok && defaults_ok && section->whole && !spec_validate(spec, err, sizeof(err)))
-        config_build_error(b, p->file, section->line, "service \"%s\": %s", section->title, err);
-    spec_list_push(&b->config->services, spec);
+    if (instances.set && !b->internal) {
+        build_instances(b, p, defaults, defaults_ok, instances.value);
+        return;
+    }
+    struct spec *spec = build_spec(b, p, section->title, defaults, defaults_ok);
+    if (spec != NULL)
+        spec_list_push(&b->config->services, spec);
 }
 
 static int compare_places(const struct placed *a, const struct placed *b)

@@ -30,6 +30,7 @@ struct config_build {
     struct found_error *errors;
     size_t n_errors;
     struct config_ids *ids;
+    bool defaults_told; /* that something in them cannot be expanded for instances */
 };
 
 /* An error in line of ENTRY that names the section and the key; FMT goes on behind the key's name. */

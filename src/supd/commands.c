@@ -195,12 +195,12 @@ static bool select_services(struct call *call, json_t *names, struct selection *
 
     selection->n = 0;
     selection->items = xcalloc(HASH_CNT(by_name, sup->services) + 1, sizeof(struct service *));
-    if (n_names == 1 && !proto_is_glob(json_string_value(json_array_get(names, 0)))) {
-        struct service *service = service_find(sup, json_string_value(json_array_get(names, 0)));
+    struct service *only = n_names == 1 ? service_find(sup, json_string_value(json_array_get(names, 0))) : NULL;
 
-        matched[0] = service != NULL;
-        if (service)
-            selection->items[selection->n++] = service;
+    /* While one is on its way out there may be instances of the same name. */
+    if (only && !only->removing) {
+        matched[0] = true;
+        selection->items[selection->n++] = only;
     } else {
         for (struct service *s = sup->services; s; s = s->by_name.next) {
             if (!names || name_selected(names, matched, s->spec->name))

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "core/instance.h"
 #include "core/record.h"
 #include "os/clock.h"
 #include "os/identity.h"
@@ -114,7 +115,7 @@ static bool find_unrecorded(void *ctx, pid_t pid)
         return true;
     char *hook = procfs_environ_get(pid, "SUPD_HOOK");
     char *name = procfs_environ_get(pid, "SUPD_SERVICE");
-    bool taken = hook || !name || !spec_name_valid(name) || survey_find(survey, name, false);
+    bool taken = hook || !name || !instance_name_valid(name) || survey_find(survey, name, false);
     free(hook);
     if (taken) {
         free(name);

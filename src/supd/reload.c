@@ -226,9 +226,13 @@ static void restart_stale(struct supervisor *sup, struct waiter *waiter)
 /* From here on CONFIG is the one in force; its specs go into the services. */
 static void apply(struct supervisor *sup, struct config *config, const struct plan *plan, struct waiter *waiter)
 {
+    /* Backwards, as in a shutdown: the last of several instances first. */
+    for (size_t i = plan->n; i-- > 0;) {
+        if (plan->steps[i].action == PLAN_REMOVE)
+            apply_remove(service_find(sup, plan->steps[i].name), waiter); /* "removed" is told once it is */
+    }
     for (size_t i = 0; i < plan->n; i++) {
         const struct plan_step *step = &plan->steps[i];
-        struct service *service = service_find(sup, step->name);
 
         switch (step->action) {
         case PLAN_ADD:
@@ -236,11 +240,10 @@ static void apply(struct supervisor *sup, struct config *config, const struct pl
             apply_add(sup, spec_dup(step->to));
             break;
         case PLAN_REMOVE:
-            apply_remove(service, waiter); /* "removed" is told once it is */
             break;
         case PLAN_CHANGE:
             server_tell_service(sup, "changed", step->name);
-            service_set_spec(service, spec_dup(step->to));
+            service_set_spec(service_find(sup, step->name), spec_dup(step->to));
             break;
         }
     }

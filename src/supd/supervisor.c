@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/instance.h"
 #include "os/clock.h"
 #include "supd/handover.h"
 #include "supd/main_search.h"
@@ -128,7 +129,7 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
 
 static int compare_names(const struct service *a, const struct service *b)
 {
-    return strcmp(a->spec->name, b->spec->name);
+    return instance_compare(a->spec->name, b->spec->name);
 }
 
 void services_sort(struct supervisor *sup)

@@ -54,12 +54,15 @@ ERRORS = {
     "name starts with dash": (f'service "-a" {{ @@\n    {COMMAND}\n}}', r"-a"),
     "name too long": (f'service "{"x" * 65}" {{ @@\n    {COMMAND}\n}}', r"64"),
     "empty name": (f'service "" {{ @@\n    {COMMAND}\n}}', r"name"),
+    "too many instances": (f'service "a" {{\n    {COMMAND}\n    instances = 10001 @@\n}}', r"instances.*0 to 10000"),
+    "an unknown % of instances": (
+        f'service "a" {{\n    {COMMAND}\n    instances = 3\n    directory = "/x%q" @@\n}}', r"directory.*'%q'.*%i.*%n.*%%"
+    ),
     "missing include": ('# one\ninclude("/nonexistent/x.conf") @@', r"/nonexistent/x\.conf.*No such file"),
     "stray word": (f'service "a" {{\n    {COMMAND}\n}}\n\nnonsense @@\n', r"nonsense|syntax|unexpected|unknown"),
 }
 
 NOT_YET = [
-    "instances = 3",
     "essential = yes",
     'ready = "notify"',
     'after = {"b"}',

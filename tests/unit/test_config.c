@@ -171,6 +171,49 @@ START_TEST(defaults_anywhere)
 }
 END_TEST
 
+START_TEST(instances)
+{
+    load_good("defaults { environment = 'ALL=%n' log = '/log/%n' }\n"
+              "service web { command = 'x %i \"a %n\"' instances = 11 environment = 'P=%%%i' listen = 'tcp:*:90%i' }\n"
+              "service plain { command = 'date +%s' }\nservice none { command = x instances = 0 }\n"
+              "service one { command = {y, %i} instances = 1 }\n");
+    ck_assert_uint_eq(config->services.n, 13);
+    ck_assert_ptr_null(spec_list_find(&config->services, "web"));
+    ck_assert_str_eq(config->services.items[0]->name, "one@1");
+    ck_assert_str_eq(config->services.items[1]->name, "plain");
+    ck_assert_str_eq(config->services.items[3]->name, "web@2");
+    ck_assert_str_eq(config->services.items[12]->name, "web@11");
+    ck_assert_str_eq(service("plain")->command[1], "+%s");
+    ck_assert_str_eq(service("plain")->log.path, "/log/%n");
+
+    const struct spec *spec = service("web@11");
+    ck_assert_uint_eq(strv_len(spec->command), 3);
+    ck_assert_str_eq(spec->command[1], "11");
+    ck_assert_str_eq(spec->command[2], "a web@11");
+    ck_assert_uint_eq(strv_len(spec->environment), 2);
+    ck_assert_str_eq(spec->environment[0], "ALL=web@11");
+    ck_assert_str_eq(spec->environment[1], "P=%11");
+    ck_assert_str_eq(spec->listen[0], "tcp:*:9011");
+    ck_assert_str_eq(spec->log.path, "/log/web@11");
+    ck_assert(!spec->instances.set);
+    ck_assert_uint_eq(spec->line, 2);
+
+    /* The copy has them as they are. */
+    char *dump = config_dump(config);
+    struct config *again = config_load_dump("dump", dump, strlen(dump), &errors);
+    ck_assert_msg(errors.n == 0, "%s", errors.n > 0 ? errors.items[0].message : "");
+    ck_assert_uint_eq(again->services.n, config->services.n);
+    for (size_t i = 0; i < again->services.n; i++) {
+        const struct spec *a = config->services.items[i];
+        const struct spec *b = again->services.items[i];
+        ck_assert_str_eq(a->name, b->name);
+        ck_assert(spec_process_digest(a) == spec_process_digest(b));
+    }
+    config_free(again);
+    free(dump);
+}
+END_TEST
+
 static const struct {
     const char *text;
     unsigned line;
@@ -191,7 +234,16 @@ static const struct {
     {"include(\"nofile.conf\")", 1, "nofile.conf: No such file"},
     {"include(\"/tmp\")", 1, "directory"},
     {A "include(\"x\") }", 2, "no '=' after 'include'"},
-    {A "instances = 3 }", 2, "key 'instances' is not supported yet"},
+    {A "instances = -1 }", 2, "key 'instances': '-1' is not a whole number from 0 to 10000"},
+    {A "instances = {2}\ndirectory = '/%i' }", 2, "not a list"},
+    {A "\n instances = 3 environment = {'A=%i',\n'B=%x'} }", 3, "service \"a\": key 'environment': '%x' is not known"},
+    {A "instances = 0\n log = '/%q' }", 3, "'%q' is not known"},
+    {A "instances = 20 listen = 'tcp:127.0.0.1:6551%i' }", 2, "65"},
+    {A "instances = 2 listen = 'unix:/x' }", 1, "all instances would listen at 'unix:/x': write %i into it"},
+    {"defaults {\n log = '/%q' }\nservice a { command = x instances = 2 }\nservice b { command = x instances = 2 }", 1,
+     "defaults: for service \"a@1\": '%q' is not known"},
+    {"service a@1 { command = x }", 1, "\"a@1\""},
+    {A "} service a { command = y instances = 2 }\n", 2, "\"a\" is defined twice, first in x.conf:1"},
     {A "after = {b, c} }", 2, "key 'after' is not supported yet"},
     {A "check { command = \"}\" x { y } }\n}", 2, "key 'check' is not supported yet"},
     {A "check \"t\" { }\n}", 2, "key 'check' is not supported yet"},
@@ -447,7 +499,8 @@ static struct config *random_config(void)
         char err[256];
         ck_assert(spec_set(spec, spec_key_find("command"), command, 1, true, err, sizeof(err)));
         for (size_t k = 0; k < spec_n_keys; k++) {
-            if (random() % 2 == 0 && spec_keys[k].type != KEY_UNSUPPORTED)
+            /* What is built has no `instances` any more. */
+            if (random() % 2 == 0 && spec_keys[k].type != KEY_UNSUPPORTED && spec_keys[k].type != KEY_INSTANCES)
                 set_random(spec, &spec_keys[k]);
         }
         if (random() % 4 == 0)
@@ -680,6 +733,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, resolved_ids);
     tcase_add_loop_test(tc, dump_reads_back, 0, 30);
     tcase_add_test(tc, bad_dumps);
+    tcase_add_test(tc, instances);
     tcase_add_loop_test(tc, damaged_files, 0, 20);
     tcase_add_test(tc, errors_leave_nothing_behind);
     tcase_add_test(tc, ten_thousand);

@@ -227,7 +227,9 @@ START_TEST(names_and_globs)
         {"[x", "x", false},       {"a[", "a[", true},         {"[a-]", "-", true},
         {"web@*", "web@3", true}, {"*@[12]", "web@2", true},  {"*@[12]", "web@3", false},
         {"**", "a", true},        {"*[0-9]", "ab7", true},    {"*[0-9]x", "a1b2x", true},
-        {"[", "", false},         {"\\*", "*", false},
+        {"[", "", false},         {"\\*", "*", false},        {"web", "web@3", true},
+        {"we", "web@3", false},   {"web@3", "web@30", false}, {"w?b", "web@3", true},
+        {"*b", "web@3", true},    {"web@3", "web@3", true},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

@@ -106,7 +106,11 @@ static const struct {
     {"listen", "", "no kind"},
     {"start", "on-demand", NULL},
     {"start", "demand", "none of auto, on-demand"},
-    {"instances", "3", "not supported yet"},
+    {"instances", "0", NULL},
+    {"instances", "10000", NULL},
+    {"instances", "10001", "from 0 to 10000"},
+    {"instances", "-1", "from 0 to 10000"},
+    {"instances", "", "from 0 to 10000"},
 };
 
 /* A bad value leaves the spec as it was. */
@@ -288,6 +292,7 @@ static const struct {
     {"group", "g"},
     {"supplementary-groups", "adm"},
     {"clear-environment", "yes"},
+    {"instances", "2"},
     {"stdin", "/dev/zero"},
     {"tty", "/dev/tty9"},
     {"capabilities", "net_raw"},
