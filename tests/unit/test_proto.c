@@ -191,7 +191,7 @@ START_TEST(a_service_is_shown_whole)
         proto_service("web", &svc, &spec, true, &usage, now),
         "{\"name\":\"web\",\"state\":\"running\",\"desired\":\"up\",\"ready\":true,\"pid\":4711,\"adopted\":true,"
         "\"since\":1.0,\"uptime\":3.2,\"starts\":3,\"restarts\":2,\"next-start-in\":null,\"reason\":null,"
-        "\"exit\":null,\"config-stale\":true,\"stopped\":true,\"log\":{\"out\":\"/var/log/web.log\","
+        "\"control\":null,\"exit\":null,\"config-stale\":true,\"stopped\":true,\"log\":{\"out\":\"/var/log/web.log\","
         "\"err\":null},\"memory\":4096,\"cpu\":0.5,\"tasks\":2,\"command\":[\"/bin/x\",\"-y\"]}\n");
 
     svc.state = SVC_BACKOFF;
@@ -201,13 +201,13 @@ START_TEST(a_service_is_shown_whole)
     svc.exit = (struct exit_info){.how = EXIT_HOW_EXITED, .code = 1, .source = EXIT_SOURCE_WAIT};
     snprintf(svc.reason, sizeof svc.reason, "exit 1");
     usage = (struct proto_usage){.stopped = true};
-    check_line(
-        proto_service("web", &svc, &spec, false, &usage, now),
-        "{\"name\":\"web\",\"state\":\"backoff\",\"desired\":\"up\",\"ready\":false,\"pid\":null,"
-        "\"adopted\":false,\"since\":1.0,\"uptime\":null,\"starts\":3,\"restarts\":2,\"next-start-in\":0.1,"
-        "\"reason\":\"exit 1\",\"exit\":{\"how\":\"exited\",\"code\":1,\"signal\":null,\"core\":false,\"at\":0.0,"
-        "\"source\":\"wait\"},\"config-stale\":false,\"stopped\":false,\"log\":{\"out\":\"/var/log/web.log\","
-        "\"err\":null},\"memory\":null,\"cpu\":null,\"tasks\":null,\"command\":[\"/bin/x\",\"-y\"]}\n");
+    check_line(proto_service("web", &svc, &spec, false, &usage, now),
+               "{\"name\":\"web\",\"state\":\"backoff\",\"desired\":\"up\",\"ready\":false,\"pid\":null,"
+               "\"adopted\":false,\"since\":1.0,\"uptime\":null,\"starts\":3,\"restarts\":2,\"next-start-in\":0.1,"
+               "\"reason\":\"exit 1\",\"control\":null,"
+               "\"exit\":{\"how\":\"exited\",\"code\":1,\"signal\":null,\"core\":false,\"at\":0.0,"
+               "\"source\":\"wait\"},\"config-stale\":false,\"stopped\":false,\"log\":{\"out\":\"/var/log/web.log\","
+               "\"err\":null},\"memory\":null,\"cpu\":null,\"tasks\":null,\"command\":[\"/bin/x\",\"-y\"]}\n");
 }
 END_TEST
 
