@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "core/spec.h"
+#include "core/usage.h"
 
 enum exit_how { EXIT_HOW_NONE, EXIT_HOW_EXITED, EXIT_HOW_SIGNALED, EXIT_HOW_UNKNOWN };
 enum exit_source {
@@ -33,7 +34,8 @@ struct exit_info {
     int32_t signal; /* SIGNALED */
     bool core;      /* SIGNALED: a core was dumped */
     enum exit_source source;
-    int64_t at; /* wall clock, us */
+    int64_t at;         /* wall clock, us */
+    struct usage usage; /* not recorded: what an earlier supd has seen is not known */
 };
 
 enum policy_verdict {

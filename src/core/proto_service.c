@@ -9,6 +9,24 @@ static void set(json_t *object, const char *key, json_t *value)
     json_object_set_new_nocheck(object, key, value);
 }
 
+static json_t *usage_of(const struct usage *usage)
+{
+    if (!usage->known)
+        return json_null();
+
+    bool whole = usage->is_whole;
+    json_t *object = json_object();
+    set(object, "run-time", proto_seconds(usage->run_time));
+    set(object, "cpu-user", proto_seconds(usage->cpu_user));
+    set(object, "cpu-system", proto_seconds(usage->cpu_system));
+    set(object, "memory-peak", whole ? json_integer((json_int_t)usage->memory_peak) : json_null());
+    set(object, "faults-minor", json_integer((json_int_t)usage->faults_minor));
+    set(object, "faults-major", json_integer((json_int_t)usage->faults_major));
+    set(object, "switches-voluntary", whole ? json_integer((json_int_t)usage->switches_voluntary) : json_null());
+    set(object, "switches-involuntary", whole ? json_integer((json_int_t)usage->switches_involuntary) : json_null());
+    return object;
+}
+
 json_t *proto_exit(const struct exit_info *info)
 {
     if (info->how == EXIT_HOW_NONE)
@@ -24,6 +42,7 @@ json_t *proto_exit(const struct exit_info *info)
     set(object, "core", json_boolean(signaled && info->core));
     set(object, "at", proto_seconds(info->at));
     set(object, "source", json_string_nocheck(exit_source_name(info->source)));
+    set(object, "usage", usage_of(&info->usage));
     return object;
 }
 

@@ -4,15 +4,19 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <linux/posix_types.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/units.h"
 
 #define RING_SIZE 256  /* a power of two; what does not fit is found by the sweep */
 #define SWEEP_MAX 1024 /* ends taken in one turn, so that a storm of them does not hold the loop */
@@ -112,19 +116,61 @@ static bool take_stop(const struct sigchld *sigchld, const siginfo_t *info)
     return release_traced(info);
 }
 
-/* Shows the end of PID, a zombie, to the owner and reaps it. */
-static bool take_end(struct sigchld *sigchld, const siginfo_t *info)
+/* struct rusage as the kernel writes it; the one of a C library may have wider times. */
+struct kernel_rusage {
+    __kernel_long_t user_sec;
+    __kernel_long_t user_usec;
+    __kernel_long_t system_sec;
+    __kernel_long_t system_usec;
+    __kernel_long_t maxrss; /* KiB */
+    __kernel_long_t ixrss;
+    __kernel_long_t idrss;
+    __kernel_long_t isrss;
+    __kernel_long_t minflt;
+    __kernel_long_t majflt;
+    __kernel_long_t nswap;
+    __kernel_long_t inblock;
+    __kernel_long_t oublock;
+    __kernel_long_t msgsnd;
+    __kernel_long_t msgrcv;
+    __kernel_long_t nsignals;
+    __kernel_long_t nvcsw;
+    __kernel_long_t nivcsw;
+};
+
+static struct usage usage_of(const struct kernel_rusage *raw)
 {
-    struct rusage usage;
+    return (struct usage){
+        .known = true,
+        .is_whole = true,
+        .cpu_user = (int64_t)raw->user_sec * USEC_PER_SEC + raw->user_usec,
+        .cpu_system = (int64_t)raw->system_sec * USEC_PER_SEC + raw->system_usec,
+        .memory_peak = (uint64_t)raw->maxrss * 1024,
+        .faults_minor = (uint64_t)raw->minflt,
+        .faults_major = (uint64_t)raw->majflt,
+        .switches_voluntary = (uint64_t)raw->nvcsw,
+        .switches_involuntary = (uint64_t)raw->nivcsw,
+    };
+}
+
+/* As waitid(2), with the fifth argument that the kernel has and the C library hides: what the child used, before the reap. */
+static int look(idtype_t idtype, id_t id, siginfo_t *info, struct kernel_rusage *raw)
+{
+    return (int)syscall(SYS_waitid, idtype, id, info, WEXITED | WNOHANG | WNOWAIT, raw);
+}
+
+/* Shows the end of PID, a zombie, to the owner and reaps it. */
+static bool take_end(struct sigchld *sigchld, const siginfo_t *info, const struct usage *usage)
+{
     pid_t pid = info->si_pid;
 
-    sigchld->handlers.ended(sigchld->ctx, pid, sigchld_wait_status(info));
-    if (wait4(pid, NULL, WNOHANG, &usage) != pid) {
+    sigchld->handlers.ended(sigchld->ctx, pid, sigchld_wait_status(info), usage);
+    if (waitpid(pid, NULL, WNOHANG) != pid) {
         log_error("child %d has ended and cannot be reaped: %s", (int)pid, strerror(errno));
         return false;
     }
     sigchld->reaped++;
-    sigchld->handlers.reaped(sigchld->ctx, pid, &usage);
+    sigchld->handlers.reaped(sigchld->ctx, pid);
     return true;
 }
 
@@ -132,11 +178,16 @@ static bool take_end(struct sigchld *sigchld, const siginfo_t *info)
 static bool take_one(struct sigchld *sigchld, idtype_t idtype, id_t id)
 {
     siginfo_t info = {0};
+    struct kernel_rusage raw = {0};
 
     /* ECHILD (no children) is an answer like any other. */
-    if (waitid(idtype, id, &info, WEXITED | WNOHANG | WNOWAIT) == -1 || info.si_pid == 0)
+    if (look(idtype, id, &info, &raw) == -1 || info.si_pid == 0)
         return false;
-    return sigchld_is_end(info.si_code) ? take_end(sigchld, &info) : take_stop(sigchld, &info);
+    if (!sigchld_is_end(info.si_code))
+        return take_stop(sigchld, &info);
+
+    struct usage usage = usage_of(&raw);
+    return take_end(sigchld, &info, &usage);
 }
 
 void sigchld_sweep(struct sigchld *sigchld)

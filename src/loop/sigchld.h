@@ -15,18 +15,18 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/resource.h>
 #include <sys/types.h>
 
+#include "core/usage.h"
 #include "loop/loop.h"
 
 struct sigchld;
 
 struct sigchld_handlers {
-    /* A child has ended and is a zombie.  WAIT_STATUS as of wait(2). */
-    void (*ended)(void *ctx, pid_t pid, int wait_status);
+    /* A child has ended and is a zombie.  WAIT_STATUS as of wait(2); USAGE without .run_time. */
+    void (*ended)(void *ctx, pid_t pid, int wait_status, const struct usage *usage);
     /* It was reaped just now, after ended(). */
-    void (*reaped)(void *ctx, pid_t pid, const struct rusage *usage);
+    void (*reaped)(void *ctx, pid_t pid);
     /*
      * A process that we trace has stopped.  INFO as of waitid(2), not consumed.  True: it was let go on, or is kept
      * as it is and not shown again.  False, or NULL here: it is none that anybody meant to trace, and is detached.

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "os/procfs.h"
 
 #define PIDFS_MAGIC 0x50494446 /* PID_FS_MAGIC of Linux 6.9 */
@@ -240,6 +241,22 @@ bool identity_exit_status(int pidfd, pid_t pid, uint64_t start_ticks, struct exi
         return false;
     identity_exit_from_wait_status(wait_status, exit);
     return true;
+}
+
+struct usage identity_zombie_usage(pid_t pid, uint64_t start_ticks)
+{
+    struct procfs_stat st;
+    int64_t ticks = sysconf(_SC_CLK_TCK);
+
+    if (procfs_read_stat(pid, &st) < 0 || !procfs_is_dead(&st) || st.start_ticks != start_ticks)
+        return (struct usage){0};
+    return (struct usage){
+        .known = true,
+        .cpu_user = (int64_t)(st.utime + st.waited_utime) * USEC_PER_SEC / ticks,
+        .cpu_system = (int64_t)(st.stime + st.waited_stime) * USEC_PER_SEC / ticks,
+        .faults_minor = st.faults_minor,
+        .faults_major = st.faults_major,
+    };
 }
 
 /*

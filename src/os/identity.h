@@ -13,6 +13,7 @@
 
 #include "core/policy.h"
 #include "core/record.h"
+#include "core/usage.h"
 
 /* The epoch that this process lives in.  0 or -errno with errno text's object in *WHAT (static). */
 int identity_epoch(struct epoch *epoch, const char **what);
@@ -52,6 +53,12 @@ bool identity_has_ended(int pidfd, pid_t pid, uint64_t start_ticks);
  * core and source set; false: not to be told now, perhaps a moment later.
  */
 bool identity_exit_status(int pidfd, pid_t pid, uint64_t start_ticks, struct exit_info *exit);
+
+/*
+ * What the process PID that started at START_TICKS, not our child, has used, told by /proc while it is a zombie
+ * (.is_whole and .run_time are not set); all zero once it was reaped.
+ */
+struct usage identity_zombie_usage(pid_t pid, uint64_t start_ticks);
 
 /* Fills how, code, signal and core from a wait status, wait(2). */
 void identity_exit_from_wait_status(int wait_status, struct exit_info *exit);

@@ -25,8 +25,14 @@ enum {
     FIELD_PPID = 4,
     FIELD_PGRP = 5,
     FIELD_SESSION = 6,
+    FIELD_MINFLT = 10,
+    FIELD_CMINFLT = 11,
+    FIELD_MAJFLT = 12,
+    FIELD_CMAJFLT = 13,
     FIELD_UTIME = 14,
     FIELD_STIME = 15,
+    FIELD_CUTIME = 16,
+    FIELD_CSTIME = 17,
     FIELD_NUM_THREADS = 20,
     FIELD_STARTTIME = 22,
     FIELD_RSS = 24,
@@ -105,6 +111,10 @@ int procfs_read_stat(pid_t pid, struct procfs_stat *st)
     st->session = (pid_t)numbers[FIELD_SESSION];
     st->utime = numbers[FIELD_UTIME];
     st->stime = numbers[FIELD_STIME];
+    st->waited_utime = numbers[FIELD_CUTIME];
+    st->waited_stime = numbers[FIELD_CSTIME];
+    st->faults_minor = numbers[FIELD_MINFLT] + numbers[FIELD_CMINFLT];
+    st->faults_major = numbers[FIELD_MAJFLT] + numbers[FIELD_CMAJFLT];
     st->num_threads = numbers[FIELD_NUM_THREADS];
     st->start_ticks = clock_machine_ticks(numbers[FIELD_STARTTIME]);
     st->rss_pages = numbers[FIELD_RSS];

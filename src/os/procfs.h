@@ -17,6 +17,10 @@ struct procfs_stat {
     pid_t session;
     uint64_t utime; /* ticks of sysconf(_SC_CLK_TCK) */
     uint64_t stime;
+    uint64_t waited_utime; /* the same of the children that it has waited for */
+    uint64_t waited_stime;
+    uint64_t faults_minor; /* with theirs */
+    uint64_t faults_major;
     uint64_t num_threads;
     uint64_t start_ticks; /* since boot */
     uint64_t rss_pages;

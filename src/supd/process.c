@@ -248,7 +248,22 @@ static bool final_report(struct process *process, int wait_status, char *text, s
     return failed;
 }
 
-static void child_ended(void *ctx, pid_t pid, int wait_status)
+/* What a main process used goes with its exit, and into the log. */
+static void add_usage(const struct process *process, struct exit_info *exit, const struct usage *usage)
+{
+    const struct service *service = process->service;
+    char words[USAGE_WORDS_MAX];
+    char how[64];
+
+    if (!usage->known || process != &process->service->main)
+        return;
+    exit->usage = *usage;
+    exit->usage.run_time = clock_now().mono - service->svc.started.mono;
+    log_info("%s: %s %s", service->spec->name, svc_exit_words(exit, how, sizeof how),
+             usage_words(&exit->usage, words, sizeof words));
+}
+
+static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usage *usage)
 {
     struct supervisor *sup = ctx;
     struct process *process = find_child(sup, pid);
@@ -264,16 +279,16 @@ static void child_ended(void *ctx, pid_t pid, int wait_status)
     bool failed = final_report(process, wait_status, text, sizeof text);
     struct exit_info exit = {.source = EXIT_SOURCE_WAIT};
     identity_exit_from_wait_status(wait_status, &exit);
+    add_usage(process, &exit, usage);
     process_tell_exited(process, exit, child_start_ticks(process), failed ? text : NULL);
     close_report(process);
 }
 
-static void child_reaped(void *ctx, pid_t pid, const struct rusage *usage)
+static void child_reaped(void *ctx, pid_t pid)
 {
     struct supervisor *sup = ctx;
     struct process *process = find_child(sup, pid);
 
-    (void)usage;
     if (!process)
         return;
     process_forget_child(process);
@@ -291,10 +306,13 @@ static bool traced_stopped(void *ctx, const siginfo_t *info)
 static void on_adopted_ended(void *ctx, const struct exit_info *exit)
 {
     struct process *process = ctx;
+    struct exit_info told = *exit;
+    struct usage usage = identity_zombie_usage(process_pid(process), process_start(process));
 
     watch_free(process->watch);
     process->watch = NULL;
-    process_tell_exited(process, *exit, 0, NULL);
+    add_usage(process, &told, &usage);
+    process_tell_exited(process, told, 0, NULL);
 }
 
 void process_watch_adopted(struct process *process)

@@ -128,18 +128,18 @@ static void on_exit_told(void *ctx, const struct exit_info *info)
     loop_stop(bench->loop);
 }
 
-static void child_ended(void *ctx, pid_t pid, int wait_status)
-{
-    struct bench *bench = ctx;
-
-    watcher_traced_ended(bench->watcher, pid, wait_status);
-}
-
-static void child_reaped(void *ctx, pid_t pid, const struct rusage *usage)
+static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usage *usage)
 {
     struct bench *bench = ctx;
 
     (void)usage;
+    watcher_traced_ended(bench->watcher, pid, wait_status);
+}
+
+static void child_reaped(void *ctx, pid_t pid)
+{
+    struct bench *bench = ctx;
+
     if (pid == bench->waited)
         bench->waited = 0;
     loop_stop(bench->loop);

@@ -39,7 +39,15 @@ SERVICE_KEYS = {
     "command": list,
     "sockets": list,
 }
-EXIT_KEYS = {"how": str, "code": (int, NOTHING), "signal": (str, NOTHING), "core": bool, "at": NUMBER, "source": str}
+EXIT_KEYS = {
+    "how": str,
+    "code": (int, NOTHING),
+    "signal": (str, NOTHING),
+    "core": bool,
+    "at": NUMBER,
+    "source": str,
+    "usage": (dict, NOTHING),
+}
 INFO_KEYS = {
     "version": str,
     "pid": int,

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/procfs.h"
@@ -282,6 +283,33 @@ START_TEST(zero_of_a_first_thread_is_not_believed)
 }
 END_TEST
 
+/* A zombie's usage is told; once it is reaped, or to one who means another process, it is not. */
+START_TEST(usage_of_a_zombie)
+{
+    struct procfs_stat st;
+    siginfo_t info;
+    pid_t pid = fork();
+
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        while (clock() < CLOCKS_PER_SEC / 10)
+            ;
+        _exit(0);
+    }
+    ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    ck_assert_int_eq(procfs_read_stat(pid, &st), 0);
+
+    struct usage usage = identity_zombie_usage(pid, st.start_ticks);
+    ck_assert(usage.known && !usage.is_whole);
+    ck_assert_int_ge(usage.cpu_user + usage.cpu_system, 80000); /* two ticks are rounded off */
+    ck_assert_uint_gt(usage.faults_minor, 0);
+    ck_assert(!identity_zombie_usage(pid, st.start_ticks + 1).known);
+
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert(!identity_zombie_usage(pid, st.start_ticks).known);
+}
+END_TEST
+
 START_TEST(open_verifies)
 {
     struct procfs_stat st;
@@ -447,6 +475,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, zero_needs_the_capability);
     tcase_add_test(tc, leader_thread_is_not_the_process);
     tcase_add_test(tc, zero_of_a_first_thread_is_not_believed);
+    tcase_add_test(tc, usage_of_a_zombie);
     tcase_add_test(tc, open_verifies);
     tcase_add_test(tc, epoch_is_the_same_twice);
     tcase_add_test(tc, wait_status_words);

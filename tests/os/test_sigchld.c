@@ -44,11 +44,13 @@ static struct child *find_child(struct fixture *fx, pid_t pid)
     return NULL;
 }
 
-static void on_ended(void *ctx, pid_t pid, int wait_status)
+static void on_ended(void *ctx, pid_t pid, int wait_status, const struct usage *usage)
 {
     struct fixture *fx = ctx;
     struct child *child = find_child(fx, pid);
 
+    if (!usage->known || !usage->is_whole || usage->memory_peak == 0)
+        fx->wrong++;
     if (child == NULL) {
         fx->strangers++;
         return;
@@ -58,13 +60,11 @@ static void on_ended(void *ctx, pid_t pid, int wait_status)
         fx->wrong++;
 }
 
-static void on_reaped(void *ctx, pid_t pid, const struct rusage *usage)
+static void on_reaped(void *ctx, pid_t pid)
 {
     struct fixture *fx = ctx;
     struct child *child = find_child(fx, pid);
 
-    if (usage->ru_maxrss <= 0)
-        fx->wrong++;
     if (child == NULL)
         return;
     child->reaped++;

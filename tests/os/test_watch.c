@@ -190,18 +190,18 @@ static void on_exit_told(void *ctx, const struct exit_info *exit_info)
     loop_stop(fx->loop);
 }
 
-static void child_ended(void *ctx, pid_t pid, int wait_status)
+static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usage *usage)
 {
     struct fixture *fx = ctx;
 
+    (void)usage;
     watcher_traced_ended(fx->watcher, pid, wait_status);
 }
 
-static void child_reaped(void *ctx, pid_t pid, const struct rusage *usage)
+static void child_reaped(void *ctx, pid_t pid)
 {
     (void)ctx;
     (void)pid;
-    (void)usage;
 }
 
 static bool traced_stopped(void *ctx, const siginfo_t *info)

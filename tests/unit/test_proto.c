@@ -164,11 +164,41 @@ START_TEST(an_exit_is_told)
 
     check_line(proto_exit(&none), "null\n");
     check_line(proto_exit(&code), "{\"how\":\"exited\",\"code\":3,\"signal\":null,\"core\":false,\"at\":1.5,"
-                                  "\"source\":\"wait\"}\n");
+                                  "\"source\":\"wait\",\"usage\":null}\n");
     check_line(proto_exit(&killed), "{\"how\":\"signaled\",\"code\":null,\"signal\":\"SEGV\",\"core\":true,\"at\":0.0,"
-                                    "\"source\":\"pidfd\"}\n");
+                                    "\"source\":\"pidfd\",\"usage\":null}\n");
     check_line(proto_exit(&unknown), "{\"how\":\"unknown\",\"code\":null,\"signal\":null,\"core\":false,\"at\":0.0,"
-                                     "\"source\":\"none\"}\n");
+                                     "\"source\":\"none\",\"usage\":null}\n");
+}
+END_TEST
+
+START_TEST(the_usage_of_a_process_is_told)
+{
+    struct exit_info info = {.how = EXIT_HOW_EXITED, .source = EXIT_SOURCE_WAIT};
+
+    info.usage = (struct usage){
+        .known = true,
+        .is_whole = true,
+        .cpu_user = 40000,
+        .cpu_system = 10000,
+        .run_time = 3200000,
+        .memory_peak = 7340032,
+        .faults_minor = 5,
+        .faults_major = 6,
+        .switches_voluntary = 7,
+        .switches_involuntary = 8,
+    };
+    check_line(proto_exit(&info),
+               "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"at\":0.0,\"source\":\"wait\","
+               "\"usage\":{\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,\"memory-peak\":7340032,"
+               "\"faults-minor\":5,\"faults-major\":6,\"switches-voluntary\":7,\"switches-involuntary\":8}}\n");
+
+    info.usage.is_whole = false;
+    check_line(proto_exit(&info),
+               "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"at\":0.0,\"source\":\"wait\","
+               "\"usage\":{\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,\"memory-peak\":null,"
+               "\"faults-minor\":5,\"faults-major\":6,\"switches-voluntary\":null,"
+               "\"switches-involuntary\":null}}\n");
 }
 END_TEST
 
@@ -206,7 +236,8 @@ START_TEST(a_service_is_shown_whole)
                "\"adopted\":false,\"since\":1.0,\"uptime\":null,\"starts\":3,\"restarts\":2,\"next-start-in\":0.1,"
                "\"reason\":\"exit 1\",\"control\":null,"
                "\"exit\":{\"how\":\"exited\",\"code\":1,\"signal\":null,\"core\":false,\"at\":0.0,"
-               "\"source\":\"wait\"},\"config-stale\":false,\"stopped\":false,\"log\":{\"out\":\"/var/log/web.log\","
+               "\"source\":\"wait\",\"usage\":null},\"config-stale\":false,\"stopped\":false,\"log\":{\"out\":\"/var/"
+               "log/web.log\","
                "\"err\":null},\"memory\":null,\"cpu\":null,\"tasks\":null,\"command\":[\"/bin/x\",\"-y\"]}\n");
 }
 END_TEST
@@ -277,6 +308,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, any_bytes_make_a_string);
     tcase_add_test(tc, times_keep_their_microseconds);
     tcase_add_test(tc, an_exit_is_told);
+    tcase_add_test(tc, the_usage_of_a_process_is_told);
     tcase_add_test(tc, a_service_is_shown_whole);
     tcase_add_test(tc, names_and_globs);
     tcase_add_test(tc, a_hostile_pattern_takes_no_time);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/usage.h"
+
+#include <stdio.h>
+
+#include "base/units.h"
+
+#define KIB 1024.0
+#define MIB (1024.0 * KIB)
+#define GIB (1024.0 * MIB)
+
+static void format_memory(uint64_t bytes, char *buf, size_t size)
+{
+    double value = (double)bytes;
+
+    if (value < MIB)
+        snprintf(buf, size, "%.0fK", value / KIB);
+    else if (value < GIB)
+        snprintf(buf, size, "%.1fM", value / MIB);
+    else
+        snprintf(buf, size, "%.1fG", value / GIB);
+}
+
+/* Tenths of a second tell short runs apart; of long ones nobody asks for them. */
+static void format_run_time(int64_t usec, char *buf, size_t size)
+{
+    if (usec < 60 * USEC_PER_SEC)
+        snprintf(buf, size, "%.1f s", (double)(usec / (100 * USEC_PER_MSEC)) / 10);
+    else
+        duration_human(usec, buf, size);
+}
+
+const char *usage_words(const struct usage *usage, char *buf, size_t size)
+{
+    char run_time[48];
+    char memory[32];
+
+    buf[0] = '\0';
+    if (!usage->known)
+        return buf;
+    format_run_time(usage->run_time, run_time, sizeof run_time);
+    int n = snprintf(buf, size, "after %s, %.2f s of CPU", run_time,
+                     (double)(usage->cpu_user + usage->cpu_system) / (double)USEC_PER_SEC);
+    if (usage->is_whole && n > 0 && (size_t)n < size) {
+        format_memory(usage->memory_peak, memory, sizeof memory);
+        snprintf(buf + n, size - (size_t)n, ", %s at most", memory);
+    }
+    return buf;
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What an exit tells of the process: the process itself has measured it too."""
+import json
+import sys
+
+from harness import main, test
+from instance import service
+
+
+HUNGRY = """
+import json, resource, sys, time
+block = bytearray(b"x" * (48 << 20))
+while time.process_time() < 0.3:
+    pass
+time.sleep(0.05)
+used = resource.getrusage(resource.RUSAGE_SELF)
+with open(sys.argv[1], "w") as f:
+    json.dump([used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, used.ru_minflt, used.ru_nvcsw], f)
+sys.exit(3)
+"""
+
+
+@test
+def what_it_used(t):
+    """In status, in the event of the end, and in the log; after a crash of supd it is not known, but what follows is."""
+    program = t.write("hungry.py", HUNGRY)
+    t.configure(service("a", [sys.executable, program, t.path("truth")], restart="no", enabled=False))
+    t.start()
+    with t.client() as client:
+        client.call("events.subscribe", names=["a"])
+        t.ctl("start", "a")
+        event = client.receive()["params"]
+        while event["to"] != "failed":
+            event = client.receive()["params"]
+    s = t.wait_state("a", "failed")
+    usage = s["exit"]["usage"]
+    t.eq(event["exit"], s["exit"], "the event tells the same as status")
+
+    cpu, peak, faults, switches = json.loads(t.read("truth"))
+    t.check(cpu <= usage["cpu-user"] + usage["cpu-system"] + 0.001 < cpu + 30, f"CPU: {usage}, measured {cpu}")
+    t.check(peak <= usage["memory-peak"] < 2 * peak, f"memory: {usage}, measured {peak}")
+    t.check(faults <= usage["faults-minor"], f"faults: {usage}, measured {faults}")
+    t.check(switches <= usage["switches-voluntary"], f"switches: {usage}, measured {switches}")
+    t.check(usage["run-time"] >= 0.35, f"run time: {usage}")
+    t.check(usage["faults-major"] >= 0 and usage["switches-involuntary"] >= 0, f"the rest: {usage}")
+    t.match(t.log_text(), r"a: exit 3 after [0-9.minh ]+s, \d+\.\d\d s of CPU, \d+\.\dM at most", "the log")
+
+    t.crash()
+    t.start()
+    s = t.wait_state("a", "failed")
+    t.eq((s["exit"]["code"], s["exit"]["usage"]), (3, None), "a later supd knows the end, and not the usage")
+    t.ctl("start", "a")
+    s = t.wait_for("a", lambda s: s["state"] == "failed" and s["starts"] == 2, "it has run again")
+    t.check(s["exit"]["usage"]["memory-peak"] >= 48 << 20, f"the next exit: {s['exit']}")
+
+
+@test
+def adopted(t):
+    """Only a parent is told all; of an adopted process no more is said than /proc does while it is a zombie."""
+    gate = t.gate("gate")
+    t.configure(service("a", t.worker("mark", t.path("a.mark"), "gate", gate), restart="no"))
+    t.start()
+    t.wait_marked("a")
+    t.crash()
+    t.start()
+    t.wait_for("a", lambda s: s["adopted"], "it is adopted")
+    t.open_gate(gate, "exit", 0)
+    s = t.wait_for("a", lambda s: s["exit"], "its end is told")
+    usage = s["exit"]["usage"]
+    if usage is not None:
+        t.eq([usage[k] for k in ("memory-peak", "switches-voluntary", "switches-involuntary")], [None] * 3, "unknown")
+        t.check(usage["cpu-user"] >= 0 and usage["run-time"] > 0, f"known: {usage}")
+
+
+if __name__ == "__main__":
+    main()
