@@ -91,12 +91,12 @@ char *instance_expand(const char *text, const char *name, char *err, size_t err_
         } else if (*text == 'i') {
             buf_add_string(&out, name + instance_base_len(name) + 1);
         } else {
-            int len = 1;
-            while (((unsigned char)text[len] & 0xc0) == 0x80)
+            int len = *text != '\0' ? 1 : 0;
+            while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
                 len++;
             snprintf(err, err_size,
                      "'%%%.*s' is not known: instances have %%i (the number) and %%n (the name); write %%%% for a %%",
-                     *text != '\0' ? len : 0, text);
+                     len, text);
             buf_free(&out);
             return NULL;
         }
