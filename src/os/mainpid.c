@@ -33,10 +33,13 @@ static bool carries_our_id(const struct mainpid_origin *origin, pid_t pid)
            environ_is(pid, "SUPD_EXEC_PID", starter);
 }
 
-/* It was handed to us when its parent ended, and tells of no other service. */
-static bool is_ours_and_nameless(pid_t pid, const struct procfs_stat *st)
+/*
+ * It was handed to us when its parent ended, and tells of no other service.  Not one that we have forked: before its
+ * exec that has our own environment, and before its setsid(2), as our helpers for ever, our session.
+ */
+static bool is_ours_and_nameless(const struct mainpid_origin *origin, pid_t pid, const struct procfs_stat *st)
 {
-    if (st->ppid != getpid())
+    if (st->ppid != getpid() || st->session == getsid(0) || origin->is_known_child(origin->ctx, pid))
         return false;
     char *service = procfs_environ_get(pid, "SUPD_SERVICE");
     bool nameless = service == NULL;
@@ -48,8 +51,14 @@ static bool belongs(const struct mainpid_origin *origin, pid_t pid, const struct
 {
     if (procfs_is_dead(st) || st->start_ticks < origin->starter_start || pid == origin->starter)
         return false;
-    return (origin->starter_start != 0 && st->session == origin->starter) || carries_our_id(origin, pid) ||
-           is_ours_and_nameless(pid, st);
+    return (origin->starter_start != 0 && st->session == origin->starter) || carries_our_id(origin, pid);
+}
+
+/* What is said to be the main process need show less than what is only found. */
+static bool may_be_named(const struct mainpid_origin *origin, pid_t pid, const struct procfs_stat *st)
+{
+    return belongs(origin, pid, st) ||
+           (!procfs_is_dead(st) && st->start_ticks >= origin->starter_start && is_ours_and_nameless(origin, pid, st));
 }
 
 bool mainpid_read(const char *path, pid_t *pid, char *why, size_t why_size)
@@ -98,7 +107,7 @@ bool mainpid_take(const struct mainpid_origin *origin, pid_t pid, struct mainpid
         return false;
     }
     /* Now that it is held: is it what it was taken for? */
-    if (procfs_read_stat(pid, &st) < 0 || !belongs(origin, pid, &st)) {
+    if (procfs_read_stat(pid, &st) < 0 || !may_be_named(origin, pid, &st)) {
         snprintf(why, why_size, "process %d is none of this service's", (int)pid);
         close(pidfd);
         return false;

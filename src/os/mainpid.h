@@ -19,6 +19,9 @@ struct mainpid_origin {
     uint64_t starter_start; /* ticks; 0: not known */
     const char *instance;   /* SUPD_INSTANCE */
     const char *service;    /* SUPD_SERVICE */
+    /* Is PID a child of ours that is known as something else, perhaps before its exec?  CTX is handed on. */
+    bool (*is_known_child)(void *ctx, pid_t pid);
+    void *ctx;
 };
 
 struct mainpid {

@@ -91,6 +91,16 @@ static void say(struct main_search *search, const char *path, const char *why)
     memcpy(search->why, text, sizeof text);
 }
 
+static bool is_known_child(void *ctx, pid_t pid)
+{
+    const struct supervisor *sup = ctx;
+    int32_t key = pid;
+    struct process *process;
+
+    HASH_FIND(by_pid, sup->children, &key, sizeof key, process);
+    return process != NULL;
+}
+
 /* True: the search is over. */
 static bool look(struct main_search *search)
 {
@@ -101,6 +111,8 @@ static bool look(struct main_search *search)
         .starter_start = service->svc.group_start > 1 ? service->svc.group_start : 0,
         .instance = service->sup->lock.instance,
         .service = spec->name,
+        .is_known_child = is_known_child,
+        .ctx = service->sup,
     };
     struct mainpid found;
     size_t left;

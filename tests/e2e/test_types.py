@@ -154,6 +154,7 @@ def stop_in_the_middle(t):
     t.start()
     in_hook(t, "pre", "pre-start")
     in_hook(t, "post", "post-start")
+    eventually(lambda: sorted(hooks(t)) == ["post", "pre"], "both have begun")
     t.eq([t.status(n)["state"] for n in ("pre", "post")], ["starting", "starting"], "they are starting")
     t.wait_state("end", "running")
     t.eq(t.ctl("stop", "pre", "post").code, 0, "stop")
@@ -208,6 +209,7 @@ def a_crash_in_pre_start(t):
     t.configure(t.sleeper("a", pre_start=gated(t, "pre-start", "g1"), restart_delay="100ms"))
     t.start()
     before = in_hook(t, "a", "pre-start")
+    eventually(lambda: hooks(t), "it has begun")
     t.crash_and_start()
     now = in_hook(t, "a", "pre-start")
     t.eq(now["control"], before["control"], "it is taken back")
@@ -219,7 +221,7 @@ def a_crash_in_pre_start(t):
         # This kernel does not tell how it ended: that counts as a failure.
         in_hook(t, "a", "pre-start")
         let_go(t, "g1")
-    s = t.wait_state("a", "running")
+    s = t.wait_marked("a")
     t.eq(len(hooks(t)), s["starts"], "once in each start")
     t.eq(len(t.marks("a")), 1, "one service")
 
@@ -245,6 +247,7 @@ def the_end_of_supd(t):
     t.start()
     in_hook(t, "pre", "pre-start")
     t.wait_state("run", "running")
+    eventually(lambda: hooks(t), "pre-start has begun")
     t.eq(t.terminate(), 0, "supd ends")
     t.eq(sorted(hooks(t)), ["pre", "pre-end", "run-end", "stop"], "hooks at the end")
     t.nothing_left()
@@ -342,7 +345,7 @@ def forking_by_pid_file(t):
     t.eq(t.status("a")["pid"], again["pid"], "it is taken back")
     t.eq(t.ctl("stop", "a", "guess").code, 0, "stop")
     t.nothing_left()
-    t.check(not os.path.exists(t.path("a.pid")), "a file that names no process any more is removed")
+    eventually(lambda: not os.path.exists(t.path("a.pid")), "a file that names no process any more is removed")
 
 
 @test
