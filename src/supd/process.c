@@ -73,13 +73,26 @@ void process_signal_own_group(struct process *process, int signo)
         procgroup_signal(&group, SIGCONT);
 }
 
+/* The main process of a forking service may have been found before it made a session of its own. */
+static bool has_left_its_group(const struct process *process)
+{
+    const struct svc *svc = &process->service->svc;
+    struct procfs_stat st;
+
+    return process_role(process) == ROLE_SERVICE && svc->type == TYPE_FORKING && svc_has_process(svc) &&
+           procfs_read_stat(svc->proc.pid, &st) == 0 && st.pgrp != svc->group;
+}
+
 void process_signal_all(struct process *process, int signo)
 {
     /* Before its exec the child may not have called setsid() yet: its group is still ours. */
-    if (process_before_exec(process))
+    if (process_before_exec(process)) {
         process_signal(process, signo);
-    else
-        tree_signal(process, signo);
+        return;
+    }
+    if (has_left_its_group(process))
+        process_signal(process, signo);
+    tree_signal(process, signo);
 }
 
 /* ---- fork and exec ---- */

@@ -349,6 +349,25 @@ def forking_by_pid_file(t):
 
 
 @test
+def a_main_process_that_leaves_its_group(t):
+    """It is found while it is still in the group of its start command; only then it makes a session of its own."""
+    gate = t.gate("gate")
+    script = f"python3 -c 'import os, time; open(\"{gate}\").read(); os.setsid(); time.sleep(1000)' &"
+    t.configure(forking(t, "a", script), forking(t, "b", script.replace("gate", "gate2")))
+    t.gate("gate2")
+    t.start()
+    for name, gate in (("a", "gate"), ("b", "gate2")):
+        pid = t.wait_state(name, "running")["pid"]
+        let_go(t, gate)
+        eventually(lambda p=pid: os.getsid(p) == p, "it has a session of its own")
+    t.eq(t.ctl("stop", "a").code, 0, "stop")
+    t.eq(t.status("a")["exit"]["signal"], "TERM", "by the stop-signal")
+    t.crash_and_start()
+    t.eq(t.ctl("stop", "b").code, 0, "stop of one that was taken back")
+    t.nothing_left()
+
+
+@test
 def a_crash_before_the_main_process_is_found(t):
     script = "setsid sleep 1000 & echo started >> {hooks}".format(hooks=t.path("hooks"))
     t.configure(forking(t, "a", script, pid_file=t.path("a.pid"), start_timeout="1h"))
