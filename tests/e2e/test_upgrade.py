@@ -11,7 +11,7 @@ import time
 
 from harness import main, test
 from instance import service
-from processes import DEADLINE, eventually, is_alive, kill, read_stat, skip
+from processes import DEADLINE, Failed, eventually, is_alive, kill, read_stat, skip
 
 
 def own_binary(t):
@@ -498,7 +498,7 @@ def in_a_container(t):
     def answer():
         try:
             return t.call("supd.info")
-        except OSError:
+        except (OSError, Failed):  # nobody there, or dying just now
             return None
 
     info = eventually(answer, "supd answers")

@@ -11,9 +11,9 @@ import sys
 
 # What the tests and the guest call; a program that is not installed here is not there either.
 PROGRAMS = """
-    bash cat chmod chown cp cut dd dmesg echo env false grep head hostname id ip kill ln ls mkdir mkfifo mknod mount mv
-    nice nsenter prlimit ps readlink renice rm rmdir sed seq setpriv setsid sh sleep sort stat stty sync tail taskset tee
-    timeout touch tr true umount uname unshare wc xargs
+    bash cat chmod chown cp cut dd dmesg echo env false grep head hostname id ip kill ln ls mkdir mkfifo mknod
+    mount mv nice nsenter prlimit ps readlink renice rm rmdir sed seq setpriv setsid sh sleep sort stat stty
+    sync tail taskset tee timeout touch tr true umount uname unshare wc xargs yes
 """.split()
 PATH = ("/usr/bin", "/usr/sbin", "/bin", "/sbin")
 FILES = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/nsswitch.conf", "/etc/ld.so.cache", "/etc/localtime")
