@@ -67,18 +67,31 @@ void spawn_baseline_clear(struct spawn_baseline *baseline)
 }
 
 /* clone3(2) as fork(2), but that the pidfd comes with the child; the child returns 0. */
-static pid_t fork_with_pidfd(int *pidfd)
+static pid_t clone_process(int *pidfd, int cgroup_fd)
 {
     struct clone_args args = {
-        .flags = CLONE_PIDFD,
+        .flags = CLONE_PIDFD | (cgroup_fd > 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uint64_t)(uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
+        .cgroup = (uint64_t)cgroup_fd,
     };
-    pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 
+    return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+/* *JOIN: the child is not in the cgroup yet and has to see to that itself. */
+static pid_t fork_with_pidfd(int *pidfd, int cgroup_fd, bool *join)
+{
+    *join = false;
+    pid_t pid = clone_process(pidfd, cgroup_fd);
+    if (pid == -1 && cgroup_fd > 0 && errno == E2BIG) { /* before Linux 5.7 */
+        *join = true;
+        pid = clone_process(pidfd, 0);
+    }
     /* Sandboxes that read the flags of clone(2) refuse a clone3(2) that they cannot look into. */
     if (pid != -1 || (errno != ENOSYS && errno != EPERM))
         return pid;
+    *join = cgroup_fd > 0;
     *pidfd = -1;
     return fork();
 }
@@ -137,10 +150,11 @@ bool spawn_process(const struct spawn_request *req, struct spawn_child *child, c
 
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
+    bool join;
     pid_t parent = getpid();
-    pid_t pid = fork_with_pidfd(&pidfd);
+    pid_t pid = fork_with_pidfd(&pidfd, req->cgroup_fd, &join);
     if (pid == 0)
-        spawn_child_run(req, parent, report[1]);
+        spawn_child_run(req, parent, report[1], join);
     int fork_errno = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(report[1]);

@@ -187,6 +187,16 @@ static _Noreturn void exec_command(const struct child *child, char **env)
     spawn_fail(child, STEP_EXEC, "exec %s: %s%s", argv[0], strerror(err), exec_hint(argv[0], err));
 }
 
+/* Before the record: who is recorded is where he is looked for. */
+static void join_cgroup(const struct child *child)
+{
+    int fd = openat(child->req->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+    if (fd == -1 || write(fd, "0", 1) != 1)
+        spawn_fail(child, STEP_CGROUP, "cgroup.procs: %s", strerror(errno));
+    close(fd);
+}
+
 /* In this order: mounts and a lower nice level need rights that go with the ids, the limits may be in the way of all
  * that comes before them, and a limit that is raised needs rights too. */
 static void set_attributes(const struct child *child)
@@ -198,7 +208,7 @@ static void set_attributes(const struct child *child)
     spawn_set_rights(child);
 }
 
-void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_fd)
+void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_fd, bool join)
 {
     struct child child = {.req = req, .spec = req->spec, .report_fd = report_fd, .parent = parent};
 
@@ -206,6 +216,8 @@ void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_f
     unblock_signals(&child);
     if (setsid() == -1)
         spawn_fail(&child, STEP_SETSID, "setsid: %s", strerror(errno));
+    if (join)
+        join_cgroup(&child);
     record_self(&child);
 
     /* All that opens something comes before the limit on descriptors and the change of user: supd may hold more of

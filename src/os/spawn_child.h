@@ -11,10 +11,10 @@
 
 /*
  * Carries out REQ in the process that calls it, a child of PARENT with all signals
- * blocked, up to its exec.  A step that fails is told on REPORT_FD, and the process
- * exits with the code that systemd.exec(5) gives to that step.
+ * blocked, up to its exec.  JOIN: it is not in the cgroup of REQ yet.  A step that fails is told on REPORT_FD, and the
+ * process exits with the code that systemd.exec(5) gives to that step.
  */
-_Noreturn void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_fd);
+_Noreturn void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_fd, bool join);
 
 /* The same, but only what spawn_try_attributes() is about; exits with 0 when all of it could be had. */
 _Noreturn void spawn_child_try(const struct spawn_request *req, pid_t parent, int report_fd);

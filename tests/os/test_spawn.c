@@ -22,6 +22,8 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "core/record.h"
+#include "os/cgroup.h"
+#include "os/cgroup_tree.h"
 #include "os/identity.h"
 #include "os/procfs.h"
 #include "tests/check_main.h"
@@ -646,6 +648,52 @@ static void refuse_with(int nr, int err)
     ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
 }
 
+/* A child says where it is: it begins there (clone3), or goes there itself before its record. */
+START_TEST(begins_in_its_cgroup)
+{
+    struct bench bench;
+    struct cgroup_tree tree;
+    char id[33];
+
+    snprintf(id, sizeof(id), "spawn%027d", (int)getpid());
+    if (!cgroup_tree_open(&tree, "/proc", id)) {
+        printf("# begins_in_its_cgroup is skipped: %s\n", tree.reason);
+        cgroup_tree_close(&tree);
+        return;
+    }
+    char *path = cgroup_tree_service(&tree, "web");
+    ck_assert_int_eq(cgroup_make(path), 0);
+    setup(&bench, "true");
+    set_command(&bench, "/bin/sh", "-c", "grep ^0:: /proc/self/cgroup");
+    bench.req.cgroup_fd = cgroup_open(path);
+    ck_assert_int_gt(bench.req.cgroup_fd, 0);
+    if (_i == 1)
+        refuse_with(SYS_clone3, ENOSYS);
+    run(&bench);
+    ck_assert_ptr_nonnull(strstr(bench.output, tree.name));
+    ck_assert_ptr_nonnull(strstr(bench.output, "/web.service\n"));
+
+    /* Where it cannot get there it does not run. */
+    close(bench.req.cgroup_fd);
+    ck_assert_int_eq(cgroup_tree_remove(&tree, path), 0);
+    bench.req.cgroup_fd = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char err[128] = "";
+    unlink(bench.out);
+    if (spawn_process(&bench.req, &bench.child, err, sizeof(err))) {
+        await_report(&bench);
+        ck_assert_str_eq(bench.text, "cgroup.procs: No such file or directory");
+        await_end(&bench);
+    } else {
+        ck_assert_str_eq(err, "fork: Bad file descriptor");
+    }
+    ck_assert_int_eq(access(bench.out, F_OK), -1);
+    close(bench.req.cgroup_fd);
+    teardown(&bench);
+    free(path);
+    cgroup_tree_close(&tree);
+}
+END_TEST
+
 START_TEST(old_kernels_and_filters)
 {
     struct bench bench;
@@ -897,6 +945,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, path_of_the_service);
     tcase_add_test(tc, signals_are_default);
     tcase_add_test(tc, no_descriptor_leaks);
+    tcase_add_loop_test(tc, begins_in_its_cgroup, 0, 2);
     tcase_add_test(tc, old_kernels_and_filters);
     tcase_add_test(tc, limits_go_back);
     tcase_add_test(tc, outputs);
