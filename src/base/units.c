@@ -171,3 +171,16 @@ bool size_parse(const char *text, uint64_t *bytes)
     *bytes = n;
     return true;
 }
+
+const char *size_format(uint64_t bytes, char *buf, size_t size)
+{
+    static const char suffixes[] = "KMGT";
+    size_t n = 0;
+
+    while (n < sizeof(suffixes) - 1 && bytes != 0 && bytes % 1024 == 0) {
+        bytes /= 1024;
+        n++;
+    }
+    snprintf(buf, size, "%llu%.*s", (unsigned long long)bytes, n > 0, n > 0 ? &suffixes[n - 1] : "");
+    return buf;
+}

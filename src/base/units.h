@@ -38,4 +38,7 @@ const char *duration_human(int64_t usec, char *buf, size_t size);
 /* K, M, G, T are powers of 1024; a bare number is bytes.  Same returns as duration_parse(). */
 bool size_parse(const char *text, uint64_t *bytes);
 
+/* The shortest exact form that size_parse() reads back: "64M", "1500", "0".  Writes at most SIZE bytes. */
+const char *size_format(uint64_t bytes, char *buf, size_t size);
+
 #endif

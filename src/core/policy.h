@@ -33,6 +33,7 @@ struct exit_info {
     int32_t code;   /* EXITED */
     int32_t signal; /* SIGNALED */
     bool core;      /* SIGNALED: a core was dumped */
+    bool oom;       /* SIGNALED: by the OOM killer */
     enum exit_source source;
     int64_t at;         /* wall clock, us */
     struct usage usage; /* not recorded: what an earlier supd has seen is not known */

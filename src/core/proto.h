@@ -67,11 +67,12 @@ json_t *proto_string(const char *text);
 /* One line with its '\n', compact; to be freed.  *LEN without the terminating NUL. */
 char *proto_encode(const json_t *message, size_t *len);
 
-/* What is seen of the process in /proc (all zero where nothing is known). */
+/* What is seen of the processes (all zero where nothing is known). */
 struct proto_usage {
     bool known;
-    bool stopped;    /* job control */
-    uint64_t memory; /* bytes resident */
+    bool stopped;    /* the main process, by job control */
+    bool paused;     /* all of them, by their cgroup */
+    uint64_t memory; /* bytes: charged to the cgroup, else resident */
     double cpu;      /* seconds, user + system */
     uint64_t tasks;  /* threads */
 };

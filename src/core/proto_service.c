@@ -40,6 +40,7 @@ json_t *proto_exit(const struct exit_info *info)
     set(object, "code", exited ? json_integer(info->code) : json_null());
     set(object, "signal", signaled ? json_string(signal_to_name(info->signal, name)) : json_null());
     set(object, "core", json_boolean(signaled && info->core));
+    set(object, "oom", json_boolean(signaled && info->oom));
     set(object, "at", proto_seconds(info->at));
     set(object, "source", json_string_nocheck(exit_source_name(info->source)));
     set(object, "usage", usage_of(&info->usage));
@@ -118,6 +119,7 @@ json_t *proto_service(const char *name, const struct svc *svc, const struct spec
     set(object, "exit", proto_exit(&svc->exit));
     set(object, "config-stale", json_boolean(config_stale));
     set(object, "stopped", json_boolean(usage->known && usage->stopped));
+    set(object, "paused", json_boolean(usage->known && usage->paused));
     set(object, "log", log_of(spec));
     set_usage(object, usage);
     set(object, "command", command_of(spec));

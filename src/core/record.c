@@ -93,7 +93,7 @@ static void put_exit(struct writer *w, const struct exit_info *exit)
     put_u8(w, (uint8_t)exit->how);
     put_u32(w, (uint32_t)exit->code);
     put_u32(w, (uint32_t)exit->signal);
-    put_u8(w, exit->core);
+    put_u8(w, (uint8_t)(exit->core | exit->oom << 1));
     put_u8(w, (uint8_t)exit->source);
     put_u64(w, (uint64_t)exit->at);
 }

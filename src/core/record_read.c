@@ -63,7 +63,7 @@ static struct svc_stop_params get_stop(struct reader *r)
 {
     struct svc_stop_params stop = {.signal = (int32_t)record_get(r, 4)};
 
-    stop.kill_mode = (enum kill_mode)get_enum(r, KILL_MODE_MIXED + 1);
+    stop.kill_mode = (enum kill_mode)get_enum(r, KILL_MODE_N);
     stop.timeout = (int64_t)record_get(r, 8);
     if (stop.signal < 1 || stop.signal > 64 || stop.timeout < 0)
         r->bad = true;
@@ -113,7 +113,9 @@ static void get_exit(struct reader *r, struct exit_info *exit)
     exit->how = (enum exit_how)get_enum(r, EXIT_HOW_UNKNOWN + 1);
     exit->code = (int32_t)record_get(r, 4);
     exit->signal = (int32_t)record_get(r, 4);
-    exit->core = get_bool(r);
+    unsigned flags = get_enum(r, 4);
+    exit->core = flags & 1;
+    exit->oom = flags & 2;
     exit->source = (enum exit_source)get_enum(r, EXIT_SOURCE_PTRACE + 1);
     exit->at = (int64_t)record_get(r, 8);
 }
@@ -166,7 +168,7 @@ void record_read_service(struct reader *r, struct svc *svc)
     svc->proc.inode = get_inode(r);
     svc->proc.digest = record_get(r, 8);
     svc->proc.stop.signal = (int32_t)record_get(r, 4);
-    svc->proc.stop.kill_mode = (enum kill_mode)get_enum(r, KILL_MODE_MIXED + 1);
+    svc->proc.stop.kill_mode = (enum kill_mode)get_enum(r, KILL_MODE_N);
     svc->proc.stop.timeout = (int64_t)record_get(r, 8);
     svc->group = (int32_t)record_get(r, 4);
     svc->stop_phase = (enum svc_stop_phase)get_enum(r, STOP_POST + 1);

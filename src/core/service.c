@@ -241,7 +241,7 @@ static void on_exited(struct step *s)
     if (svc->state != SVC_STOPPING) {
         char words[64];
 
-        step_reason(svc, "%s", failed ? s->event->text : svc_exit_words(&svc->exit, words, sizeof words));
+        step_reason(svc, "%s", failed ? s->event->text : step_exit_words(s, words, sizeof words));
     }
 
     /* One that a signal ended may have reached its program, and left something, before we heard of it. */
@@ -273,7 +273,7 @@ static void end_leftovers(struct step *s)
 
     char words[64];
     step_state(s, SVC_STOPPING);
-    step_reason(svc, "%s; ending what it left behind: %u process%s", svc_exit_words(&svc->exit, words, sizeof words),
+    step_reason(svc, "%s; ending what it left behind: %u process%s", step_exit_words(s, words, sizeof words),
                 s->event->group_left, s->event->group_left == 1 ? "" : "es");
     svc->stop_cause = STOP_OF_LEFTOVERS;
     if (mixed) {

@@ -293,7 +293,7 @@ const char *svc_role_name(enum svc_role role);
 /* What post-stop is told, by systemd's words: success, exit-code, signal, core-dump, timeout, resources, protocol. */
 const char *svc_result_name(const struct svc *svc, const struct spec *spec);
 
-/* The exit in words: "exit 1", "killed by SEGV (core dumped)", "ended, status unknown". */
+/* The exit in words: "exit 1", "killed by SEGV (core dumped)", "killed by the OOM killer", "ended, status unknown". */
 const char *svc_exit_words(const struct exit_info *exit, char *buf, size_t size);
 
 const char *svc_state_name(enum svc_state state);

@@ -21,6 +21,19 @@ void step_reason(struct svc *svc, const char *fmt, ...)
     va_end(ap);
 }
 
+const char *step_exit_words(const struct step *s, char *buf, size_t size)
+{
+    const struct cgroup_limit *limit = &s->spec->cgroup.memory_max;
+    char number[32];
+
+    svc_exit_words(&s->svc->exit, buf, size);
+    if (s->svc->exit.oom && limit->set && !limit->infinite) {
+        size_t len = strlen(buf);
+        snprintf(buf + len, size - len, ": memory-max %s", size_format(limit->value, number, sizeof number));
+    }
+    return buf;
+}
+
 /* A time-out may be as long as can be written. */
 int64_t step_later(int64_t at, int64_t by)
 {
@@ -83,14 +96,20 @@ void step_kill(struct step *s)
         step_act(s, ACT_SIGNAL_CONTROL, SIGNAL_KILL);
 }
 
+/* Does the stop-signal go to more than the main process? */
+static bool signals_all(enum kill_mode mode)
+{
+    return mode == KILL_MODE_GROUP || mode == KILL_MODE_CGROUP;
+}
+
 static void signal_main(struct step *s)
 {
     struct svc *svc = s->svc;
     enum kill_mode mode = svc->proc.stop.kill_mode;
 
     /* Under the other modes what a process has left gets SIGKILL, once it is counted, or is let go. */
-    if (svc_has_process(svc) || mode == KILL_MODE_GROUP)
-        step_act(s, mode == KILL_MODE_GROUP ? ACT_SIGNAL_GROUP : ACT_SIGNAL_MAIN, svc->proc.stop.signal);
+    if (svc_has_process(svc) || signals_all(mode))
+        step_act(s, signals_all(mode) ? ACT_SIGNAL_GROUP : ACT_SIGNAL_MAIN, svc->proc.stop.signal);
 }
 
 void step_send_stop(struct step *s)
@@ -345,7 +364,7 @@ void step_settle(struct step *s)
     if (svc->state == SVC_STOPPING && svc->stop_cause == STOP_OF_LEFTOVERS && !svc->exit_pre_exec) {
         char words[64];
 
-        step_reason(svc, "%s", svc_exit_words(&svc->exit, words, sizeof words));
+        step_reason(svc, "%s", step_exit_words(s, words, sizeof words));
     }
     svc->group = 0;
     svc->group_start = 0;

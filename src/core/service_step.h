@@ -32,6 +32,9 @@ void step_reason(struct svc *svc, const char *fmt, ...) __attribute__((format(pr
 /* The one setter of a state; clears the deadline of the one before. */
 void step_state(struct step *s, enum svc_state state);
 
+/* svc_exit_words(), with the limit that the OOM killer has kept. */
+const char *step_exit_words(const struct step *s, char *buf, size_t size);
+
 /* AT + BY, both us; a time-out may be as long as can be written. */
 int64_t step_later(int64_t at, int64_t by);
 

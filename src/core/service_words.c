@@ -17,6 +17,10 @@ const char *svc_exit_words(const struct exit_info *exit, char *buf, size_t size)
         snprintf(buf, size, "exit %d", exit->code);
         break;
     case EXIT_HOW_SIGNALED:
+        if (exit->oom) {
+            snprintf(buf, size, "killed by the OOM killer");
+            break;
+        }
         snprintf(buf, size, "killed by %s%s", signal_to_name(exit->signal, name), exit->core ? " (core dumped)" : "");
         break;
     case EXIT_HOW_UNKNOWN:

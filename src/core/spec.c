@@ -128,6 +128,10 @@ bool spec_validate(const struct spec *spec, char *err, size_t err_size)
         snprintf(err, err_size, "key 'command' is missing: say which program to run");
         return false;
     }
+    if (spec->cgroup.memory_max.set && !spec->cgroup.memory_max.infinite && spec->cgroup.memory_max.value == 0) {
+        snprintf(err, err_size, "key 'cgroup.memory-max' is 0, which leaves no memory to run in: raise it");
+        return false;
+    }
     if (spec->restart_delay > spec->restart_delay_max) {
         snprintf(err, err_size,
                  "restart-delay (%s) is longer than restart-delay-max (%s): raise the one or lower the other",

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/spec_cgroup.h"
+
 #define SPEC_NAME_MAX 64
 
 /* simple: what is started is the service.  oneshot: it does its work and ends; the service is up when it has.
@@ -28,8 +30,9 @@ enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ON_ABNORMAL, RESTA
 enum start_mode { START_AUTO, START_ON_DEMAND };
 
 /* group: every process of the group gets the stop-signal, then SIGKILL.  process: the main process only.
- * mixed: the stop-signal to the main process, SIGKILL to what is left of the group. */
-enum kill_mode { KILL_MODE_GROUP, KILL_MODE_PROCESS, KILL_MODE_MIXED };
+ * mixed: the stop-signal to the main process, SIGKILL to what is left of the group.  cgroup: as group, but every
+ * process of its control group. */
+enum kill_mode { KILL_MODE_GROUP, KILL_MODE_PROCESS, KILL_MODE_MIXED, KILL_MODE_CGROUP, KILL_MODE_N };
 
 enum log_kind {
     LOG_KIND_UNSET,   /* log-error only: the same place as log */
@@ -168,6 +171,7 @@ struct spec {
     char **post_stop;
     struct spec_log log;
     struct spec_log log_error;
+    struct spec_cgroup cgroup;
 
     /* Where it was written, for messages; no part of what the service is. */
     char *file;
@@ -205,6 +209,10 @@ enum key_type {
     KEY_INPUT,             /* struct spec_log, as LOG_KIND_NONE, _INHERIT and _FILE */
     KEY_LIMIT,             /* struct spec_limit *, one of spec->limits */
     KEY_INSTANCES,         /* struct spec_int */
+    KEY_SIZE_LIMIT,        /* struct cgroup_limit: bytes, or infinity */
+    KEY_COUNT_LIMIT,       /* struct cgroup_limit: a number, or infinity */
+    KEY_CPU_MAX,           /* struct cgroup_cpu_max */
+    KEY_WEIGHT,            /* uint32_t, 1 to 10000; 0: unset */
     KEY_UNSUPPORTED,       /* named by the contract, not built yet: refused by name */
     KEY_N_TYPES,
 };
@@ -229,6 +237,9 @@ struct spec_key {
 
 extern const struct spec_key spec_keys[];
 extern const size_t spec_n_keys;
+
+/* Is NAME a section of a service, that is, are there keys "NAME.key"? */
+bool spec_has_section(const char *name, size_t len);
 
 /* NULL when NAME is no key of a service. */
 const struct spec_key *spec_key_find(const char *name);

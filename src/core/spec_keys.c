@@ -71,9 +71,15 @@ const struct spec_key spec_keys[] = {
     {"post-stop", KEY_HOOK, KEY_F_EXPANDS, AT(post_stop), NULL},
     {"log", KEY_LOG, KEY_F_PROCESS | KEY_F_EXPANDS, AT(log), "inherit"},
     {"log-error", KEY_LOG, KEY_F_PROCESS | KEY_F_EXPANDS, AT(log_error), NULL},
+    {"cgroup.memory-max", KEY_SIZE_LIMIT, 0, AT(cgroup.memory_max), NULL},
+    {"cgroup.memory-high", KEY_SIZE_LIMIT, 0, AT(cgroup.memory_high), NULL},
+    {"cgroup.swap-max", KEY_SIZE_LIMIT, 0, AT(cgroup.swap_max), NULL},
+    {"cgroup.cpu-max", KEY_CPU_MAX, 0, AT(cgroup.cpu_max), NULL},
+    {"cgroup.cpu-weight", KEY_WEIGHT, 0, AT(cgroup.cpu_weight), NULL},
+    {"cgroup.io-weight", KEY_WEIGHT, 0, AT(cgroup.io_weight), NULL},
+    {"cgroup.pids-max", KEY_COUNT_LIMIT, 0, AT(cgroup.pids_max), NULL},
 
     {"after", KEY_UNSUPPORTED, 0, NONE, NULL},
-    {"cgroup", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"check", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"conflicts", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"essential", KEY_UNSUPPORTED, 0, NONE, NULL},
@@ -90,6 +96,15 @@ const struct spec_key spec_keys[] = {
 };
 
 const size_t spec_n_keys = sizeof(spec_keys) / sizeof(spec_keys[0]);
+
+bool spec_has_section(const char *name, size_t len)
+{
+    for (size_t i = 0; i < spec_n_keys; i++) {
+        if (strncmp(spec_keys[i].name, name, len) == 0 && spec_keys[i].name[len] == '.')
+            return true;
+    }
+    return false;
+}
 
 const struct spec_key *spec_key_find(const char *name)
 {

@@ -83,6 +83,12 @@ extern const struct key_type_ops key_type_instances;
 /* spec_types_limit.c */
 extern const struct key_type_ops key_type_limit;
 
+/* spec_types_cgroup.c */
+extern const struct key_type_ops key_type_size_limit;
+extern const struct key_type_ops key_type_count_limit;
+extern const struct key_type_ops key_type_cpu_max;
+extern const struct key_type_ops key_type_weight;
+
 /* spec_types_ids.c: names that were looked up */
 extern const struct key_type_ops key_type_user;
 extern const struct key_type_ops key_type_group;

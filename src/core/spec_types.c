@@ -39,6 +39,10 @@ static const struct key_type_ops *const types[] = {
     [KEY_DEATH_SIGNAL] = &key_type_death_signal,
     [KEY_INPUT] = &key_type_input,
     [KEY_INSTANCES] = &key_type_instances,
+    [KEY_SIZE_LIMIT] = &key_type_size_limit,
+    [KEY_COUNT_LIMIT] = &key_type_count_limit,
+    [KEY_CPU_MAX] = &key_type_cpu_max,
+    [KEY_WEIGHT] = &key_type_weight,
     [KEY_UNSUPPORTED] = &key_type_unsupported,
 };
 

@@ -17,6 +17,7 @@ static const char *const kill_mode_names[] = {
     [KILL_MODE_GROUP] = "group",
     [KILL_MODE_PROCESS] = "process",
     [KILL_MODE_MIXED] = "mixed",
+    [KILL_MODE_CGROUP] = "cgroup",
 };
 
 static const char *const service_type_names[] = {
@@ -103,9 +104,6 @@ const struct key_type_ops key_type_start = {.size = sizeof(enum start_mode), .se
 
 static bool set_kill_mode(const struct key_input *in, void *to)
 {
-    if (strcmp(in->values[0], "cgroup") == 0)
-        return key_fail(in, "'cgroup' is not supported yet: use group, process or mixed");
-
     int i = key_parse_word(in, in->values[0], kill_mode_names, LEN(kill_mode_names));
     if (i >= 0)
         *(enum kill_mode *)to = (enum kill_mode)i;

@@ -156,8 +156,9 @@ int cgroup_remove(const char *path)
 bool cgroup_populated(const char *path)
 {
     uint64_t populated = 0;
+    int rc = cgroup_read_key(path, "cgroup.events", "populated", &populated);
 
-    return cgroup_read_key(path, "cgroup.events", "populated", &populated) == 0 && populated != 0;
+    return rc == 0 ? populated != 0 : rc != -ENOENT && rc != -ENODEV;
 }
 
 struct pids {
@@ -327,7 +328,9 @@ int cgroup_signal(const char *path, int signo)
     free(s.done.items);
     if (s.delivered)
         return 0;
-    return s.error != 0 ? s.error : -ESRCH;
+    if (s.error != 0)
+        return s.error;
+    return cgroup_populated(path) ? -EAGAIN : -ESRCH;
 }
 
 /* ---- the freezer ---- */

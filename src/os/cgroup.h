@@ -51,13 +51,13 @@ int cgroup_read_key(const char *path, const char *file, const char *key, uint64_
 /* Writes VALUE with one write(2) to a FILE that is there. */
 int cgroup_write(const char *path, const char *file, const char *value);
 
-/* Is a process in it or below?  False also where the directory is gone. */
+/* Is a process in it or below?  False where the directory is gone; true where it cannot be learnt (no descriptor left). */
 bool cgroup_populated(const char *path);
 
 /*
  * Sends SIGNO to every process in it and below: each is opened as a pidfd and verified to be in the cgroup still, until a
  * look finds no new one.  SIGKILL goes by cgroup.kill (Linux 5.14) in one step, which no fork escapes.  0 when at least
- * one was there, -ESRCH when none.
+ * one was there, -ESRCH when none, else another -errno.
  */
 int cgroup_signal(const char *path, int signo);
 

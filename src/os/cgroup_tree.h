@@ -18,13 +18,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum cgroup_controller {
-    CGROUP_CPU,
-    CGROUP_IO,
-    CGROUP_MEMORY,
-    CGROUP_PIDS,
-    CGROUP_N_CONTROLLERS,
-};
+#include "core/spec_cgroup.h"
 
 struct cgroup_tree {
     char *proc;   /* where procfs is */

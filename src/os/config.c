@@ -38,6 +38,7 @@ struct config *config_new(void)
 
     config->settings.log_level = LOG_LEVEL_INFO;
     config->settings.watch = xstrdup("auto");
+    config->settings.cgroup = xstrdup("auto");
     return config;
 }
 
@@ -48,6 +49,7 @@ void config_free(struct config *config)
     spec_list_free(&config->services);
     free(config->settings.runtime_dir);
     free(config->settings.watch);
+    free(config->settings.cgroup);
     free(config->settings.socket);
     free(config->settings.admin_group);
     free(config->settings.read_group);
@@ -270,6 +272,7 @@ size_t config_settings_diff(const struct settings *a, const struct settings *b, 
         {"runtime-dir", same_string(a->runtime_dir, b->runtime_dir)},
         {"log-level", a->log_level == b->log_level},
         {"watch", same_string(a->watch, b->watch)},
+        {"cgroup", same_string(a->cgroup, b->cgroup)},
         {"control.socket", same_string(a->socket, b->socket)},
         {"control.admin-group", same_group(a->admin_group, a->admin_gid, b->admin_group, b->admin_gid)},
         {"control.read-group", same_group(a->read_group, a->read_gid, b->read_group, b->read_gid)},

@@ -20,6 +20,7 @@ struct settings {
     char *runtime_dir; /* NULL: not given */
     enum log_level log_level;
     char *watch;       /* auto, pidfd, netlink, poll or ptrace: loop/watch.h */
+    char *cgroup;      /* auto, optional or no */
     char *socket;      /* NULL: RUNTIME/control.sock */
     char *admin_group; /* NULL: none */
     char *read_group;  /* NULL: none */

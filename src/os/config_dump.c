@@ -51,6 +51,7 @@ static void put_settings(struct buf *out, const struct settings *settings)
     put_value(out, "", "runtime-dir", settings->runtime_dir);
     put_value(out, "", "log-level", log_level_name(settings->log_level));
     put_value(out, "", "watch", settings->watch);
+    put_value(out, "", "cgroup", settings->cgroup);
     if (settings->socket == NULL && settings->admin_group == NULL && settings->read_group == NULL)
         return;
 

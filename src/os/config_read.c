@@ -18,7 +18,7 @@ const char *const config_service_internals[] = {
 };
 
 const char *const config_control_internals[] = {"resolved-admin-gid", "resolved-read-gid", NULL};
-const char *const config_top_keys[] = {"runtime-dir", "log-level", "watch", NULL};
+const char *const config_top_keys[] = {"runtime-dir", "log-level", "watch", "cgroup", NULL};
 const char *const config_control_keys[] = {"socket", "admin-group", "read-group", NULL};
 
 #define SECTION_FLAGS (CFGF_MULTI | CFGF_TITLE)
@@ -94,7 +94,9 @@ static char *unknown_key(const cfg_t *cfg, const char *key)
     char *message = NULL;
     size_t n;
 
-    if (cfg->title != NULL && (is_top_section(key) || strcmp(key, "include") == 0)) {
+    if (cfg->title != NULL && spec_has_section(key, strlen(key))) {
+        message = xasprintf("'%s'%s is a section: write %s { ... }", key, place, key);
+    } else if (cfg->title != NULL && (is_top_section(key) || strcmp(key, "include") == 0)) {
         message = xasprintf("'%s' cannot stand%s: is a '}' missing before it?", key, place);
     } else {
         const char **names = known_names(cfg->opts, &n);

@@ -2,6 +2,7 @@
 /*
  * The settings of supd itself: keys at the top of a file, and control { }.
  */
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -32,38 +33,50 @@ static bool check_absolute(struct config_build *b, const struct placed *p, const
     return false;
 }
 
+/* Is its value one of WORDS, ended by NULL?  Else that is told. */
+static bool is_one_of(struct config_build *b, const struct placed *p, const struct config_entry *entry,
+                      const char *const *words)
+{
+    const char *value = entry->values[0];
+    char all[128] = "";
+    size_t used = 0;
+    size_t n = 0;
+
+    for (; words[n] != NULL; n++) {
+        if (strcmp(value, words[n]) == 0)
+            return true;
+        used += (size_t)snprintf(all + used, sizeof(all) - used, "%s%s", n > 0 ? ", " : "", words[n]);
+    }
+    const char *near = suggest_nearest(value, words, n);
+    if (near != NULL)
+        config_build_entry_error(b, p, entry, ": '%s' is none of %s; did you mean '%s'?", value, all, near);
+    else
+        config_build_entry_error(b, p, entry, ": '%s' is none of %s", value, all);
+    return false;
+}
+
 static void set_watch(struct config_build *b, const struct placed *p, const struct config_entry *entry)
 {
-    static const char *const known[] = {"auto", "pidfd", "netlink", "poll", "ptrace"};
-    const char *value = entry->values[0];
+    static const char *const words[] = {"auto", "pidfd", "netlink", "poll", "ptrace", NULL};
 
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (strcmp(value, known[i]) == 0) {
-            config_build_replace(&b->config->settings.watch, value);
-            return;
-        }
-    }
-    const char *near = suggest_nearest(value, known, sizeof(known) / sizeof(known[0]));
-    if (near != NULL)
-        config_build_entry_error(
-            b, p, entry, ": '%s' is none of auto, pidfd, netlink, poll, ptrace; did you mean '%s'?", value, near);
-    else
-        config_build_entry_error(b, p, entry, ": '%s' is none of auto, pidfd, netlink, poll, ptrace", value);
+    if (is_one_of(b, p, entry, words))
+        config_build_replace(&b->config->settings.watch, entry->values[0]);
+}
+
+static void set_cgroup(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    static const char *const words[] = {"auto", "optional", "no", NULL};
+
+    if (is_one_of(b, p, entry, words))
+        config_build_replace(&b->config->settings.cgroup, entry->values[0]);
 }
 
 static void set_log_level(struct config_build *b, const struct placed *p, const struct config_entry *entry)
 {
-    static const char *const words[] = {"error", "warning", "info", "debug"};
-    const char *value = entry->values[0];
+    static const char *const words[] = {"error", "warning", "info", "debug", NULL};
 
-    if (log_level_parse(value, &b->config->settings.log_level))
-        return;
-    const char *near = suggest_nearest(value, words, sizeof(words) / sizeof(words[0]));
-    if (near != NULL)
-        config_build_entry_error(b, p, entry, ": '%s' is none of error, warning, info, debug; did you mean '%s'?",
-                                 value, near);
-    else
-        config_build_entry_error(b, p, entry, ": '%s' is none of error, warning, info, debug", value);
+    if (is_one_of(b, p, entry, words))
+        log_level_parse(entry->values[0], &b->config->settings.log_level);
 }
 
 static void set_top_key(struct config_build *b, const struct placed *p, const struct config_entry *entry)
@@ -74,6 +87,8 @@ static void set_top_key(struct config_build *b, const struct placed *p, const st
         set_log_level(b, p, entry);
     else if (strcmp(entry->key, "watch") == 0)
         set_watch(b, p, entry);
+    else if (strcmp(entry->key, "cgroup") == 0)
+        set_cgroup(b, p, entry);
     else if (check_absolute(b, p, entry))
         config_build_replace(&b->config->settings.runtime_dir, entry->values[0]);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "core/spec.h"
 #include "os/config_lex.h"
 
 #define SECTIONS_IN_CHUNK 32
@@ -17,7 +18,8 @@ struct rewriter {
     unsigned n_sections; /* in `out` */
     unsigned number;     /* of sections so far: makes titles unique */
     bool in_section;
-    bool stopped; /* by the handler */
+    const struct config_token *nested; /* the name of the section within it, NULL: none */
+    bool stopped;                      /* by the handler */
     const struct config_text_handlers *handlers;
     void *ctx;
 };
@@ -64,9 +66,12 @@ static void put_string(struct rewriter *r, const char *prefix, const struct conf
     r->out_line = token->end_line;
 }
 
+/* A key of a section within a section is told as SECTION.KEY. */
 static void put_key(struct rewriter *r, const struct config_token *key, char kind)
 {
     go_to_line(r, key->line);
+    if (r->nested != NULL)
+        buf_addf(&r->out, "%.*s.", (int)r->nested->len, r->nested->text);
     buf_addf(&r->out, "%.*s += {\"%c%u\"", (int)key->len, key->text, kind, key->line);
 }
 
@@ -156,8 +161,8 @@ static bool rewrite_assignment(struct rewriter *r, const struct config_token *ke
     return true;
 }
 
-/* Behind "key" of a section within a section: none is known, so only its name is told. */
-static bool rewrite_nested(struct rewriter *r, const struct config_token *key)
+/* Behind "key" of a section that is not known in another: only its name is told. */
+static bool rewrite_unknown(struct rewriter *r, const struct config_token *key)
 {
     struct config_token token = *key;
     unsigned depth = 0;
@@ -174,6 +179,40 @@ static bool rewrite_nested(struct rewriter *r, const struct config_token *key)
     } while (depth > 0 || !config_token_is(&token, '}'));
     put_key(r, key, 'S');
     buf_add_char(&r->out, '}');
+    return true;
+}
+
+static bool rewrite_entry(struct rewriter *r, const struct config_token *key);
+
+/* Behind the name of a section within a section. */
+static bool rewrite_nested(struct rewriter *r, const struct config_token *name)
+{
+    struct config_token token;
+
+    if (r->nested != NULL)
+        return config_lex_fail(&r->lex, name->line, "'%.*s' cannot stand in '%.*s'", shown(name), name->text,
+                               shown(r->nested), r->nested->text);
+    if (!r->in_section || !spec_has_section(name->text, name->len))
+        return rewrite_unknown(r, name);
+    if (!config_lex_next(&r->lex, &token))
+        return false;
+    if (!config_token_is(&token, '{'))
+        return config_lex_fail(&r->lex, name->line, "'%.*s' takes no name: write %.*s { ... }", shown(name), name->text,
+                               shown(name), name->text);
+    r->nested = name;
+    for (;;) {
+        if (!config_lex_next(&r->lex, &token))
+            return false;
+        if (token.kind == TOKEN_END)
+            return config_lex_fail(&r->lex, name->line,
+                                   "the section that is opened here is never closed: no } follows");
+        if (config_token_is(&token, '}'))
+            break;
+        if (!rewrite_entry(r, &token))
+            return false;
+        buf_add_char(&r->out, ' ');
+    }
+    r->nested = NULL;
     return true;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* start, stop, restart, reload, signal, reset: a command to services, and what became of each */
+/* start, stop, restart, reload, signal, reset, pause, resume: a command to services, and what became of each */
 #include "supctl/commands.h"
 
 #include <stdio.h>
@@ -133,9 +133,25 @@ int cmd_signal(const struct options *options)
     return send_command(options, "service.signal", params, client_limit(options, CLIENT_USUAL_LIMIT, 0));
 }
 
-int cmd_reset(const struct options *options)
+/* A command that is done once supd answers. */
+static int send_quick(const struct options *options, const char *method)
 {
     json_t *params = params_of_names(options->args, options->n_args);
 
-    return send_command(options, "service.reset", params, client_limit(options, CLIENT_USUAL_LIMIT, 0));
+    return send_command(options, method, params, client_limit(options, CLIENT_USUAL_LIMIT, 0));
+}
+
+int cmd_reset(const struct options *options)
+{
+    return send_quick(options, "service.reset");
+}
+
+int cmd_pause(const struct options *options)
+{
+    return send_quick(options, "service.pause");
+}
+
+int cmd_resume(const struct options *options)
+{
+    return send_quick(options, "service.resume");
 }

@@ -33,7 +33,7 @@ static enum table_colour colour_of(const json_t *service)
 {
     const char *state = state_of(service);
 
-    if (json_is_true(json_object_get(service, "stopped")))
+    if (json_is_true(json_object_get(service, "stopped")) || json_is_true(json_object_get(service, "paused")))
         return TABLE_YELLOW;
     if (strcmp(state, "running") == 0)
         return TABLE_GREEN;

@@ -30,6 +30,8 @@ int cmd_restart(const struct options *options);
 int cmd_reload(const struct options *options);
 int cmd_signal(const struct options *options);
 int cmd_reset(const struct options *options);
+int cmd_pause(const struct options *options);
+int cmd_resume(const struct options *options);
 /* cmd_events.c */
 int cmd_events(const struct options *options);
 /* cmd_reread.c */

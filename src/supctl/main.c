@@ -29,6 +29,8 @@ static const struct command commands[] = {
     {"restart", "NAME...", "stop and start again", cmd_restart, WAITS, 1, ANY},
     {"signal", "SIGNAL NAME...", "send a signal to the main process", cmd_signal, QUICK, 2, ANY},
     {"reload", "NAME...", "have them read their configuration again", cmd_reload, WAITS, 1, ANY},
+    {"pause", "NAME...", "freeze all processes of services", cmd_pause, QUICK, 1, ANY},
+    {"resume", "NAME...", "let paused services go on", cmd_resume, QUICK, 1, ANY},
     {"reset", "NAME...", "forget failures", cmd_reset, QUICK, 1, ANY},
     {"events", "[NAME...]", "print what happens, as it happens", cmd_events, OPTION_JSON, 0, ANY},
     {"reread", "", "read the configuration again and apply what changed", cmd_reread,

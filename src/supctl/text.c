@@ -192,6 +192,8 @@ const char *text_exit(const json_t *info, char *buf, size_t size)
 
     if (how && strcmp(how, "exited") == 0)
         snprintf(buf, size, "exit %lld", (long long)json_integer_value(json_object_get(info, "code")));
+    else if (json_is_true(json_object_get(info, "oom")))
+        snprintf(buf, size, "killed by the OOM killer");
     else if (how && strcmp(how, "signaled") == 0)
         snprintf(buf, size, "killed by %s", signal ? signal : "a signal");
     else

@@ -49,6 +49,8 @@ static void say_running(struct buf *sentence, const json_t *service, double now)
 
     if (json_is_true(json_object_get(service, "stopped")))
         say(sentence, "stopped by signal (SIGSTOP)");
+    if (json_is_true(json_object_get(service, "paused")))
+        say(sentence, "paused");
     if (json_is_true(json_object_get(service, "config-stale")))
         say(sentence, "config changed, restart pending");
     if (json_is_object(info) && json_integer_value(json_object_get(service, "restarts")) > 0)

@@ -15,10 +15,11 @@
 #include "base/signames.h"
 #include "os/clock.h"
 #include "os/identity.h"
-#include "os/procfs.h"
+#include "supd/cgroups.h"
 #include "supd/reload.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
+#include "supd/usage.h"
 #include "supd/waiters.h"
 
 #define MAX_NAMES 1000
@@ -32,30 +33,9 @@ struct call {
 
 /* ---- what is shown ---- */
 
-static struct proto_usage usage_of(const struct svc *svc)
-{
-    static long page_size;
-    static long ticks_per_second;
-    struct procfs_stat st;
-
-    if (page_size == 0) {
-        page_size = sysconf(_SC_PAGESIZE);
-        ticks_per_second = sysconf(_SC_CLK_TCK);
-    }
-    if (!svc_has_process(svc) || procfs_read_stat(svc->proc.pid, &st) < 0 || st.state == 'Z')
-        return (struct proto_usage){0};
-    return (struct proto_usage){
-        .known = true,
-        .stopped = st.state == 'T' || st.state == 't',
-        .memory = st.rss_pages * (uint64_t)page_size,
-        .cpu = (double)(st.utime + st.stime) / (double)ticks_per_second,
-        .tasks = st.num_threads,
-    };
-}
-
 json_t *command_service(const struct service *service)
 {
-    struct proto_usage usage = usage_of(&service->svc);
+    struct proto_usage usage = usage_of(service);
 
     json_t *object = proto_service(service->spec->name, &service->svc, service->spec, service_config_stale(service),
                                    &usage, clock_now());
@@ -363,6 +343,40 @@ static void service_signal(struct call *call)
     reply_result(call->reply, array);
 }
 
+static json_t *pause_one(struct service *service, bool on)
+{
+    char err[512];
+
+    if (!cgroups_pause(service, on, err, sizeof err))
+        return command_outcome(service, false, err);
+    return command_outcome(service, true, on ? "paused" : "running");
+}
+
+static void pause_or_resume(struct call *call, bool on)
+{
+    struct selection selection;
+    json_t *names;
+
+    if (!known_params(call, (const char *const[]){"names", NULL}) || !names_param(call, true, &names) ||
+        !select_services(call, names, &selection))
+        return;
+    json_t *array = json_array();
+    for (size_t i = 0; i < selection.n; i++)
+        json_array_append_new(array, pause_one(selection.items[i], on));
+    free(selection.items);
+    reply_result(call->reply, array);
+}
+
+static void service_pause(struct call *call)
+{
+    pause_or_resume(call, true);
+}
+
+static void service_resume(struct call *call)
+{
+    pause_or_resume(call, false);
+}
+
 static void config_check(struct call *call)
 {
     if (!known_params(call, (const char *const[]){NULL}))
@@ -400,6 +414,8 @@ static void supd_info(struct call *call)
     struct supervisor *sup = call->sup;
     struct timestamp now = clock_now();
     struct utsname uts;
+    const char *cgroup;
+    const char *reason;
 
     if (!known_params(call, (const char *const[]){NULL}))
         return;
@@ -417,6 +433,10 @@ static void supd_info(struct call *call)
     json_object_set_new(info, "running", json_integer((json_int_t)sup->n_running));
     json_object_set_new(info, "clients", json_integer((json_int_t)server_clients(sup->server)));
     json_object_set_new(info, "kernel", json_string(uts.release));
+    cgroup = cgroups_path(sup, &reason);
+    json_object_set_new(info, "cgroup", proto_string(cgroup));
+    json_object_set_new(info, "cgroup-reason", proto_string(reason));
+    json_object_set_new(info, "pressure", usage_pressure(sup));
     reply_result(call->reply, info);
 }
 
@@ -457,6 +477,7 @@ static const struct verb {
 } verbs[] = {
     {"service.list", false, service_list},    {"service.start", true, service_start},
     {"service.stop", true, service_stop},     {"service.restart", true, service_restart},
+    {"service.pause", true, service_pause},   {"service.resume", true, service_resume},
     {"service.reload", true, service_reload}, {"service.signal", true, service_signal},
     {"service.reset", true, service_reset},   {"config.check", false, config_check},
     {"config.reload", true, config_reload},   {"events.subscribe", false, events_subscribe},

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "supd/cgroups.h"
 #include "supd/process.h"
 
 /* How many are watched at a time; when they have ended it is looked again. */
@@ -39,13 +40,13 @@ void leftovers_free(struct leftovers *left)
     free(left);
 }
 
-void leftovers_counted(struct process *process, size_t total)
+/* Those that are left, N of them held by PIDFDS. */
+static void keep(struct process *process, const int *pidfds, size_t n, size_t total)
 {
     struct leftovers *left = xcalloc(1, sizeof *left);
-    int pidfds[LEFTOVERS_MAX];
 
     left->process = process;
-    left->n = proctree_open(&process->tree.found, pidfds, LEFTOVERS_MAX);
+    left->n = n;
     for (size_t i = 0; i < left->n; i++)
         left->items[i] = (struct leftover){.all = left, .pidfd = pidfds[i]};
 
@@ -54,11 +55,32 @@ void leftovers_counted(struct process *process, size_t total)
     process_tell_left(process, (unsigned)total);
 }
 
+void leftovers_counted(struct process *process, size_t total)
+{
+    int pidfds[LEFTOVERS_MAX];
+    size_t n = proctree_open(&process->tree.found, pidfds, LEFTOVERS_MAX);
+
+    keep(process, pidfds, n, total);
+}
+
+/* Where the cgroup is the service, nobody has to be looked for. */
+static void count(struct process *process)
+{
+    int pidfds[LEFTOVERS_MAX];
+
+    if (!cgroups_is_whole(process)) {
+        tree_count(process);
+        return;
+    }
+    size_t total = cgroups_open_members(process->service, pidfds, LEFTOVERS_MAX);
+    keep(process, pidfds, total < LEFTOVERS_MAX ? total : LEFTOVERS_MAX, total);
+}
+
 static void on_timer(void *ctx)
 {
     struct leftovers *left = ctx;
 
-    tree_count(left->process);
+    count(left->process);
 }
 
 static void on_ended(void *ctx)
@@ -74,7 +96,7 @@ static void on_ended(void *ctx)
         if (left->items[i].pidfd >= 0)
             return;
     }
-    tree_count(left->process);
+    count(left->process);
 }
 
 void leftovers_watch(struct process *process)
@@ -90,6 +112,8 @@ void leftovers_watch(struct process *process)
             item->io = loop_io_new(loop, item->pidfd, LOOP_READ, on_ended, item);
         watched = watched || item->io;
     }
+    if (cgroups_is_whole(process))
+        cgroups_watch_end(process->service);
     if (watched || left->timer)
         return;
     /* None could be opened (we are short of descriptors): look again. */
@@ -103,7 +127,7 @@ void leftovers_check(struct process *process)
     if (process->is_child)
         process->check_after_reap = true;
     else
-        tree_count(process);
+        count(process);
 }
 
 void leftovers_leader_reaped(struct process *process)
@@ -111,5 +135,5 @@ void leftovers_leader_reaped(struct process *process)
     if (!process->check_after_reap)
         return;
     process->check_after_reap = false;
-    tree_count(process);
+    count(process);
 }

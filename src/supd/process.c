@@ -16,6 +16,7 @@
 #include "os/clock.h"
 #include "os/identity.h"
 #include "os/procfs.h"
+#include "supd/cgroups.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
 
@@ -52,11 +53,19 @@ static int send_signal(const struct process *process, int signo)
     return -ESRCH;
 }
 
+/* Whoever is ended must not be paused any more, or no signal but SIGKILL is seen. */
+static void thaw(const struct process *process)
+{
+    if (process->service->svc.state == SVC_STOPPING)
+        cgroups_thaw(process->service);
+}
+
 void process_signal(struct process *process, int signo)
 {
     log_signal_failure(process, signo, send_signal(process, signo));
     if (needs_continue(signo))
         send_signal(process, SIGCONT);
+    thaw(process);
 }
 
 void process_send(struct process *process, int signo)
@@ -83,6 +92,13 @@ static bool has_left_its_group(const struct process *process)
            procfs_read_stat(svc->proc.pid, &st) == 0 && st.pgrp != svc->group;
 }
 
+static void signal_cgroup(struct process *process, int signo)
+{
+    log_signal_failure(process, signo, cgroups_signal(process->service, signo));
+    if (needs_continue(signo))
+        cgroups_signal(process->service, SIGCONT);
+}
+
 void process_signal_all(struct process *process, int signo)
 {
     /* Before its exec the child may not have called setsid() yet: its group is still ours. */
@@ -90,9 +106,14 @@ void process_signal_all(struct process *process, int signo)
         process_signal(process, signo);
         return;
     }
-    if (has_left_its_group(process))
-        process_signal(process, signo);
-    tree_signal(process, signo);
+    if (cgroups_is_whole(process)) {
+        signal_cgroup(process, signo);
+    } else {
+        if (has_left_its_group(process))
+            process_signal(process, signo);
+        tree_signal(process, signo);
+    }
+    thaw(process);
 }
 
 /* ---- fork and exec ---- */
@@ -205,8 +226,12 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
     request.record_len = record_encode_spawn(record, process_role(process), service->spec->name, &service->svc,
                                              service->digest, stop, clock_now());
     bool serves = process_role(process) == ROLE_SERVICE || process_role(process) == ROLE_START;
-    bool made =
-        (!serves || sockets_ready(service, &request, err, err_size)) && spawn_process(&request, child, err, err_size);
+    bool made = (!serves || sockets_ready(service, &request, err, err_size)) &&
+                cgroups_prepare(service, &request.cgroup_fd, err, err_size);
+    if (made)
+        made = spawn_process(&request, child, err, err_size);
+    if (request.cgroup_fd > 0)
+        close(request.cgroup_fd);
     strv_free(request.command);
     strv_free(request.variables);
     return made;

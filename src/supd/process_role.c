@@ -11,6 +11,7 @@
 #include "base/signames.h"
 #include "base/strv.h"
 #include "os/clock.h"
+#include "supd/cgroups.h"
 #include "supd/process.h"
 
 static bool is_control(const struct process *process)
@@ -122,6 +123,7 @@ static void log_control_end(const struct process *process, const struct exit_inf
 void process_tell_exited(struct process *process, struct exit_info exit, uint64_t start_ticks, const char *text)
 {
     exit.at = clock_now().wall;
+    exit.oom = !is_control(process) && cgroups_oom_killed(process->service, &exit);
     if (is_control(process) && process_role(process) != ROLE_START)
         log_control_end(process, &exit, text);
     tell(process, SVC_EV_EXITED, (struct svc_event){.exit = exit, .start_ticks = start_ticks, .text = text});

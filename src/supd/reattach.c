@@ -24,6 +24,7 @@
 #include "os/identity.h"
 #include "os/procfs.h"
 #include "os/statefile.h"
+#include "supd/cgroups.h"
 #include "supd/handover.h"
 #include "supd/process.h"
 #include "supd/sockets.h"
@@ -440,8 +441,10 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
         const struct svc_image *image = replay_find(replay, s->spec->name);
         struct survivor *found = survey_find(survey, s->spec->name, false);
 
-        if (image || found)
+        if (image || found) {
             restore(s, image, found, survey_find(survey, s->spec->name, true));
+            cgroups_attach(s);
+        }
         sockets_recover(s);
     }
 
@@ -453,6 +456,10 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
     }
     for (struct service *s = sup->services; s; s = s->by_name.next)
         resume(s);
+    /* What was above them may have been made anew with supd, and the configuration may be another. */
+    for (struct service *s = sup->services; s; s = s->by_name.next)
+        cgroups_apply(s);
+    cgroups_clean(sup);
     store_clean(sup);
     return true;
 }

@@ -17,6 +17,7 @@
 #include "os/identity.h"
 #include "os/rundir.h"
 #include "os/selfpath.h"
+#include "supd/cgroups.h"
 #include "supd/check.h"
 #include "supd/daemon.h"
 #include "supd/handover.h"
@@ -235,6 +236,7 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
     notify_init(sup);
     if (!options->stop_leftovers && !open_server(sup))
         return EXIT_FAILURE;
+    cgroups_open(sup);
     bool finish_shutdown = survey_shutdown_pending(survey);
     sup->shutdown_recorded = finish_shutdown; /* for the file that is written anew, should we die too */
     add_services(sup);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "core/instance.h"
 #include "os/clock.h"
+#include "supd/cgroups.h"
 #include "supd/handover.h"
 #include "supd/main_search.h"
 #include "supd/process.h"
@@ -49,6 +50,7 @@ static void service_free(struct service *service)
     process_release(&service->control);
     process_forget_child(&service->main);
     process_forget_child(&service->control);
+    cgroups_forget(service);
     if (service->queued == QUEUED_TO_START)
         TAILQ_REMOVE(&sup->starts, service, queue_link);
     else if (service->queued == QUEUED_TO_DELETE)
@@ -83,6 +85,7 @@ void supervisor_clear(struct supervisor *sup)
     }
     fdstore_close(&sup->fdstore);
     tree_close(sup);
+    cgroups_close(sup);
     loop_timer_free(sup->queue_timer);
     loop_timer_free(sup->retry_timer);
     for (size_t i = 0; i < SUPERVISOR_SIGNALS; i++)
@@ -151,6 +154,7 @@ void service_set_spec(struct service *service, struct spec *spec)
     sockets_configure(service);
     sockets_open_missing(service);
     service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
+    cgroups_apply(service);
 }
 
 bool service_config_stale(const struct service *service)
@@ -402,6 +406,8 @@ static void commit(struct service *service, const struct svc *next, const struct
         process_release(&service->main);
     if (service->svc.control.role == ROLE_SERVICE)
         process_release(&service->control);
+    if (!svc_is_busy(&service->svc))
+        cgroups_release(service);
     if (service->svc.state != from)
         announce(service, from);
     else if (role == ROLE_RELOAD && service->svc.control.role != role)

@@ -9,6 +9,7 @@
  *   main_search.c the main process of a forking service
  *   tree.c        all its processes: reached by a signal, and counted
  *   leftovers.c   what it leaves behind, watched until nothing is left
+ *   cgroups.c     its control group, where it has one (cgroups.h)    usage.c  what it uses
  *   persist.c     records: written before what must not happen unrecorded
  *   reattach.c    what the state file of an earlier supd says, made true again
  *   shutdown.c    signals, and the ways to end
@@ -45,11 +46,13 @@
 #include "os/statefile.h"
 
 struct supervisor;
+struct cgroups;
 struct handover;
 struct leftovers;
 struct main_search;
 struct reload;
 struct server;
+struct service_cgroup;
 struct sockets;
 struct upgrade;
 struct wait_item;
@@ -104,10 +107,11 @@ struct service {
     bool unrecorded; /* its last snapshot could not be written */
     bool busy;       /* counted in sup->n_busy */
 
-    struct sockets *sockets;    /* NULL: it listens nowhere */
-    struct process main;        /* the present one, or the last while its group lives on */
-    struct process control;     /* beside it, for pre-start and its like */
-    struct main_search *search; /* for the main process of a forking service; NULL: none is under way */
+    struct sockets *sockets;       /* NULL: it listens nowhere */
+    struct service_cgroup *cgroup; /* NULL: it has none; supd/cgroups.h */
+    struct process main;           /* the present one, or the last while its group lives on */
+    struct process control;        /* beside it, for pre-start and its like */
+    struct main_search *search;    /* for the main process of a forking service; NULL: none is under way */
 
     struct loop_timer *timer;
     int64_t timer_at; /* what it is set to, mono us; 0 = not */
@@ -161,6 +165,7 @@ struct supervisor {
     int64_t rewrite_not_before;
 
     struct tree_look look;
+    struct cgroups *cgroups; /* where services get theirs */
     struct sigchld *sigchld;
     struct watcher *watcher;
     struct server *server; /* NULL: no control socket */

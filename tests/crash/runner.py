@@ -12,6 +12,7 @@ import time
 import traceback
 
 import harness
+from cgroups import remove_trees
 
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 INTERRUPTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -34,6 +35,7 @@ def slice_of(points, run_point, results, until, least):
             if result["why"]:
                 t.failures.append(f"{name} {point} {mode}")
             else:
+                remove_trees(directory)
                 shutil.rmtree(directory, ignore_errors=True)
 
     run.__name__ = "points"

@@ -19,6 +19,7 @@ import tempfile
 import time
 import traceback
 
+from cgroups import remove_trees
 from instance import Supd
 from processes import Failed, PAUSE, Skip, descendants, kill, skip
 
@@ -121,6 +122,7 @@ def run_test(number, function, limit, others, root, base):
         signal.sigtimedwait([signal.SIGCHLD], 0.2)
         status = reap(child, others)
     kill_descendants()
+    remove_trees(directory)
 
     verdict = ""
     if os.path.exists(os.path.join(directory, "verdict")):

@@ -32,6 +32,7 @@ SERVICE_KEYS = {
     "control": (dict, NOTHING),
     "config-stale": bool,
     "stopped": bool,
+    "paused": bool,
     "log": dict,
     "memory": (int, NOTHING),
     "cpu": NUMBER + (NOTHING,),
@@ -44,6 +45,7 @@ EXIT_KEYS = {
     "code": (int, NOTHING),
     "signal": (str, NOTHING),
     "core": bool,
+    "oom": bool,
     "at": NUMBER,
     "source": str,
     "usage": (dict, NOTHING),
@@ -64,6 +66,9 @@ INFO_KEYS = {
     "running": int,
     "clients": int,
     "kernel": str,
+    "cgroup": (str, NOTHING),
+    "cgroup-reason": (str, NOTHING),
+    "pressure": (dict, NOTHING),
 }
 
 

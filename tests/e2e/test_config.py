@@ -76,11 +76,9 @@ NOT_YET = [
     'log-max-age = "5m"',
     "log-timestamp = yes",
     "log-compress = yes",
-    "cgroup { memory-max = 5M\n }",
     'schedule = "daily"',
     "log = journal",
     "log = syslog",
-    "kill-mode = cgroup",
 ]
 
 

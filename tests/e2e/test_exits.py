@@ -41,11 +41,11 @@ LATER = {"restart_delay": "1h", "restart_delay_max": "1h"}
 
 
 def exited(code):
-    return {"how": "exited", "code": code, "signal": None, "core": False, "source": "wait"}
+    return {"how": "exited", "code": code, "signal": None, "core": False, "oom": False, "source": "wait"}
 
 
 def signaled(name, core=False):
-    return {"how": "signaled", "code": None, "signal": name, "core": core, "source": "wait"}
+    return {"how": "signaled", "code": None, "signal": name, "core": core, "oom": False, "source": "wait"}
 
 
 def check_exit(t, s, want, what):

@@ -21,6 +21,7 @@ int main(void)
         .runtime_dir = other,
         .log_level = LOG_LEVEL_DEBUG,
         .watch = other,
+        .cgroup = other,
         .socket = other,
         .admin_group = other,
         .read_group = other,

@@ -106,7 +106,7 @@ static struct spec *draw_spec(struct world *w, int i, int version)
     spec->start_timeout = pick(w, timeouts, 3);
     spec->stop_timeout = pick(w, timeouts, 3);
     spec->stop_signal = sim_one_in(w, 2) ? SIGTERM : SIGINT;
-    spec->kill_mode = (enum kill_mode)sim_draw(w, KILL_MODE_MIXED + 1);
+    spec->kill_mode = (enum kill_mode)sim_draw(w, KILL_MODE_N);
     if (sim_one_in(w, 4)) {
         spec->start = START_ON_DEMAND;
         spec->listen = strv_push(spec->listen, xstrdup("unix:@socket"));

@@ -111,6 +111,19 @@ START_TEST(list_or_value)
 }
 END_TEST
 
+START_TEST(sections_within_a_section)
+{
+    load_good("defaults { cgroup { pids-max = 5 # each\n memory-max = 1G } }\n"
+              "service one { command = x cgroup { memory-max = 2G }\n umask = 7 cgroup { swap-max = 0 } }\n"
+              "service two { command = x cgroup { } }\n");
+    const struct spec_cgroup *one = &service("one")->cgroup;
+    const struct spec_cgroup *two = &service("two")->cgroup;
+    ck_assert(one->memory_max.value == UINT64_C(2) << 30 && one->pids_max.value == 5 && one->swap_max.set);
+    ck_assert(two->memory_max.value == UINT64_C(1) << 30 && two->pids_max.value == 5 && !two->swap_max.set);
+    ck_assert_uint_eq(service("one")->umask, 7);
+}
+END_TEST
+
 START_TEST(comments_and_lines)
 {
     load_text("\xef\xbb\xbf# one \" ' {\r\n// two\n/* three\n * \" */ service a { # x\n"
@@ -248,6 +261,19 @@ static const struct {
     {A "check { command = \"}\" x { y } }\n}", 2, "key 'check' is not supported yet"},
     {A "check \"t\" { }\n}", 2, "key 'check' is not supported yet"},
     {A "umask { } }", 2, "is no section"},
+    {A "cgroup = 1 }", 2, "'cgroup' in service \"a\" is a section: write cgroup { ... }"},
+    {A "cgroup \"x\" { } }", 2, "'cgroup' takes no name"},
+    {A "cgroup {\n memory-max = 1GB } }", 3, "key 'cgroup.memory-max': '1GB' is not a size"},
+    {A "cgroup {\n\n memry-max = 1G } }", 4,
+     "unknown key 'cgroup.memry-max' in service \"a\"; did you mean 'cgroup.memory"},
+    {A "cgroup { memory-max = {1G} } }", 2, "not a list"},
+    {A "cgroup { pids-max = 1 }\n cgroup { pids-max = 2 } }", 3, "given twice, first in line 2"},
+    {A "cgroup { check { } } }", 2, "'check' cannot stand in 'cgroup'"},
+    {A "cgroup { user = x } }", 2, "unknown key 'cgroup.user'"},
+    {A "cgroup {\n pids-max = 1\n", 2, "never closed"},
+    {"cgroup { }", 1, "is no section"},
+    {"control { cgroup { pids-max = 1 } }", 1, "unknown key 'cgroup.pids-max' in control"},
+    {"cgroup = maybe", 1, "'maybe' is none of auto, optional, no"},
     {A "umask = 022\numask = 022 }", 3, "given twice, first in line 2"},
     {A "restart no }", 2, "no '=' after 'restart'"},
     {A "restart = no; }", 2, "';'"},
@@ -519,6 +545,8 @@ static struct config *random_config(void)
         }
         if (spec->reload_command != NULL)
             spec->reload_signal = 0;
+        if (spec->cgroup.memory_max.set && !spec->cgroup.memory_max.infinite)
+            spec->cgroup.memory_max.value |= 1; /* 0 is refused */
         set_random_ids(&spec->ids);
         spec->file = random_string(true);
         spec->line = (uint32_t)random();
@@ -619,12 +647,13 @@ START_TEST(bad_dumps)
 }
 END_TEST
 
-static const char good_file[] = "# comment\ninclude(\"d/*.conf\") /* more\n */ runtime-dir = \"/run/x\"\n"
-                                "control {\n    socket = /run/s // x\n}\n"
-                                "defaults { restart = on-failure\n environment = {\"A=1\", 'B=${X}'} }\n"
-                                "service \"one\" {\n    command = {\"/bin/x\", 'y z', \"\\x41\\101\\n\"}\n"
-                                "    umask = 022\n    success-exit = {0, TERM}\n}\n"
-                                "service two {\n    command = \"a b\"\n    log = /x\n    check { x = {y} }\n}\n";
+static const char good_file[] =
+    "# comment\ninclude(\"d/*.conf\") /* more\n */ runtime-dir = \"/run/x\"\n"
+    "control {\n    socket = /run/s // x\n}\n"
+    "defaults { restart = on-failure\n environment = {\"A=1\", 'B=${X}'} }\n"
+    "service \"one\" {\n    command = {\"/bin/x\", 'y z', \"\\x41\\101\\n\"}\n"
+    "    umask = 022\n    success-exit = {0, TERM}\n}\n"
+    "service two {\n    command = \"a b\"\n    log = /x\n    check { x = {y} }\n    cgroup { memory-max = 1G\n }\n}\n";
 
 static size_t mutate(char *text, size_t len, size_t room)
 {
@@ -721,6 +750,7 @@ Suite *check_suite(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, quoting);
     tcase_add_test(tc, list_or_value);
+    tcase_add_test(tc, sections_within_a_section);
     tcase_add_test(tc, comments_and_lines);
     tcase_add_test(tc, settings);
     tcase_add_test(tc, settings_survive_errors);

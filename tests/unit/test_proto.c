@@ -163,12 +163,20 @@ START_TEST(an_exit_is_told)
     struct exit_info unknown = {.how = EXIT_HOW_UNKNOWN, .code = 9, .signal = 9};
 
     check_line(proto_exit(&none), "null\n");
-    check_line(proto_exit(&code), "{\"how\":\"exited\",\"code\":3,\"signal\":null,\"core\":false,\"at\":1.5,"
-                                  "\"source\":\"wait\",\"usage\":null}\n");
-    check_line(proto_exit(&killed), "{\"how\":\"signaled\",\"code\":null,\"signal\":\"SEGV\",\"core\":true,\"at\":0.0,"
-                                    "\"source\":\"pidfd\",\"usage\":null}\n");
-    check_line(proto_exit(&unknown), "{\"how\":\"unknown\",\"code\":null,\"signal\":null,\"core\":false,\"at\":0.0,"
-                                     "\"source\":\"none\",\"usage\":null}\n");
+    check_line(proto_exit(&code),
+               "{\"how\":\"exited\",\"code\":3,\"signal\":null,\"core\":false,\"oom\":false,\"at\":1.5,"
+               "\"source\":\"wait\",\"usage\":null}\n");
+    check_line(proto_exit(&killed),
+               "{\"how\":\"signaled\",\"code\":null,\"signal\":\"SEGV\",\"core\":true,\"oom\":false,\"at\":0.0,"
+               "\"source\":\"pidfd\",\"usage\":null}\n");
+    killed.core = false;
+    killed.oom = true;
+    check_line(proto_exit(&killed),
+               "{\"how\":\"signaled\",\"code\":null,\"signal\":\"SEGV\",\"core\":false,\"oom\":true,"
+               "\"at\":0.0,\"source\":\"pidfd\",\"usage\":null}\n");
+    check_line(proto_exit(&unknown),
+               "{\"how\":\"unknown\",\"code\":null,\"signal\":null,\"core\":false,\"oom\":false,\"at\":0.0,"
+               "\"source\":\"none\",\"usage\":null}\n");
 }
 END_TEST
 
@@ -188,17 +196,19 @@ START_TEST(the_usage_of_a_process_is_told)
         .switches_voluntary = 7,
         .switches_involuntary = 8,
     };
-    check_line(proto_exit(&info),
-               "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"at\":0.0,\"source\":\"wait\","
-               "\"usage\":{\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,\"memory-peak\":7340032,"
-               "\"faults-minor\":5,\"faults-major\":6,\"switches-voluntary\":7,\"switches-involuntary\":8}}\n");
+    check_line(
+        proto_exit(&info),
+        "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\","
+        "\"usage\":{\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,\"memory-peak\":7340032,"
+        "\"faults-minor\":5,\"faults-major\":6,\"switches-voluntary\":7,\"switches-involuntary\":8}}\n");
 
     info.usage.is_whole = false;
-    check_line(proto_exit(&info),
-               "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"at\":0.0,\"source\":\"wait\","
-               "\"usage\":{\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,\"memory-peak\":null,"
-               "\"faults-minor\":5,\"faults-major\":6,\"switches-voluntary\":null,"
-               "\"switches-involuntary\":null}}\n");
+    check_line(
+        proto_exit(&info),
+        "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\","
+        "\"usage\":{\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,\"memory-peak\":null,"
+        "\"faults-minor\":5,\"faults-major\":6,\"switches-voluntary\":null,"
+        "\"switches-involuntary\":null}}\n");
 }
 END_TEST
 
@@ -214,14 +224,15 @@ START_TEST(a_service_is_shown_whole)
                       .since = {.mono = 5000000, .wall = 1000000},
                       .started = {.mono = 5000000, .wall = 1000000},
                       .proc = {.pid = 4711}};
-    struct proto_usage usage = {.known = true, .stopped = true, .memory = 4096, .cpu = 0.5, .tasks = 2};
+    struct proto_usage usage = {.known = true, .stopped = true, .paused = true, .memory = 4096, .cpu = 0.5, .tasks = 2};
     struct timestamp now = {.mono = 8200000, .wall = 4200000};
 
     check_line(
         proto_service("web", &svc, &spec, true, &usage, now),
         "{\"name\":\"web\",\"state\":\"running\",\"desired\":\"up\",\"ready\":true,\"pid\":4711,\"adopted\":true,"
         "\"since\":1.0,\"uptime\":3.2,\"starts\":3,\"restarts\":2,\"next-start-in\":null,\"reason\":null,"
-        "\"control\":null,\"exit\":null,\"config-stale\":true,\"stopped\":true,\"log\":{\"out\":\"/var/log/web.log\","
+        "\"control\":null,\"exit\":null,\"config-stale\":true,\"stopped\":true,\"paused\":true,\"log\":{\"out\":\"/var/"
+        "log/web.log\","
         "\"err\":null},\"memory\":4096,\"cpu\":0.5,\"tasks\":2,\"command\":[\"/bin/x\",\"-y\"]}\n");
 
     svc.state = SVC_BACKOFF;
@@ -234,11 +245,10 @@ START_TEST(a_service_is_shown_whole)
     check_line(proto_service("web", &svc, &spec, false, &usage, now),
                "{\"name\":\"web\",\"state\":\"backoff\",\"desired\":\"up\",\"ready\":false,\"pid\":null,"
                "\"adopted\":false,\"since\":1.0,\"uptime\":null,\"starts\":3,\"restarts\":2,\"next-start-in\":0.1,"
-               "\"reason\":\"exit 1\",\"control\":null,"
-               "\"exit\":{\"how\":\"exited\",\"code\":1,\"signal\":null,\"core\":false,\"at\":0.0,"
-               "\"source\":\"wait\",\"usage\":null},\"config-stale\":false,\"stopped\":false,\"log\":{\"out\":\"/var/"
-               "log/web.log\","
-               "\"err\":null},\"memory\":null,\"cpu\":null,\"tasks\":null,\"command\":[\"/bin/x\",\"-y\"]}\n");
+               "\"reason\":\"exit 1\",\"control\":null,\"exit\":{\"how\":\"exited\",\"code\":1,\"signal\":null,"
+               "\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\",\"usage\":null},\"config-stale\":false,"
+               "\"stopped\":false,\"paused\":false,\"log\":{\"out\":\"/var/log/web.log\",\"err\":null},"
+               "\"memory\":null,\"cpu\":null,\"tasks\":null,\"command\":[\"/bin/x\",\"-y\"]}\n");
 }
 END_TEST
 

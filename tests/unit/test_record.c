@@ -76,6 +76,7 @@ static struct exit_info draw_exit(void)
         .code = (int32_t)draw(),
         .signal = (int32_t)draw(),
         .core = draw_below(2),
+        .oom = draw_below(2),
         .source = (enum exit_source)draw_below(EXIT_SOURCE_PTRACE + 1),
         .at = (int64_t)draw(),
     };
@@ -101,7 +102,7 @@ static struct svc draw_svc(void)
                  .inode = draw(),
                  .digest = draw(),
                  .stop = {.signal = (int32_t)draw(),
-                          .kill_mode = (enum kill_mode)draw_below(KILL_MODE_MIXED + 1),
+                          .kill_mode = (enum kill_mode)draw_below(KILL_MODE_N),
                           .timeout = (int64_t)draw()}},
         .type = (enum service_type)draw_below(TYPE_N),
         .todo = draw_below(16),
@@ -282,7 +283,7 @@ START_TEST(spawn_round_trip)
         char name[NAME_MAX_SIZE];
         struct svc svc = draw_svc();
         struct svc_stop_params how = {.signal = 1 + (int32_t)draw_below(64),
-                                      .kill_mode = (enum kill_mode)draw_below(KILL_MODE_MIXED + 1),
+                                      .kill_mode = (enum kill_mode)draw_below(KILL_MODE_N),
                                       .timeout = (int64_t)(draw() >> 1)};
         struct timestamp now = {.mono = (int64_t)draw(), .wall = (int64_t)draw()};
         uint64_t digest = draw();

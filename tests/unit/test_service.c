@@ -508,7 +508,8 @@ START_TEST(leftovers_of_an_unasked_end)
         enum kill_mode mode;
         const char *at_exit;
         const char *at_count;
-    } table[] = {{KILL_MODE_GROUP, "R C", "R G15 W"}, {KILL_MODE_MIXED, "R C", "R G9 W"}};
+    } table[] = {
+        {KILL_MODE_GROUP, "R C", "R G15 W"}, {KILL_MODE_CGROUP, "R C", "R G15 W"}, {KILL_MODE_MIXED, "R C", "R G9 W"}};
 
     for (size_t i = 0; i < LEN(table); i++) {
         spec->kill_mode = table[i].mode;
@@ -547,7 +548,9 @@ START_TEST(leftovers_of_a_stop)
         const char *stop;
         const char *count;
         const char *late;
-    } table[] = {{KILL_MODE_GROUP, "R G15", "W", "R G9"}, {KILL_MODE_MIXED, "R M15", "R G9 W", "R G9"}};
+    } table[] = {{KILL_MODE_GROUP, "R G15", "W", "R G9"},
+                 {KILL_MODE_CGROUP, "R G15", "W", "R G9"},
+                 {KILL_MODE_MIXED, "R M15", "R G9 W", "R G9"}};
 
     for (size_t i = 0; i < LEN(table); i++) {
         spec->kill_mode = table[i].mode;
@@ -776,6 +779,21 @@ START_TEST(boot_looks_for_the_leftovers_of_a_recorded_end)
 }
 END_TEST
 
+START_TEST(oom_kill_is_told_with_its_limit)
+{
+    spec->cgroup.memory_max = (struct cgroup_limit){.set = true, .value = 64 << 20};
+    reach(SVC_RUNNING);
+    exits((struct exit_info){.how = EXIT_HOW_SIGNALED, .signal = SIGKILL, .oom = true});
+    group(0);
+    is(SVC_BACKOFF, "R");
+    ck_assert_str_eq(svc.reason, "killed by the OOM killer: memory-max 64M");
+    spec->cgroup.memory_max.set = false;
+    reach(SVC_RUNNING);
+    exits((struct exit_info){.how = EXIT_HOW_SIGNALED, .signal = SIGKILL, .oom = true});
+    ck_assert_str_eq(svc.reason, "killed by the OOM killer");
+}
+END_TEST
+
 START_TEST(ends_in_words)
 {
     static const struct {
@@ -786,6 +804,7 @@ START_TEST(ends_in_words)
         {{.how = EXIT_HOW_EXITED, .code = 3}, "exit 3"},
         {{.how = EXIT_HOW_SIGNALED, .signal = SIGSEGV, .core = true}, "killed by SEGV (core dumped)"},
         {{.how = EXIT_HOW_SIGNALED, .signal = SIGKILL}, "killed by KILL"},
+        {{.how = EXIT_HOW_SIGNALED, .signal = SIGKILL, .oom = true}, "killed by the OOM killer"},
         {{.how = EXIT_HOW_UNKNOWN}, "ended, status unknown"},
     };
     char buf[64];
@@ -847,6 +866,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, adopted_process_goes_on);
     tcase_add_test(tc, boot_in_every_state);
     tcase_add_test(tc, boot_looks_for_the_leftovers_of_a_recorded_end);
+    tcase_add_test(tc, oom_kill_is_told_with_its_limit);
     tcase_add_test(tc, ends_in_words);
     tcase_add_test(tc, overlong_reason_is_cut);
     suite_add_tcase(suite, tc);

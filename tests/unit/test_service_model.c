@@ -289,7 +289,7 @@ static struct svc_stop_params draw_stop(struct model *m)
 {
     return (struct svc_stop_params){
         .signal = SIGTERM,
-        .kill_mode = (enum kill_mode)draw(m, KILL_MODE_MIXED + 1),
+        .kill_mode = (enum kill_mode)draw(m, KILL_MODE_N),
         .timeout = one_in(m, 4) ? 0 : 10 * USEC_PER_SEC,
     };
 }

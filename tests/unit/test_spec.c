@@ -95,7 +95,25 @@ static const struct {
     {"stop-signal", "9", NULL},
     {"stop-signal", "TREM", "TERM"},
     {"kill-mode", "mixed", NULL},
-    {"kill-mode", "cgroup", "not supported yet"},
+    {"kill-mode", "cgroup", NULL},
+    {"cgroup.memory-max", "64M", NULL},
+    {"cgroup.memory-max", "infinity", NULL},
+    {"cgroup.memory-max", "64MB", "'64MB'"},
+    {"cgroup.memory-max", "-1", "size"},
+    {"cgroup.swap-max", "0", NULL},
+    {"cgroup.pids-max", "100", NULL},
+    {"cgroup.pids-max", "0", "from 1"},
+    {"cgroup.pids-max", "4194305", "4194305"},
+    {"cgroup.cpu-max", "50%", NULL},
+    {"cgroup.cpu-max", "250%", NULL},
+    {"cgroup.cpu-max", "20ms/100ms", NULL},
+    {"cgroup.cpu-max", "50", "50% (of one CPU)"},
+    {"cgroup.cpu-max", "0%", "at least 1ms"},
+    {"cgroup.cpu-max", "10ms/2s", "from 1ms to 1s"},
+    {"cgroup.cpu-max", "10ms/", "'10ms/'"},
+    {"cgroup.cpu-weight", "10000", NULL},
+    {"cgroup.cpu-weight", "0", "from 1 to 10000"},
+    {"cgroup.io-weight", "10001", "10001"},
     {"kill-mode", "grup", "group"},
     {"log", "/x", NULL},
     {"log", "none", NULL},
@@ -274,6 +292,50 @@ START_TEST(validate)
     ck_assert_ptr_nonnull(strstr(err, "listen"));
     must_set(spec, "listen", "unix:@x");
     ck_assert(spec_validate(spec, err, sizeof(err)));
+    must_set(spec, "cgroup.memory-max", "0");
+    ck_assert(!spec_validate(spec, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "leaves no memory"));
+    spec_free(spec);
+}
+END_TEST
+
+/* What is written to the kernel's files. */
+START_TEST(cgroup_settings)
+{
+    static const struct {
+        const char *key, *value, *file, *text;
+        enum cgroup_controller controller;
+    } cases[CGROUP_N_SETTINGS] = {
+        {"cgroup.memory-max", "64M", "memory.max", "67108864", CGROUP_MEMORY},
+        {"cgroup.memory-high", "infinity", "memory.high", "max", CGROUP_MEMORY},
+        {"cgroup.swap-max", "0", "memory.swap.max", "0", CGROUP_MEMORY},
+        {"cgroup.pids-max", "12", "pids.max", "12", CGROUP_PIDS},
+        {"cgroup.cpu-max", "150%", "cpu.max", "150000 100000", CGROUP_CPU},
+        {"cgroup.cpu-weight", "7", "cpu.weight", "7", CGROUP_CPU},
+        {"cgroup.io-weight", "900", "io.weight", "900", CGROUP_IO},
+    };
+    static const char *const unset[CGROUP_N_SETTINGS] = {"max", "max", "max", "max", "max", "100", "100"};
+    struct spec *spec = spec_new("x");
+    struct cgroup_setting settings[CGROUP_N_SETTINGS];
+
+    ck_assert_ptr_null(spec_cgroup_need(spec));
+    must_set(spec, "kill-mode", "cgroup");
+    ck_assert_str_eq(spec_cgroup_need(spec), "kill-mode = cgroup");
+    spec_cgroup_settings(&spec->cgroup, settings);
+    for (size_t i = 0; i < CGROUP_N_SETTINGS; i++) {
+        ck_assert(!settings[i].set);
+        ck_assert_str_eq(settings[i].value, unset[i]);
+        must_set(spec, cases[i].key, cases[i].value);
+    }
+    spec_cgroup_settings(&spec->cgroup, settings);
+    for (size_t i = 0; i < CGROUP_N_SETTINGS; i++) {
+        ck_assert(settings[i].set);
+        ck_assert_str_eq(settings[i].key, cases[i].key);
+        ck_assert_str_eq(settings[i].file, cases[i].file);
+        ck_assert_str_eq(settings[i].value, cases[i].text);
+        ck_assert_int_eq(settings[i].controller, cases[i].controller);
+    }
+    ck_assert_str_eq(spec_cgroup_need(spec), "cgroup.memory-max");
     spec_free(spec);
 }
 END_TEST
@@ -346,6 +408,13 @@ static const struct {
     {"reload-command", "/bin/c"},
     {"stop-command", "/bin/d"},
     {"post-stop", "/bin/e"},
+    {"cgroup.memory-max", "64M"},
+    {"cgroup.memory-high", "infinity"},
+    {"cgroup.swap-max", "0"},
+    {"cgroup.cpu-max", "12ms500us/25ms"},
+    {"cgroup.cpu-weight", "50"},
+    {"cgroup.io-weight", "500"},
+    {"cgroup.pids-max", "10"},
 };
 
 /* Each key alone: equality, copy and digest notice it, and reading what was written gives the same again. */
@@ -498,6 +567,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, words);
     tcase_add_test(tc, names);
     tcase_add_test(tc, validate);
+    tcase_add_test(tc, cgroup_settings);
     tcase_add_test(tc, every_key);
     tcase_add_test(tc, exit_set_reads_back);
     tcase_add_test(tc, resolved_ids_count);

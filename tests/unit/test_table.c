@@ -160,6 +160,9 @@ START_TEST(what_is_said_of_a_service)
          "killed by SEGV, 3 s ago, core dumped"},
         {"{'state':'running','pid':7,'starts':2,'restarts':0,'exit':{'how':'exited','code':1,'at':997}}", ""},
         {"{'state':'running','pid':7,'stopped':true}", "stopped by signal (SIGSTOP)"},
+        {"{'state':'running','pid':7,'paused':true}", "paused"},
+        {"{'state':'running','pid':7,'restarts':1,'exit':{'how':'signaled','signal':'KILL','oom':true,'at':997}}",
+         "killed by the OOM killer, 3 s ago"},
         {"{'state':'stopping','pid':7,'reason':'stopped by command','stopped':true,'config-stale':true}",
          "stopped by command; stopped by signal (SIGSTOP); config changed, restart pending"},
         {"{'state':'backoff','starts':3,'since':880,'next-start-in':4.2,'reason':'exit 1',"

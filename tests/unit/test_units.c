@@ -153,6 +153,34 @@ START_TEST(size_parse_all)
 }
 END_TEST
 
+START_TEST(size_format_all)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } cases[] = {
+        {0, "0"},
+        {1, "1"},
+        {1023, "1023"},
+        {1024, "1K"},
+        {1536, "1536"},
+        {67108864, "64M"},
+        {2147483648, "2G"},
+        {UINT64_C(5497558138880), "5T"},
+        {UINT64_C(1) << 52, "4096T"},
+        {UINT64_MAX, "18446744073709551615"},
+    };
+    char buf[32];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t bytes = 4711;
+
+        ck_assert_str_eq(size_format(cases[i].bytes, buf, sizeof(buf)), cases[i].text);
+        ck_assert(size_parse(buf, &bytes) && bytes == cases[i].bytes);
+    }
+}
+END_TEST
+
 START_TEST(crc32_check_value)
 {
     ck_assert_uint_eq(crc32_update(0, "123456789", 9), 0xcbf43926);
@@ -194,6 +222,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, duration_format_short_buffer);
     tcase_add_test(tc, duration_human_known);
     tcase_add_test(tc, size_parse_all);
+    tcase_add_test(tc, size_format_all);
     tcase_add_test(tc, crc32_check_value);
     tcase_add_test(tc, buf_grows);
     suite_add_tcase(suite, tc);

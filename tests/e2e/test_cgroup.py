@@ -1,0 +1,404 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Control groups: seen in the hierarchy itself. Limits need controllers, which tests/vm has; here it is who is in which
+cgroup, kill-mode = cgroup, pause and resume, and what is said where something cannot be."""
+import glob
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+from cgroups import cgroup_of
+from harness import main, test
+from instance import service
+from processes import eventually, is_alive, kill, skip
+
+
+def need_cgroups():
+    own = cgroup_of("self")
+    probe = own and f"{own}/supd-probe-{os.getpid()}"
+    try:
+        os.mkdir(probe)
+        os.rmdir(probe)
+    except (OSError, TypeError):
+        skip("no cgroups can be made here")
+    return own
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8") as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
+def members(path):
+    return sorted(int(pid) for pid in read(path + "/cgroup.procs").split())
+
+
+def event(path, key):
+    return dict(line.split() for line in read(path + "/cgroup.events").splitlines()).get(key)
+
+
+def tree(t):
+    return t.call("supd.info")["cgroup"]
+
+
+def leaver(name, **keys):
+    """A service with a child that leaves its session and process group, and a grandchild whose parent has ended."""
+    script = "setsid sleep 1000 & (setsid sleep 1001 & ) ; exec sleep 1002"
+    return service(name, ["/bin/sh", "-c", script], **keys)
+
+
+def wait_members(path, count, name=None):
+    """count processes, that have all executed the program name."""
+
+    def complete():
+        pids = members(path)
+        return len(pids) == count and (not name or all(read(f"/proc/{p}/comm") == name + "\n" for p in pids)) and pids
+
+    return eventually(complete, f"{count} processes in {path}")
+
+
+def wait_leaver(t, name):
+    t.wait_state(name, "running")
+    return wait_members(f"{tree(t)}/{name}.service", 3, "sleep")
+
+
+@test
+def each_service_has_its_own(t):
+    own = need_cgroups()
+    t.configure(t.trio("one"), t.sleeper("cpu.max"), t.sleeper("off", enabled=False))
+    t.start()
+    pids = t.wait_trio("one") and t.live("one")
+    other = t.wait_marked("cpu.max")["pid"]
+    top = tree(t)
+    t.eq(top, f"{own}/supd-{t.call('supd.info')['instance']}", "the tree")
+    t.eq(members(f"{top}/one.service"), pids, "the whole of it is in its cgroup")
+    t.eq(members(f"{top}/cpu.max.service"), [other], "the name of a kernel's file is a name like any other")
+    t.check(not os.path.exists(f"{top}/off.service"), "a service that does not run has none")
+    t.eq(t.status("one")["tasks"], 3, "its tasks are told together")
+    t.check(t.status("one")["memory"] > t.status("cpu.max")["memory"], "its memory is told together")
+    t.ctl("stop", "one")
+    eventually(lambda: not os.path.exists(f"{top}/one.service"), "the cgroup goes with the service")
+    t.terminate()
+    eventually(lambda: not os.path.exists(top), "the tree goes with supd")
+
+
+@test
+def kill_mode_cgroup(t):
+    """Who has left session, process group and parent gets the stop-signal all the same."""
+    need_cgroups()
+    t.configure(leaver("tree", kill_mode="cgroup", stop_timeout="1h"))
+    t.start()
+    t.wait_state("tree", "running")
+    path = tree(t) + "/tree.service"
+    pids = wait_leaver(t, "tree")
+    t.eq(t.ctl("stop", "tree").code, 0, "stop")
+    t.eq([pid for pid in pids if is_alive(pid)], [], "nobody is left")
+    t.check(not os.path.exists(path), "the cgroup is gone")
+
+
+@test
+def the_deaf_are_killed(t):
+    need_cgroups()
+    deaf = "trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1000; done' & while :; do sleep 1000; done"
+    t.configure(service("deaf", ["/bin/sh", "-c", deaf], kill_mode="cgroup", stop_timeout="300ms"))
+    t.start()
+    t.wait_state("deaf", "running")
+    path = tree(t) + "/deaf.service"
+    wait_members(path, 4)
+    t.eq(t.ctl("stop", "deaf").code, 0, "stop")
+    t.eq(t.status("deaf")["exit"]["signal"], "KILL", "how it ended")
+    t.check(not os.path.exists(path), "nobody is left in its cgroup")
+
+
+@test
+def a_fork_storm_ends(t):
+    """It forks faster than one can look, away from its session, and ignores the stop-signal."""
+    need_cgroups()
+    storm = t.write("storm.py", STORM)
+    t.configure(service("storm", [sys.executable, storm], kill_mode="cgroup", stop_timeout="200ms", restart="no"))
+    t.start()
+    t.wait_state("storm", "running")
+    path = tree(t) + "/storm.service"
+    eventually(lambda: len(members(path)) > 8, "it storms")
+    t.eq(t.ctl("stop", "storm").code, 0, "stop")
+    t.check(not os.path.exists(path), "nobody is left in its cgroup")
+
+
+STORM = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for i in range(8):
+    if os.fork() == 0:
+        while True:
+            os.setpgid(0, 0)
+            if os.fork() != 0:
+                time.sleep(0.001)
+                os._exit(0)
+while True:
+    time.sleep(1)
+"""
+
+
+@test
+def leftovers_of_an_unasked_end(t):
+    """The main process ends by itself: the rest goes before it is started again."""
+    need_cgroups()
+    t.configure(leaver("tree", kill_mode="cgroup", restart_delay="0"))
+    t.start()
+    t.wait_state("tree", "running")
+    path = tree(t) + "/tree.service"
+    old = wait_leaver(t, "tree")
+    kill(t.status("tree")["pid"], signal.SIGKILL)
+    t.wait_for("tree", lambda s: s["state"] == "running" and s["starts"] == 2, "it runs again")
+    t.eq([pid for pid in old if is_alive(pid)], [], "nobody of its first life is left")
+    wait_leaver(t, "tree")
+
+
+@test
+def killed_in_the_middle_of_a_stop(t):
+    """supd dies while leftovers are waited for; the next one goes on with them."""
+    need_cgroups()
+    deaf = "setsid sh -c 'trap \"\" TERM; while :; do sleep 1000; done' & exec sleep 1000"
+    t.configure(service("deaf", ["/bin/sh", "-c", deaf], kill_mode="cgroup", stop_timeout="3s"))
+    t.start()
+    t.wait_state("deaf", "running")
+    path = tree(t) + "/deaf.service"
+    wait_members(path, 3)
+    main_pid = t.status("deaf")["pid"]
+    t.eq(t.ctl("stop", "--no-wait", "deaf").code, 0, "stop")
+    eventually(lambda: not is_alive(main_pid), "the main process has ended")
+    t.crash_and_start()
+    t.wait_state("deaf", "stopped")
+    t.check(not os.path.exists(path), "nobody is left in its cgroup")
+
+
+@test
+def leftovers_of_an_end_while_supd_was_dead(t):
+    need_cgroups()
+    t.configure(leaver("tree", kill_mode="cgroup", restart="no"))
+    t.start()
+    t.wait_state("tree", "running")
+    path = tree(t) + "/tree.service"
+    old = wait_leaver(t, "tree")
+    main_pid = t.status("tree")["pid"]
+    t.crash()
+    kill(main_pid, signal.SIGKILL)
+    eventually(lambda: not is_alive(main_pid), "the main process has ended")
+    t.start()
+    t.wait_state("tree", "failed", "exited")
+    t.eq([pid for pid in old if is_alive(pid)], [], "nobody is left")
+    t.check(not os.path.exists(path), "the cgroup is gone")
+
+
+@test
+def kill_mode_process_leaves_the_others(t):
+    """Its cgroup stays for them, is used again, and goes when they do."""
+    need_cgroups()
+    t.configure(t.trio("shy", kill_mode="process"))
+    t.start()
+    t.wait_trio("shy")
+    path = tree(t) + "/shy.service"
+    main_pid = t.status("shy")["pid"]
+    left = [pid for pid in members(path) if pid != main_pid]
+    t.ctl("stop", "shy")
+    t.eq(members(path), left, "the others are left alone, in its cgroup")
+    t.ctl("start", "shy")
+    t.wait_trio("shy", 6)
+    t.eq(len(members(path)), 5, "the next life joins them")
+    t.ctl("stop", "shy")
+    for pid in members(path):
+        kill(pid, signal.SIGKILL)
+    eventually(lambda: not os.path.exists(path), "the cgroup goes with the last of them")
+
+
+@test
+def pause_and_resume(t):
+    need_cgroups()
+    t.configure(t.trio("one"), t.sleeper("two"), t.sleeper("off", enabled=False))
+    t.start()
+    t.wait_trio("one")
+    t.wait_marked("two")
+    path = tree(t) + "/one.service"
+    t.eq((t.status("one")["paused"], event(path, "frozen")), (False, "0"), "at first")
+    answer = t.ctl("pause", "one")
+    t.eq(answer.code, 0, "pause")
+    eventually(lambda: event(path, "frozen") == "1", "all of it is frozen")
+    s = t.status("one")
+    t.eq((s["paused"], s["state"], t.status("two")["paused"]), (True, "running", False), "the state of both")
+    t.match(t.ctl("status").out, r"one +running .* paused", "the table tells it")
+    t.eq(t.ctl("pause", "off").code, 1, "pause of what does not run")
+
+    t.crash_and_start()
+    t.eq((t.status("one")["paused"], event(path, "frozen")), (True, "1"), "it stays so over a crash of supd")
+    t.eq(t.ctl("upgrade").code, 0, "upgrade")
+    t.eq(t.status("one")["paused"], True, "and over an upgrade")
+    t.eq(t.ctl("resume", "one").code, 0, "resume")
+    eventually(lambda: event(path, "frozen") == "0", "it goes on")
+    t.eq(t.status("one")["paused"], False, "and is said to")
+
+
+@test
+def what_is_paused_can_be_stopped(t):
+    """It gets to see the stop-signal, also with the crash of supd between."""
+    need_cgroups()
+    for mode in ("group", "process", "cgroup"):
+        t.configure(t.sleeper("quick", kill_mode=mode, stop_timeout="1h"))
+        t.start()
+        t.wait_marked("quick")
+        t.ctl("pause", "quick")
+        t.crash_and_start()
+        t.eq(t.ctl("stop", "quick").code, 0, f"{mode}: stop")
+        t.eq(t.status("quick")["exit"]["signal"] or t.status("quick")["exit"]["how"], "TERM", f"{mode}: how it ended")
+        t.terminate()
+        os.unlink(t.path("quick.mark"))
+
+
+@test
+def a_crash_changes_nothing(t):
+    need_cgroups()
+    t.configure(t.sleeper("a"), leaver("b", kill_mode="cgroup"))
+    t.start()
+    t.wait_marked("a")
+    t.wait_state("b", "running")
+    top = tree(t)
+    before = [wait_members(f"{top}/a.service", 1), wait_leaver(t, "b")]
+    os.mkdir(f"{top}/gone.service")
+    for _ in range(3):
+        t.crash_and_start()
+        t.eq(tree(t), top, "the tree")
+        t.eq([members(f"{top}/a.service"), members(f"{top}/b.service")], before, "who is where")
+    t.check(not os.path.exists(f"{top}/gone.service"), "a cgroup that nobody is in, and of no service, is removed")
+    t.eq(t.ctl("shutdown").code, 0, "shutdown")
+    t.check(not os.path.exists(top), "nothing is left in the hierarchy")
+
+
+@test
+def foreign_cgroups_are_left_alone(t):
+    """A service that somebody has moved elsewhere is stopped, and who is there with it is not."""
+    own = need_cgroups()
+    t.configure(t.sleeper("moved", kill_mode="cgroup"))
+    t.start()
+    pid = t.wait_marked("moved")["pid"]
+    foreign = f"{own}/supd-foreign-{os.getpid()}"
+    os.mkdir(foreign)
+    stranger = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    try:
+        for member in (pid, stranger.pid):
+            with open(foreign + "/cgroup.procs", "w", encoding="utf-8") as f:
+                f.write(str(member))
+        t.crash_and_start()
+        t.eq(t.ctl("pause", "moved").code, 1, "it is not paused in a cgroup that is not ours")
+        t.eq(t.ctl("stop", "moved").code, 0, "stop")
+        t.check(not is_alive(pid), "it has ended")
+        t.check(is_alive(stranger.pid), "the stranger has not")
+    finally:
+        stranger.kill()
+        stranger.wait()
+        kill(pid, signal.SIGKILL)
+        eventually(lambda: event(foreign, "populated") == "0", "it is empty")
+        os.rmdir(foreign)
+
+
+@test
+def limits_where_there_is_no_controller(t):
+    """The service is refused with the reason, or with `cgroup = optional' started without."""
+    own = need_cgroups()
+    if "memory" in read(own + "/cgroup.controllers").split():
+        skip("there is a controller for memory here")
+    config = service("web", t.worker("for-ever"), restart="no")[:-2] + "    cgroup { memory-max = 64M }\n}\n"
+    t.configure(config)
+    t.start()
+    reason = t.wait_state("web", "failed")["reason"]
+    t.match(reason, r"cgroup\.memory-max: there is no controller 'memory' in " + re.escape(own), "the reason")
+    t.terminate()
+    t.configure("cgroup = optional", config)
+    t.start()
+    t.wait_state("web", "running")
+    t.match(t.log_text(), r"warning .*web: skipped: cgroup\.memory-max: there is no", "it is said")
+
+
+@test
+def without_cgroups(t):
+    t.configure(
+        "cgroup = no",
+        t.sleeper("plain"),
+        t.sleeper("killed", kill_mode="cgroup", restart="no"),
+        t.trio("three"),
+    )
+    t.start()
+    pid = t.wait_marked("plain")["pid"]
+    info = t.call("supd.info")
+    t.eq((info["cgroup"], info["pressure"]), (None, None), "what supd tells of itself")
+    t.match(info["cgroup-reason"], "cgroup = no", "and why")
+    t.eq(cgroup_of(pid), cgroup_of("self"), "the service is where supd is")
+    t.match(t.wait_state("killed", "failed")["reason"], r"kill-mode = cgroup needs a cgroup, .*cgroup = no", "refused")
+    t.wait_trio("three")
+    t.eq(t.status("three")["tasks"], 3, "tasks are added up without a cgroup, too")
+    t.eq(t.ctl("pause", "plain").code, 1, "pause")
+    t.match(t.ctl("pause", "plain").err, "has no cgroup", "why it cannot be paused")
+
+
+@test
+def settings_change_with_the_next_supd(t):
+    """From cgroups to none and back, with a crash between: what runs keeps what it has."""
+    own = need_cgroups()
+    t.configure(leaver("tree", kill_mode="cgroup"), t.sleeper("plain"))
+    t.start()
+    t.wait_state("tree", "running")
+    path = tree(t) + "/tree.service"
+    pids = wait_leaver(t, "tree")
+    t.wait_marked("plain")
+    t.crash()
+    t.configure("cgroup = no", leaver("tree", kill_mode="cgroup"), t.sleeper("plain"))
+    t.start()
+    t.eq(members(path), pids, "it is still there")
+    t.eq(t.ctl("pause", "tree").code, 0, "what has a cgroup is paused")
+    t.eq(t.ctl("stop", "tree").code, 0, "and stopped")
+    t.eq([pid for pid in pids if is_alive(pid)], [], "as a whole")
+    t.crash()
+    t.configure("cgroup = auto", leaver("tree", kill_mode="cgroup"), t.sleeper("plain"))
+    t.start()
+    t.ctl("restart", "plain")
+    t.eq(os.path.dirname(os.path.dirname(cgroup_of(t.status("plain")["pid"]))), own, "with `auto' it gets one")
+
+
+@test
+def removed_from_the_configuration(t):
+    need_cgroups()
+    t.configure(leaver("tree", kill_mode="cgroup"), t.sleeper("stays"))
+    t.start()
+    t.wait_state("tree", "running")
+    t.wait_marked("stays")
+    top = tree(t)
+    pids = wait_leaver(t, "tree")
+    t.crash()
+    t.configure(t.sleeper("stays"))
+    t.start()
+    eventually(lambda: "tree" not in t.all(), "it is removed")
+    t.eq([pid for pid in pids if is_alive(pid)], [], "all of it has ended")
+    t.eq([os.path.basename(d) for d in glob.glob(top + "/*.service")], ["stays.service"], "the cgroups that are left")
+
+
+@test
+def pressure_is_told(t):
+    own = need_cgroups()
+    t.configure(t.sleeper("a"))
+    t.start()
+    t.wait_marked("a")
+    pressure = t.call("supd.info")["pressure"]
+    if not os.path.exists(own + "/memory.pressure") and not glob.glob(own + "/*/memory.pressure"):
+        t.eq(pressure, None, "no pressure is known here")
+        return
+    t.eq(sorted(pressure), ["cpu", "io", "memory"], "resources")
+    t.eq(sorted(pressure["io"]["some"]), ["avg10", "avg300", "avg60"], json.dumps(pressure))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Limits of cgroup { }: what the kernel makes of them, on a machine that has the controllers."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+
+from cgroups import cgroup_of  # noqa: E402
+from harness import main, test  # noqa: E402
+from instance import service  # noqa: E402
+from processes import eventually, skip  # noqa: E402
+
+EATER = "b = []\nwhile True:\n    b.append(bytearray(b'x' * 1048576))\n"
+SLEEPER = ["/bin/sleep", "1000"]
+
+
+def need(*controllers):
+    path = (cgroup_of("self") or "") + "/cgroup.controllers"
+    have = read(path).split()
+    for name in controllers:
+        if name not in have:
+            skip(f"no controller {name} here")
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8") as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
+def limited(name, command, limits, **keys):
+    """A service with a section cgroup."""
+    section = " ".join(f"{key} = {value}" for key, value in limits.items())
+    return service(name, command, **keys)[:-2] + f"    cgroup {{ {section} }}\n}}\n"
+
+
+def value(t, name, file):
+    return read(f"{t.call('supd.info')['cgroup']}/{name}.service/{file}").strip()
+
+
+@test
+def out_of_memory(t):
+    """It is killed, told so with the limit, and started again by its policy; others are untouched."""
+    need("memory")
+    eater = [sys.executable, t.write("eater.py", EATER)]
+    t.configure(
+        limited("eater", eater, {"memory-max": "48M", "swap-max": 0}, restart="on-failure", restart_delay="100ms"),
+        limited("once", eater, {"memory-max": "48M", "swap-max": 0}, restart="no"),
+        service("other", SLEEPER),
+    )
+    t.start()
+    s = t.wait_state("once", "failed")
+    t.eq(s["reason"], "killed by the OOM killer: memory-max 48M", "the reason")
+    t.eq((s["exit"]["how"], s["exit"]["signal"], s["exit"]["oom"]), ("signaled", "KILL", True), "the exit")
+    t.match(t.log_text(), r"warning .*once: the OOM killer has killed 1 of its processes \(memory-max: 48M\)", "the log")
+    t.wait_for("eater", lambda s: s["restarts"] >= 2, "it is started again")
+    t.eq(t.status("other")["starts"], 1, "another service runs on")
+
+
+@test
+def a_child_out_of_memory(t):
+    """Another process than the main one is killed: that is told, and a later SIGKILL is not put down to it."""
+    need("memory")
+    eater = t.write("eater.py", EATER)
+    script = f"{sys.executable} {eater}; echo $? > {t.path('child')}; exec sleep 1000"
+    t.configure(limited("web", ["/bin/sh", "-c", script], {"memory-max": "48M", "swap-max": 0}, restart="no"))
+    t.start()
+    eventually(lambda: read(t.path("child")) == "137\n", "the child is killed")
+    t.eq(t.status("web")["state"], "running", "the service runs on")
+    eventually(lambda: "the OOM killer has killed 1 of its processes" in t.log_text(), "it is told")
+    t.crash_and_start()
+    t.ctl("signal", "KILL", "web")
+    s = t.wait_state("web", "failed")
+    t.eq((s["reason"], s["exit"]["oom"]), ("killed by KILL", False), "an end that has nothing to do with it")
+
+
+@test
+def out_of_memory_while_supd_is_dead(t):
+    need("memory")
+    gate = t.gate("gate")
+    script = f"read go < {gate}; exec {sys.executable} {t.write('eater.py', EATER)}"
+    t.configure(limited("web", ["/bin/sh", "-c", script], {"memory-max": "48M", "swap-max": 0}, restart="no"))
+    t.start()
+    t.wait_state("web", "running")
+    path = f"{t.call('supd.info')['cgroup']}/web.service"
+    t.crash()
+    t.open_gate(gate, "go\n")
+    eventually(lambda: "populated 0" in read(path + "/cgroup.events"), "it is killed")
+    t.start()
+    s = t.wait_state("web", "failed")
+    t.match(t.log_text(), r"web: the OOM killer has killed 1 of its processes", "the log")
+    t.check(s["exit"]["how"] == "unknown" or s["exit"]["oom"], f"its end: {s['exit']}")
+
+
+@test
+def files_of_the_kernel(t):
+    need("memory", "pids", "cpu")
+    limits = {"memory-max": "64M", "memory-high": "60M", "pids-max": 17, "cpu-max": "50%", "cpu-weight": 33}
+    t.configure(limited("web", SLEEPER, limits), service("plain", SLEEPER))
+    t.start()
+    t.wait_all("running")
+    pid = t.status("web")["pid"]
+
+    def files():
+        names = ("memory.max", "memory.high", "pids.max", "cpu.max", "cpu.weight")
+        return [value(t, "web", name) for name in names]
+
+    t.eq(files(), [str(64 << 20), str(60 << 20), "17", "50000 100000", "33"], "limits")
+    t.eq([value(t, "plain", "memory.max"), value(t, "plain", "pids.max")], ["max", "max"], "a service without")
+    s = t.status("web")
+    t.check(s["memory"] == int(value(t, "web", "memory.current")) and s["tasks"] == 1, f"what status tells: {s}")
+
+    t.configure(limited("web", SLEEPER, {"memory-max": "80M", "cpu-max": "20ms/40ms"}), service("plain", SLEEPER))
+    t.eq(t.ctl("reread").code, 0, "reread")
+    t.eq(files(), [str(80 << 20), "max", "max", "20000 40000", "100"], "changed, and lifted, without a restart")
+    t.eq((t.status("web")["pid"], t.status("web")["config-stale"]), (pid, False), "the same process")
+
+    path = t.call("supd.info")["cgroup"]
+    t.crash()
+    for directory in (path, os.path.dirname(path)):
+        with open(directory + "/cgroup.subtree_control", "w", encoding="utf-8") as f:
+            f.write("-memory -cpu -pids")
+    t.check(not os.path.exists(f"{path}/web.service/memory.max"), "the controllers are gone")
+    t.start()
+    t.eq(files(), [str(80 << 20), "max", "max", "20000 40000", "100"], "supd enables them and writes the limits again")
+
+
+@test
+def pids(t):
+    need("pids")
+    script = "for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; wait"
+    t.configure(limited("web", ["/bin/sh", "-c", script], {"pids-max": 4}, restart="no"))
+    t.start()
+    eventually(lambda: "max 0" not in value(t, "web", "pids.events") or t.status("web")["state"] != "running", "refused")
+    t.check(len(t.live("web")) <= 4, "no more than its limit")
+
+
+if __name__ == "__main__":
+    main()
