@@ -36,7 +36,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -46,7 +45,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_TRACED = 256, HOLD_MS = 2000, QUIET_MS = 150, EXIT_SKIP = 77 };
+#include "crash/traced.h"
+
+enum { MAX_TRACED = 256, HOLD_MS = 2000, QUIET_MS = 150 };
 enum mode { GO, HOLD, HANG, SIGNAL };
 enum phase { IDLE, STEPPING, KILLED };
 
@@ -483,9 +484,6 @@ static _Noreturn void be_tracer(int ready)
 
 int main(int argc, char **argv)
 {
-    int ready[2];
-    char byte;
-
     bool under_init = argc > 1 && strcmp(argv[1], "--init") == 0;
     argv += under_init;
     argc -= under_init;
@@ -495,24 +493,7 @@ int main(int argc, char **argv)
     tracer.point = strtoul(argv[2], NULL, 10);
     set_mode(argv[3]);
     *(under_init ? &tracer.init : &tracer.supd) = getpid();
-    if (fcntl(tracer.control, F_SETFD, FD_CLOEXEC) < 0 || pipe2(ready, O_CLOEXEC) < 0)
+    if (fcntl(tracer.control, F_SETFD, FD_CLOEXEC) < 0)
         err(EXIT_FAILURE, "stepper");
-    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* where Yama wants the tracer to be an ancestor */
-
-    /* Twice, for supd must not have a child that it does not know of. */
-    pid_t between = fork();
-    if (between < 0)
-        err(EXIT_FAILURE, "fork");
-    if (between == 0) {
-        if (fork() != 0)
-            _exit(EXIT_SUCCESS);
-        close(ready[0]);
-        be_tracer(ready[1]);
-    }
-    waitpid(between, NULL, 0);
-    close(ready[1]);
-    if (read(ready[0], &byte, 1) != 1)
-        return EXIT_SKIP;
-    execv(argv[4], argv + 4);
-    err(127, "%s", argv[4]);
+    traced_exec(be_tracer, argv + 4);
 }

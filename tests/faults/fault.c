@@ -27,14 +27,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/reg.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXIT_SKIP = 77, MAX_TRACED = 256 };
+#include "crash/traced.h"
+
+enum { MAX_TRACED = 256 };
 
 #ifndef __x86_64__
 
@@ -422,9 +423,6 @@ static void parse_target(const char *target)
 
 int main(int argc, char **argv)
 {
-    int ready[2];
-    char byte;
-
     if (argc < 6)
         errx(2, "usage: fault CALL WHEN ERROR REPORT PROGRAM [ARGUMENT]...");
     parse_target(argv[1]);
@@ -432,26 +430,9 @@ int main(int argc, char **argv)
     tracer.error = error_of(argv[3]);
     tracer.report = open(argv[4], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     tracer.supd = getpid();
-    if (tracer.report < 0 || pipe2(ready, O_CLOEXEC) < 0)
+    if (tracer.report < 0)
         err(EXIT_FAILURE, "fault");
-    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* where Yama wants the tracer to be an ancestor */
-
-    /* Twice, for supd must not have a child that it does not know of. */
-    pid_t between = fork();
-    if (between < 0)
-        err(EXIT_FAILURE, "fork");
-    if (between == 0) {
-        if (fork() != 0)
-            _exit(EXIT_SUCCESS);
-        close(ready[0]);
-        be_tracer(ready[1]);
-    }
-    waitpid(between, NULL, 0);
-    close(ready[1]);
-    if (read(ready[0], &byte, 1) != 1)
-        return EXIT_SKIP;
-    execv(argv[5], argv + 5);
-    err(127, "%s", argv[5]);
+    traced_exec(be_tracer, argv + 5);
 }
 
 #endif
