@@ -2,52 +2,12 @@
 /* start, stop, restart, reload, signal, reset, pause, resume: a command to services, and what became of each */
 #include "supctl/commands.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "base/signames.h"
 #include "core/proto.h"
 #include "supctl/client.h"
+#include "supctl/outcomes.h"
 #include "supctl/params.h"
 #include "supctl/text.h"
-
-/* One line for each service; false when one of them did not do what was asked for. */
-static bool tell_outcomes(const json_t *outcomes)
-{
-    const json_t *outcome;
-    size_t i;
-    bool good = true;
-
-    json_array_foreach(outcomes, i, outcome)
-    {
-        const char *name = json_string_value(json_object_get(outcome, "name"));
-        const char *message = json_string_value(json_object_get(outcome, "message"));
-        bool ok = json_is_true(json_object_get(outcome, "ok"));
-
-        good = good && ok;
-        if (!ok) {
-            complain("%s: %s", name ? name : "?", message ? message : "failed");
-            continue;
-        }
-        char *clean = text_clean(message ? message : "done");
-        printf("%s: %s\n", name ? name : "?", clean);
-        free(clean);
-    }
-    return good;
-}
-
-static bool all_good(const json_t *outcomes)
-{
-    const json_t *outcome;
-    size_t i;
-
-    json_array_foreach(outcomes, i, outcome)
-    {
-        if (!json_is_true(json_object_get(outcome, "ok")))
-            return false;
-    }
-    return true;
-}
 
 static int finish(struct client *client, const struct options *options, const struct answer *answer)
 {
@@ -61,9 +21,9 @@ static int finish(struct client *client, const struct options *options, const st
 
     if (options->given & OPTION_JSON) {
         text_print_json(outcomes);
-        good = all_good(outcomes);
+        good = outcomes_good(outcomes);
     } else {
-        good = tell_outcomes(outcomes);
+        good = outcomes_tell(outcomes);
     }
     if (!answer->result)
         return client_tell_error(client, answer);
@@ -112,6 +72,12 @@ int cmd_stop(const struct options *options)
 
 int cmd_restart(const struct options *options)
 {
+    if ((options->given & OPTION_ROLLING) && (options->given & OPTION_NO_WAIT)) {
+        complain("restart: --rolling waits for each before the next, so --no-wait does not go with it");
+        return SUPCTL_USAGE;
+    }
+    if (options->given & OPTION_ROLLING)
+        return rolling_restart(options);
     return send_and_wait(options, "service.restart");
 }
 

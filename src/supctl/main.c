@@ -26,7 +26,7 @@ static const struct command commands[] = {
     {"status", "[NAME...]", "show services (the default)", cmd_status, QUICK, 0, ANY},
     {"start", "NAME...", "start services, wait until they run", cmd_start, WAITS, 1, ANY},
     {"stop", "NAME...", "stop services, wait until they have ended", cmd_stop, WAITS, 1, ANY},
-    {"restart", "NAME...", "stop and start again", cmd_restart, WAITS, 1, ANY},
+    {"restart", "NAME...", "stop and start again", cmd_restart, WAITS | OPTION_ROLLING, 1, ANY},
     {"signal", "SIGNAL NAME...", "send a signal to the main process", cmd_signal, QUICK, 2, ANY},
     {"reload", "NAME...", "have them read their configuration again", cmd_reload, WAITS, 1, ANY},
     {"pause", "NAME...", "freeze all processes of services", cmd_pause, QUICK, 1, ANY},
@@ -68,6 +68,7 @@ static void print_help(void)
          "      --timeout TIME    wait no longer than this (30s, 5m)\n"
          "      --dry-run         reread: print what would be done, change nothing\n"
          "      --restart         reread: restart services whose change needs it\n"
+         "      --rolling         restart: one after another, up to the first that fails\n"
          "      --leave-services  shutdown: end supd, leave the services running\n"
          "  -h, --help            print this\n"
          "  -V, --version         print the version of supctl\n"

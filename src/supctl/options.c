@@ -22,6 +22,7 @@ static const struct option long_options[] = {
     {"restart", no_argument, NULL, LONG_BASE + OPTION_RESTART},
     {"dry-run", no_argument, NULL, LONG_BASE + OPTION_DRY_RUN},
     {"leave-services", no_argument, NULL, LONG_BASE + OPTION_LEAVE_SERVICES},
+    {"rolling", no_argument, NULL, LONG_BASE + OPTION_ROLLING},
     {0},
 };
 

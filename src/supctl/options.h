@@ -17,6 +17,7 @@ enum option_flags {
     OPTION_RESTART = 1 << 3,
     OPTION_DRY_RUN = 1 << 4,
     OPTION_LEAVE_SERVICES = 1 << 5,
+    OPTION_ROLLING = 1 << 6,
 };
 
 struct options {

@@ -6,7 +6,7 @@ import os
 
 from harness import main, test
 from instance import service
-from processes import environment_of, eventually, is_alive
+from processes import environment_of, eventually, is_alive, read_stat
 
 
 def names(base, count):
@@ -160,6 +160,49 @@ def they_outlive_supd(t):
     t.eq(pids(t), before, "the two go on")
     t.eq(t.terminate(), 0, "exit code")
     t.nothing_left()
+
+
+def linked(t, *numbers):
+    """A program for each instance, which can be taken away."""
+    for k in numbers:
+        os.symlink(t.worker_path, t.path(f"program{k}"))
+    return [t.path("program%i"), "mark", t.path("%n.mark"), "for-ever"]
+
+
+@test
+def rolling_restarts_one_after_another(t):
+    t.configure(service("web", linked(t, 1, 2, 3), instances=3), t.sleeper("other"))
+    t.start()
+    t.settle([*names("web", 3), "other"], "at the start")
+    for name in names("web", 3):
+        t.wait_marked(name)
+    before = pids(t)
+    done = t.ctl("restart", "--rolling", "web")
+    t.eq(done.code, 0, f"rolling: {done}")
+    after = pids(t)
+    lines = [f"{name}: restarted, pid {after[name]}" for name in names("web", 3)]
+    t.eq(done.out.splitlines(), lines, "what became of each")
+    t.eq(after["other"], before["other"], "the other was not meant")
+    begun = [read_stat(after[name])[4] for name in names("web", 3)]
+    t.eq(begun, sorted(begun), "one after another")
+    for name in names("web", 3):
+        eventually(lambda: len(t.marks(name)) == 2, f"{name} has begun again")
+        t.eq([pid for pid, _ in t.marks(name)], [before[name], after[name]], f"processes of {name}")
+
+    os.unlink(t.path("program2"))
+    done = t.ctl("restart", "--rolling", "web")
+    t.eq(done.code, 1, f"rolling with one that fails: {done}")
+    t.match(done.out, r"^web@1: restarted, pid \d+\n$", "the first")
+    t.match(done.err, r"web@2: exec .*No such file.*\n.*web@3: not restarted, because web@2 failed", "the others")
+    t.eq(t.status("web@3")["pid"], after["web@3"], "the third goes on")
+    t.check(t.status("web@1")["pid"] != after["web@1"], "the first was restarted")
+    shown = json.loads(t.ctl("--json", "restart", "--rolling", "web@2", "web@3", "other").out)
+    t.eq([(o["name"], o["ok"]) for o in shown], [("other", True), ("web@2", False), ("web@3", False)], "as JSON")
+    t.eq(t.status("web@3")["pid"], after["web@3"], "the third still goes on")
+
+    t.eq(t.ctl("restart", "--rolling", "web", "nobody").code, 4, "with an unknown name")
+    t.eq(t.ctl("restart", "--rolling", "--no-wait", "web").code, 2, "that waits for nothing")
+    t.eq(t.ctl("stop", "--rolling", "web").code, 2, "of another command")
 
 
 @test
