@@ -134,6 +134,15 @@ size_t record_encode_shutdown(uint8_t *buf)
     return finish(&w);
 }
 
+size_t record_encode_essential(uint8_t *buf, const struct essential_end *end)
+{
+    struct writer w = begin(buf, RECORD_ESSENTIAL);
+
+    put_str(&w, end->name, NAME_MAX_SIZE);
+    put_u8(&w, (uint8_t)end->status);
+    return finish(&w);
+}
+
 size_t record_encode_spawn(uint8_t *buf, enum svc_role role, const char *name, const struct svc *svc, uint64_t digest,
                            const struct svc_stop_params *stop, struct timestamp now)
 {

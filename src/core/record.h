@@ -13,6 +13,7 @@
  * SERVICE   everything durable about a service; the last one in the file counts
  * REMOVED   the service is gone from the configuration and has ended
  * SHUTDOWN  `supctl shutdown` was acknowledged
+ * ESSENTIAL an essential service has ended, so supd is to end with that status
  *
  * A SPAWN of a life that a later SERVICE knows only tells its process; one of a
  * newer life starts that life.  So the two writers need no order between them.
@@ -36,6 +37,7 @@ enum record_type {
     RECORD_SERVICE = 3,
     RECORD_REMOVED = 4,
     RECORD_SHUTDOWN = 5,
+    RECORD_ESSENTIAL = 6,
 };
 
 /* What makes pids and start times comparable: the same boot, PID namespace and PID 1 of it. */
@@ -47,11 +49,20 @@ struct epoch {
 
 bool epoch_equal(const struct epoch *a, const struct epoch *b);
 
+#define RECORD_NAME_SIZE (SPEC_NAME_MAX + 8) /* of the name of a service or instance, its NUL included */
+
+/* Why supd is to end by itself. */
+struct essential_end {
+    char name[RECORD_NAME_SIZE]; /* of the service; "" = nobody's */
+    int status;                  /* 0 to 255: what supd exits with */
+};
+
 /* Each writes one record to BUF (RECORD_MAX bytes) and returns its length. */
 size_t record_encode_header(uint8_t *buf, const struct epoch *epoch);
 size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *svc);
 size_t record_encode_removed(uint8_t *buf, const char *name);
 size_t record_encode_shutdown(uint8_t *buf);
+size_t record_encode_essential(uint8_t *buf, const struct essential_end *end);
 
 /*
  * A SPAWN record without its process, made by the parent before the fork.  The
@@ -63,7 +74,7 @@ void record_finish_spawn(uint8_t *buf, size_t len, int32_t pid, uint64_t start_t
 
 /* What the file says about one service. */
 struct svc_image {
-    char name[SPEC_NAME_MAX + 8];
+    char name[RECORD_NAME_SIZE];
     struct svc svc;
     bool has_process; /* svc.proc was recorded and no end of it */
     bool has_control; /* the same of svc.control */
@@ -74,6 +85,7 @@ struct replay {
     bool has_epoch;
     struct epoch epoch;
     bool shutdown;
+    struct essential_end essential;
     struct svc_image **images; /* sorted by name */
     size_t n;
     size_t records; /* whole ones read */

@@ -14,6 +14,6 @@
 #define RECORD_VERSION_CONTROL 4          /* since then there are roles but that of the main process, and types */
 #define HEAD_SIZE 12                      /* magic, length, type, version, crc */
 #define CRC_OFFSET 8
-#define NAME_MAX_SIZE sizeof((struct svc_image *)0)->name
+#define NAME_MAX_SIZE RECORD_NAME_SIZE
 
 #endif

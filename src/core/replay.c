@@ -57,6 +57,7 @@ static void replay_header(struct replay *replay, struct entry **table, struct re
             e->removed = true;
         }
         replay->shutdown = false;
+        replay->essential.name[0] = '\0';
     }
     replay->has_epoch = true;
     replay->epoch = epoch;
@@ -231,6 +232,16 @@ static void replay_removed(struct entry **table, struct reader *r)
     e->removed = true;
 }
 
+static void replay_essential(struct replay *replay, struct reader *r)
+{
+    struct essential_end end = {0};
+
+    record_get_name(r, end.name);
+    end.status = (int)record_get(r, 1);
+    if (!r->bad)
+        replay->essential = end;
+}
+
 static void replay_record(struct replay *replay, struct entry **table, const uint8_t *record, size_t len)
 {
     struct reader r = {.at = record + HEAD_SIZE, .end = record + len, .version = record[7]};
@@ -255,6 +266,9 @@ static void replay_record(struct replay *replay, struct entry **table, const uin
         break;
     case RECORD_SHUTDOWN:
         replay->shutdown = true;
+        break;
+    case RECORD_ESSENTIAL:
+        replay_essential(replay, &r);
         break;
     default:
         replay->newer = true;

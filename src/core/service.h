@@ -296,6 +296,12 @@ const char *svc_result_name(const struct svc *svc, const struct spec *spec);
 /* The exit in words: "exit 1", "killed by SEGV (core dumped)", "killed by the OOM killer", "ended, status unknown". */
 const char *svc_exit_words(const struct exit_info *exit, char *buf, size_t size);
 
+/*
+ * What a program exits with that stands for the service, which is exited or failed: its exit code, 128 and the signal,
+ * or 1 where there is none to tell (it could not be started, the status is not known, a later step has failed).
+ */
+int svc_exit_status(const struct svc *svc);
+
 const char *svc_state_name(enum svc_state state);
 /* For restoring; false when WORD is none. */
 bool svc_state_parse(const char *word, enum svc_state *state);

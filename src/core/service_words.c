@@ -33,6 +33,19 @@ const char *svc_exit_words(const struct exit_info *exit, char *buf, size_t size)
     return buf;
 }
 
+int svc_exit_status(const struct svc *svc)
+{
+    const struct exit_info *exit = &svc->exit;
+
+    if (svc->result != RESULT_NONE)
+        return 1;
+    if (exit->how == EXIT_HOW_SIGNALED)
+        return 128 + exit->signal;
+    if (exit->how != EXIT_HOW_EXITED || (exit->code == 0 && svc->state == SVC_FAILED))
+        return 1;
+    return exit->code;
+}
+
 static const char *const state_names[] = {
     [SVC_STOPPED] = "stopped",   [SVC_WAITING] = "waiting", [SVC_STARTING] = "starting", [SVC_RUNNING] = "running",
     [SVC_STOPPING] = "stopping", [SVC_BACKOFF] = "backoff", [SVC_EXITED] = "exited",     [SVC_FAILED] = "failed",

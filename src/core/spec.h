@@ -149,6 +149,7 @@ struct spec {
     struct spec_limit *limits[SPEC_N_LIMITS]; /* by enum spec_limit_name; NULL: as supd was started with */
     struct spec_int instances;                /* as written; of an instance itself, and where there are none, unset */
     bool enabled;
+    bool essential; /* once it is exited or failed, supd stops everything and exits with its status */
     enum start_mode start;
     char **listen; /* as socket_spec_format() writes them, users and groups as numbers once they were looked up */
     enum restart_policy restart;

@@ -24,6 +24,8 @@ static void put_all(void *ctx, struct statefile *file)
     statefile_put(file, record, record_encode_header(record, &sup->epoch));
     if (sup->shutdown_recorded)
         statefile_put(file, record, record_encode_shutdown(record));
+    if (sup->essential.name[0])
+        statefile_put(file, record, record_encode_essential(record, &sup->essential));
     for (struct service *s = sup->services; s; s = s->by_name.next)
         statefile_put(file, record, record_encode_service(record, s->spec->name, &s->svc));
     /* Without its epoch a file cannot be believed: a second header, so that damage to one does not cost all the rest. */
@@ -185,4 +187,12 @@ int persist_shutdown(struct supervisor *sup)
     if (rc == 0)
         sup->shutdown_recorded = true;
     return rc;
+}
+
+void persist_essential(struct supervisor *sup)
+{
+    uint8_t record[RECORD_MAX];
+
+    /* Where it cannot be written we end all the same. */
+    append(sup, record, record_encode_essential(record, &sup->essential));
 }

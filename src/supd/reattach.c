@@ -291,6 +291,11 @@ bool survey_shutdown_pending(const struct survey *survey)
     return survey->replay->shutdown && survey_any_alive(survey);
 }
 
+const struct essential_end *survey_essential(const struct survey *survey)
+{
+    return &survey->replay->essential;
+}
+
 /* ---- taking back ---- */
 
 /* When a process began, from ticks since boot to our clocks. */

@@ -20,6 +20,7 @@
 #include "supd/cgroups.h"
 #include "supd/check.h"
 #include "supd/daemon.h"
+#include "supd/essential.h"
 #include "supd/handover.h"
 #include "supd/server.h"
 #include "supd/supervisor.h"
@@ -239,6 +240,8 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
     cgroups_open(sup);
     bool finish_shutdown = survey_shutdown_pending(survey);
     sup->shutdown_recorded = finish_shutdown; /* for the file that is written anew, should we die too */
+    if (!options->stop_leftovers)
+        essential_resume(sup, survey_essential(survey));
     add_services(sup);
     if (!reattach(sup, survey, err, sizeof err)) {
         log_error("%s", err);
@@ -263,7 +266,7 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
     do {
         rc = loop_run(sup->loop);
     } while (rc == 0 && upgrade_attempt(sup));
-    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return rc == 0 ? essential_status(sup) : EXIT_FAILURE;
 }
 
 /* With the lock held: what is there, and with which configuration we go on. */

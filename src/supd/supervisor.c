@@ -12,6 +12,7 @@
 #include "core/instance.h"
 #include "os/clock.h"
 #include "supd/cgroups.h"
+#include "supd/essential.h"
 #include "supd/handover.h"
 #include "supd/main_search.h"
 #include "supd/process.h"
@@ -235,6 +236,7 @@ static void on_queue(void *ctx)
     struct supervisor *sup = ctx;
 
     delete_condemned(sup);
+    essential_act(sup);
     for (unsigned n = 0; !TAILQ_EMPTY(&sup->starts); n++) {
         struct service *service = TAILQ_FIRST(&sup->starts);
 
@@ -398,6 +400,8 @@ static void commit(struct service *service, const struct svc *next, const struct
     enum svc_state from = service->svc.state;
     enum svc_role role = service->svc.control.role;
 
+    if (next->state != from)
+        essential_check(service, next);
     service->svc = *next;
     if (!recorded && has_action(actions, ACT_RECORD))
         persist_fact(service);

@@ -12,7 +12,7 @@
  *   cgroups.c     its control group, where it has one (cgroups.h)    usage.c  what it uses
  *   persist.c     records: written before what must not happen unrecorded
  *   reattach.c    what the state file of an earlier supd says, made true again
- *   shutdown.c    signals, and the ways to end
+ *   shutdown.c    signals, and the ways to end      essential.c  the end of a service that ends supd
  *   reload.c      a new configuration: read by a helper (reload_helper.c), planned, applied
  *   waiters.c     commands whose caller waits for the outcome
  *   server.c      JSON-RPC on the control socket     commands.c  its verbs
@@ -143,9 +143,10 @@ struct supervisor {
     struct epoch epoch;
     uint64_t rng;
     enum supervisor_phase phase;
-    bool shutdown_recorded; /* `supctl shutdown` was acknowledged */
-    bool syslog;            /* where the log goes to */
-    bool verbose;           /* -v: log-level is debug whatever the file says */
+    bool shutdown_recorded;         /* `supctl shutdown` was acknowledged */
+    struct essential_end essential; /* why we end, where it is by ourselves; supd/essential.h */
+    bool syslog;                    /* where the log goes to */
+    bool verbose;                   /* -v: log-level is debug whatever the file says */
 
     struct service *services; /* by name */
     size_t n_running;
@@ -242,6 +243,8 @@ void persist_last(struct supervisor *sup);
 /* 0 or -errno; then the condemned services are looked at again in a while. */
 int persist_removed(struct supervisor *sup, const char *name);
 int persist_shutdown(struct supervisor *sup);
+/* That an essential service has ended, sup->essential. */
+void persist_essential(struct supervisor *sup);
 /* May a child be forked, or does the rewriting of the file wait for those before their exec? */
 bool persist_allows_fork(struct supervisor *sup);
 /* One child less stands between fork and exec. */
@@ -261,6 +264,8 @@ void survey_free(struct survey *survey);
 bool survey_any_alive(const struct survey *survey);
 /* Was supd killed in the middle of an acknowledged shutdown, with processes left? */
 bool survey_shutdown_pending(const struct survey *survey);
+/* The essential service by whose end supd was to end; of nobody, where there is none. */
+const struct essential_end *survey_essential(const struct survey *survey);
 /* Makes the services of the configuration in force, and takes back what lives.  False with ERR written when that is impossible. */
 bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t err_size);
 

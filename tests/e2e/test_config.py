@@ -63,7 +63,6 @@ ERRORS = {
 }
 
 NOT_YET = [
-    "essential = yes",
     'ready = "notify"',
     'after = {"b"}',
     'requires = {"b"}',

@@ -219,7 +219,8 @@ static struct buf essence(const uint8_t *data, size_t len)
     struct buf out = {0};
     uint8_t one[RECORD_MAX];
 
-    buf_addf(&out, "%d %d", replay->has_epoch, replay->shutdown);
+    buf_addf(&out, "%d %d %s %d", replay->has_epoch, replay->shutdown, replay->essential.name,
+             replay->essential.status);
     buf_add(&out, one, record_encode_header(one, &replay->epoch));
     for (size_t i = 0; i < replay->n; i++) {
         buf_add(&out, one, record_encode_service(one, replay->images[i]->name, &replay->images[i]->svc));
@@ -314,11 +315,14 @@ START_TEST(spawn_round_trip)
 }
 END_TEST
 
+static const struct essential_end the_end = {.name = "worker@3", .status = 137};
+
 START_TEST(header_and_shutdown_round_trip)
 {
     add_header();
     struct replay *replay = play();
     ck_assert(replay->has_epoch && !replay->shutdown);
+    ck_assert_str_eq(replay->essential.name, "");
     ck_assert(epoch_equal(&replay->epoch, &epoch));
     struct epoch other = epoch;
     other.init_start++;
@@ -326,8 +330,11 @@ START_TEST(header_and_shutdown_round_trip)
     replay_free(replay);
 
     add(record_encode_shutdown(record));
+    add(record_encode_essential(record, &the_end));
     replay = play();
     ck_assert(replay->shutdown);
+    ck_assert_str_eq(replay->essential.name, "worker@3");
+    ck_assert_int_eq(replay->essential.status, 137);
     ck_assert_uint_eq(replay->n, 0);
     ck_assert_ptr_null(replay_find(replay, "x"));
     replay_free(replay);
@@ -500,6 +507,7 @@ START_TEST(header_of_another_epoch_ends_what_stands_before)
     add_spawn("a", 1, 500);
     add_spawn("b", 1, 501);
     add(record_encode_shutdown(record));
+    add(record_encode_essential(record, &the_end));
     add_header();
     struct replay *replay = play();
     ck_assert_uint_eq(replay->n, 2);
@@ -511,6 +519,7 @@ START_TEST(header_of_another_epoch_ends_what_stands_before)
     replay = play();
     ck_assert(epoch_equal(&replay->epoch, &next));
     ck_assert(!replay->shutdown);
+    ck_assert_str_eq(replay->essential.name, "");
     ck_assert_uint_eq(replay->n, 1);
     ck_assert_int_eq(replay_find(replay, "b")->svc.proc.pid, 900);
     ck_assert_ptr_null(replay_find(replay, "a"));
@@ -558,6 +567,7 @@ static void build_realistic(void)
         add_service("a", ended((uint64_t)i - 1));
         add_spawn("a", (uint64_t)i, 4000 + i);
     }
+    add(record_encode_essential(record, &the_end));
     add(record_encode_shutdown(record));
     ck_assert_uint_ge(file.n, 40);
 }

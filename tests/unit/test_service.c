@@ -794,6 +794,36 @@ START_TEST(oom_kill_is_told_with_its_limit)
 }
 END_TEST
 
+START_TEST(status_of_one_that_ended)
+{
+    static const struct {
+        enum svc_state state;
+        struct exit_info exit;
+        enum svc_result result;
+        int status;
+    } table[] = {
+        {SVC_EXITED, {.how = EXIT_HOW_EXITED}, RESULT_NONE, 0},
+        {SVC_EXITED, {.how = EXIT_HOW_EXITED, .code = 5}, RESULT_NONE, 5},
+        {SVC_EXITED, {.how = EXIT_HOW_SIGNALED, .signal = SIGTERM}, RESULT_NONE, 143},
+        {SVC_FAILED, {.how = EXIT_HOW_EXITED, .code = 255}, RESULT_NONE, 255},
+        {SVC_FAILED, {.how = EXIT_HOW_SIGNALED, .signal = SIGKILL}, RESULT_NONE, 137},
+        /* A failure is never told as a success. */
+        {SVC_FAILED, {.how = EXIT_HOW_EXITED}, RESULT_NONE, 1},
+        {SVC_FAILED, {.how = EXIT_HOW_UNKNOWN}, RESULT_NONE, 1},
+        {SVC_FAILED, {.how = EXIT_HOW_NONE}, RESULT_NONE, 1},
+        /* The exit is that of another life, or of a process that was stopped. */
+        {SVC_FAILED, {.how = EXIT_HOW_EXITED}, RESULT_TIMEOUT, 1},
+        {SVC_FAILED, {.how = EXIT_HOW_EXITED, .code = 5}, RESULT_EXIT_CODE, 1},
+    };
+
+    for (size_t i = 0; i < LEN(table); i++) {
+        struct svc one = {.state = table[i].state, .exit = table[i].exit, .result = table[i].result};
+
+        ck_assert_int_eq(svc_exit_status(&one), table[i].status);
+    }
+}
+END_TEST
+
 START_TEST(ends_in_words)
 {
     static const struct {
@@ -867,6 +897,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, boot_in_every_state);
     tcase_add_test(tc, boot_looks_for_the_leftovers_of_a_recorded_end);
     tcase_add_test(tc, oom_kill_is_told_with_its_limit);
+    tcase_add_test(tc, status_of_one_that_ended);
     tcase_add_test(tc, ends_in_words);
     tcase_add_test(tc, overlong_reason_is_cut);
     suite_add_tcase(suite, tc);

@@ -384,6 +384,7 @@ static const struct {
     {"limit-sigpending", "1"},
     {"limit-stack", "infinity"},
     {"enabled", "no"},
+    {"essential", "yes"},
     {"start", "on-demand"},
     {"listen", "unix:/x,mode=0600"},
     {"restart", "no"},
