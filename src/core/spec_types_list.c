@@ -98,17 +98,28 @@ static char **copy_values(char *const *values, size_t n)
     return v;
 }
 
-static bool set_argv(const struct key_input *in, void *to)
+/* The words of a command that names a program; NULL: told what is wrong. */
+static char **command_words(const struct key_input *in)
 {
-    char ***old = to;
     char **v = in->is_list ? copy_values(in->values, in->n) : spec_split_words(in->values[0], in->err, in->err_size);
 
     if (v == NULL)
-        return false;
+        return NULL;
     if (v[0] == NULL || v[0][0] == '\0') {
         strv_free(v);
-        return key_fail(in, "it names no program: the first word must be one");
+        key_fail(in, "it names no program: the first word must be one");
+        return NULL;
     }
+    return v;
+}
+
+static bool set_argv(const struct key_input *in, void *to)
+{
+    char ***old = to;
+    char **v = command_words(in);
+
+    if (v == NULL)
+        return false;
     strv_free(*old);
     *old = v;
     return true;
@@ -172,13 +183,21 @@ const struct key_type_ops key_type_listen = {
     .equal = equal_vectors,
 };
 
+/* What is looked at are the words, not the text: a dump writes them as a list. */
 static bool set_hook(const struct key_input *in, void *to)
 {
-    const char *first = in->n > 0 ? in->values[0] + strspn(in->values[0], " \t\n") : "";
+    char ***old = to;
+    char **v = command_words(in);
 
-    if (first[0] == '-' && (first[1] == '\0' || first[1] == ' '))
+    if (v == NULL)
+        return false;
+    if (v[0][0] == '-' && (v[0][1] == '\0' || v[0][1] == ' ')) {
+        strv_free(v);
         return key_fail(in, "it names no program: the '-' stands right before one, as in \"-/bin/true\"");
-    return set_argv(in, to);
+    }
+    strv_free(*old);
+    *old = v;
+    return true;
 }
 
 const struct key_type_ops key_type_hook = {
