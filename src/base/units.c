@@ -184,3 +184,16 @@ const char *size_format(uint64_t bytes, char *buf, size_t size)
     snprintf(buf, size, "%llu%.*s", (unsigned long long)bytes, n > 0, n > 0 ? &suffixes[n - 1] : "");
     return buf;
 }
+
+const char *size_human(uint64_t bytes, char *buf, size_t size)
+{
+    double kib = (double)bytes / 1024;
+
+    if (kib < 1024)
+        snprintf(buf, size, "%.0fK", kib);
+    else if (kib < 1024.0 * 1024)
+        snprintf(buf, size, "%.1fM", kib / 1024);
+    else
+        snprintf(buf, size, "%.1fG", kib / 1024 / 1024);
+    return buf;
+}

@@ -41,4 +41,7 @@ bool size_parse(const char *text, uint64_t *bytes);
 /* The shortest exact form that size_parse() reads back: "64M", "1500", "0".  Writes at most SIZE bytes. */
 const char *size_format(uint64_t bytes, char *buf, size_t size);
 
+/* As a person says it: "0K", "12K", "7.0M", "1.5G".  Writes at most SIZE bytes. */
+const char *size_human(uint64_t bytes, char *buf, size_t size);
+
 #endif

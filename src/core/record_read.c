@@ -105,7 +105,7 @@ bool record_read_spawn(struct reader *r, struct spawn *spawn)
         spawn->type = (enum service_type)get_enum(r, TYPE_N);
         spawn->todo = get_enum(r, 1U << 4);
     }
-    return !r->bad && spawn->proc.pid > 0;
+    return !r->bad && spawn->proc.pid > 0 && spawn->proc.start_ticks != 0;
 }
 
 static void get_exit(struct reader *r, struct exit_info *exit)

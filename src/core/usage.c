@@ -5,22 +5,6 @@
 
 #include "base/units.h"
 
-#define KIB 1024.0
-#define MIB (1024.0 * KIB)
-#define GIB (1024.0 * MIB)
-
-static void format_memory(uint64_t bytes, char *buf, size_t size)
-{
-    double value = (double)bytes;
-
-    if (value < MIB)
-        snprintf(buf, size, "%.0fK", value / KIB);
-    else if (value < GIB)
-        snprintf(buf, size, "%.1fM", value / MIB);
-    else
-        snprintf(buf, size, "%.1fG", value / GIB);
-}
-
 /* Tenths of a second tell short runs apart; of long ones nobody asks for them. */
 static void format_run_time(int64_t usec, char *buf, size_t size)
 {
@@ -42,7 +26,7 @@ const char *usage_words(const struct usage *usage, char *buf, size_t size)
     int n = snprintf(buf, size, "after %s, %.2f s of CPU", run_time,
                      (double)(usage->cpu_user + usage->cpu_system) / (double)USEC_PER_SEC);
     if (usage->is_whole && n > 0 && (size_t)n < size) {
-        format_memory(usage->memory_peak, memory, sizeof memory);
+        size_human(usage->memory_peak, memory, sizeof memory);
         snprintf(buf + n, size - (size_t)n, ", %s at most", memory);
     }
     return buf;

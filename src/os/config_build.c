@@ -165,15 +165,6 @@ static bool set_service_key(struct config_build *b, const struct placed *p, cons
     return true;
 }
 
-static const struct config_entry *find_entry(const struct config_section *section, const char *key)
-{
-    for (size_t i = 0; i < section->n_entries; i++) {
-        if (strcmp(section->entries[i].key, key) == 0)
-            return &section->entries[i];
-    }
-    return NULL;
-}
-
 /* Unset, or something that can be looked up; anything else was refused before. */
 static bool has_value(const struct config_entry *entry)
 {
@@ -183,11 +174,18 @@ static bool has_value(const struct config_entry *entry)
 /* Only where the section says something about ids: what `defaults` said was resolved with them. */
 static bool resolve_ids(struct config_build *b, const struct placed *p, struct spec *spec)
 {
-    const struct config_entry *user = find_entry(p->section, "user");
-    const struct config_entry *group = find_entry(p->section, "group");
-    const struct config_entry *more = find_entry(p->section, "supplementary-groups");
+    const struct config_entry *user = config_section_find(p->section, "user");
+    const struct config_entry *group = config_section_find(p->section, "group");
+    const struct config_entry *more = config_section_find(p->section, "supplementary-groups");
 
-    if (b->internal || (user == NULL && group == NULL && more == NULL) || !has_value(user) || !has_value(group))
+    if (b->internal) {
+        bool ok = config_ids_are_whole(spec, p->section);
+        if (!ok)
+            config_build_error(b, p->file, p->section->line,
+                               "service \"%s\": its user and groups and their ids do not belong together", spec->name);
+        return ok;
+    }
+    if ((user == NULL && group == NULL && more == NULL) || !has_value(user) || !has_value(group))
         return true;
 
     struct config_ids_errors errors = config_ids_resolve(b->ids, spec);
@@ -203,7 +201,7 @@ static bool resolve_ids(struct config_build *b, const struct placed *p, struct s
 /* The same for the owners of its sockets. */
 static bool resolve_listen(struct config_build *b, const struct placed *p, struct spec *spec)
 {
-    const struct config_entry *listen = find_entry(p->section, "listen");
+    const struct config_entry *listen = config_section_find(p->section, "listen");
     char err[ERR_SIZE];
 
     if (b->internal || listen == NULL || config_ids_resolve_listen(spec, err, sizeof(err)))
@@ -228,8 +226,8 @@ static bool apply_section(struct config_build *b, const struct placed *p, struct
 /* By the service itself, or for all. */
 static bool is_given(const struct config_build *b, const struct placed *p, const char *key)
 {
-    return find_entry(p->section, key) != NULL ||
-           (b->defaults.section != NULL && find_entry(b->defaults.section, key) != NULL);
+    return config_section_find(p->section, key) != NULL ||
+           (b->defaults.section != NULL && config_section_find(b->defaults.section, key) != NULL);
 }
 
 /* Where `defaults` says something that no instance can take; told once, however many services have instances. */
@@ -278,7 +276,7 @@ static struct spec *build_spec(struct config_build *b, const struct placed *p, c
 /* How many the section asks for; where it says it wrongly, one, which is told when that one is built. */
 static struct spec_int count_instances(const struct config_section *section, const struct spec *defaults)
 {
-    const struct config_entry *entry = find_entry(section, "instances");
+    const struct config_entry *entry = config_section_find(section, "instances");
     char err[ERR_SIZE];
 
     if (entry == NULL)

@@ -190,6 +190,18 @@ bool config_ids_number(const char *text, uint32_t *number)
     return true;
 }
 
+bool config_ids_are_whole(const struct spec *spec, const struct config_section *section)
+{
+    static const char *const needed[] = {"resolved-uid", "resolved-gid", "resolved-groups"};
+    bool wanted = geteuid() == 0 && (spec->user != NULL || spec->group != NULL || spec->supplementary_groups != NULL);
+
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        if ((config_section_find(section, needed[i]) != NULL) != wanted)
+            return false;
+    }
+    return true;
+}
+
 static bool set_groups(struct spec_ids *ids, const struct config_entry *entry)
 {
     free(ids->groups);

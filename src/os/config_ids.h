@@ -39,4 +39,8 @@ bool config_ids_number(const char *text, uint32_t *number);
 /* A key of a dump, config_service_internals.  False when its value makes no sense. */
 bool config_ids_set_internal(struct spec *spec, const struct config_entry *entry);
 
+/* Of a dump: are the ids there that go with user and groups, and none without them?  A copy that has lost them must not let a
+ * service run with supd's own. */
+bool config_ids_are_whole(const struct spec *spec, const struct config_section *section);
+
 #endif

@@ -266,6 +266,15 @@ static struct config_section *section_new(enum config_section_type type, cfg_t *
     return section;
 }
 
+const struct config_entry *config_section_find(const struct config_section *section, const char *key)
+{
+    for (size_t i = 0; i < section->n_entries; i++) {
+        if (strcmp(section->entries[i].key, key) == 0)
+            return &section->entries[i];
+    }
+    return NULL;
+}
+
 void config_section_free(struct config_section *section)
 {
     for (size_t i = 0; i < section->n_entries; i++) {

@@ -37,6 +37,9 @@ struct config_section {
 
 void config_section_free(struct config_section *section);
 
+/* The first entry of KEY; NULL: it was not given. */
+const struct config_entry *config_section_find(const struct config_section *section, const char *key);
+
 /*
  * Keys that only a dump may use: what was resolved, so that reading it back
  * looks up nothing.  Lists ended by NULL.

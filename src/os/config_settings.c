@@ -160,12 +160,25 @@ static void set_control_key(struct config_build *b, const struct placed *p, cons
         config_build_entry_error(b, p, entry, ": '%s' is not a number", entry->values[0]);
 }
 
+/* Of a dump: a group and its number are there together or not at all. */
+static void check_number(struct config_build *b, const struct placed *p, const char *group, const char *number)
+{
+    if ((config_section_find(p->section, group) == NULL) != (config_section_find(p->section, number) == NULL))
+        config_build_error(b, p->file, p->section->line, "control: %s and %s belong together", group, number);
+}
+
 void config_build_control(struct config_build *b)
 {
     const struct placed *p = &b->control;
 
-    for (size_t i = 0; p->section != NULL && i < p->section->n_entries; i++) {
+    if (p->section == NULL)
+        return;
+    for (size_t i = 0; i < p->section->n_entries; i++) {
         if (!config_build_given_before(b, p, i))
             set_control_key(b, p, &p->section->entries[i]);
+    }
+    if (b->internal) {
+        check_number(b, p, "admin-group", "resolved-admin-gid");
+        check_number(b, p, "read-group", "resolved-read-gid");
     }
 }

@@ -157,13 +157,18 @@ struct client *client_open(const struct options *options, int64_t limit, int *st
 
     client->fd = -1;
     client->limit = limit;
-    client->deadline = client->limit == CLIENT_NO_LIMIT ? CLIENT_NO_LIMIT : clock_mono() + client->limit;
+    client_renew(client);
     *status = connect_to(client, socket_path(options, &owned));
     free(owned);
     if (*status == SUPCTL_DONE)
         return client;
     client_close(client);
     return NULL;
+}
+
+void client_renew(struct client *client)
+{
+    client->deadline = client->limit == CLIENT_NO_LIMIT ? CLIENT_NO_LIMIT : clock_mono() + client->limit;
 }
 
 void client_close(struct client *client)

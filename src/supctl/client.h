@@ -31,6 +31,9 @@ struct client;
 struct client *client_open(const struct options *options, int64_t limit, int *status);
 void client_close(struct client *client);
 
+/* The limit counts anew from now on. */
+void client_renew(struct client *client);
+
 /* pid of the program that listens, 0 where it is in a PID namespace that we do not see. */
 pid_t client_peer_pid(const struct client *client);
 

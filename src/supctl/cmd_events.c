@@ -10,27 +10,20 @@
 #include "supctl/params.h"
 #include "supctl/text.h"
 
-static const char *get(const json_t *event, const char *key)
-{
-    const char *value = json_string_value(json_object_get(event, key));
-
-    return value ? value : "";
-}
-
 /* "running -> backoff (exit 1)" */
 static void print_change(const json_t *event)
 {
     const json_t *pid = json_object_get(event, "pid");
     const json_t *info = json_object_get(event, "exit");
-    const char *reason = get(event, "reason");
-    const char *to = get(event, "to");
+    const char *reason = text_member(event, "reason");
+    const char *to = text_member(event, "to");
     bool ended = strcmp(to, "stopped") == 0 || strcmp(to, "backoff") == 0 || strcmp(to, "exited") == 0 ||
                  strcmp(to, "failed") == 0;
     char how[64];
 
     if (!*reason && ended && json_is_object(info))
         reason = text_exit(info, how, sizeof how);
-    printf("%s -> %s", get(event, "from"), to);
+    printf("%s -> %s", text_member(event, "from"), to);
     if (json_is_integer(pid))
         printf(", pid %lld", (long long)json_integer_value(pid));
     if (*reason) {
@@ -42,7 +35,7 @@ static void print_change(const json_t *event)
 
 static void print_event(const json_t *event)
 {
-    const char *type = get(event, "type");
+    const char *type = text_member(event, "type");
     char time[64];
 
     printf("%s ", text_time(json_number_value(json_object_get(event, "at")), true, time, sizeof time));
@@ -51,7 +44,7 @@ static void print_event(const json_t *event)
                                                         : "configuration has errors, nothing was changed");
         return;
     }
-    printf("%s: ", get(event, "name"));
+    printf("%s: ", text_member(event, "name"));
     if (strcmp(type, "state") == 0)
         print_change(event);
     else

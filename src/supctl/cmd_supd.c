@@ -10,6 +10,7 @@
 
 #include "core/proto.h"
 #include "supctl/client.h"
+#include "supctl/pressure.h"
 #include "supctl/text.h"
 
 /* us; supd gives the new binary 30 s to prove itself, and children that are being started 10. */
@@ -31,6 +32,10 @@ static void print_value(const char *key, const json_t *value)
         puts(text_time(json_number_value(value), false, buf, sizeof buf));
     } else if (strcmp(key, "uptime") == 0 && json_is_number(value)) {
         puts(text_duration(json_number_value(value), buf, sizeof buf));
+    } else if (strcmp(key, "pressure") == 0) {
+        char *words = pressure_words(value);
+        puts(words);
+        free(words);
     } else {
         text_print_json(value);
     }

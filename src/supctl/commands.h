@@ -23,6 +23,8 @@ typedef int (*command_fn)(const struct options *options);
 
 /* cmd_status.c */
 int cmd_status(const struct options *options);
+/* cmd_top.c */
+int cmd_top(const struct options *options);
 /* cmd_control.c */
 int cmd_start(const struct options *options);
 int cmd_stop(const struct options *options);

@@ -23,7 +23,7 @@ struct command {
 #define QUICK (OPTION_JSON | OPTION_TIMEOUT)
 
 static const struct command commands[] = {
-    {"status", "[NAME...]", "show services (the default)", cmd_status, QUICK, 0, ANY},
+    {"status", "[NAME...]", "show services (the default)", cmd_status, QUICK | OPTION_FULL, 0, ANY},
     {"start", "NAME...", "start services, wait until they run", cmd_start, WAITS, 1, ANY},
     {"stop", "NAME...", "stop services, wait until they have ended", cmd_stop, WAITS, 1, ANY},
     {"restart", "NAME...", "stop and start again", cmd_restart, WAITS | OPTION_ROLLING, 1, ANY},
@@ -32,6 +32,8 @@ static const struct command commands[] = {
     {"pause", "NAME...", "freeze all processes of services", cmd_pause, QUICK, 1, ANY},
     {"resume", "NAME...", "let paused services go on", cmd_resume, QUICK, 1, ANY},
     {"reset", "NAME...", "forget failures", cmd_reset, QUICK, 1, ANY},
+    {"top", "[NAME...]", "show what services use, again and again", cmd_top,
+     OPTION_TIMEOUT | OPTION_ONCE | OPTION_INTERVAL, 0, ANY},
     {"events", "[NAME...]", "print what happens, as it happens", cmd_events, OPTION_JSON, 0, ANY},
     {"reread", "", "read the configuration again and apply what changed", cmd_reread,
      QUICK | OPTION_DRY_RUN | OPTION_RESTART, 0, 0},
@@ -43,7 +45,6 @@ static const struct command commands[] = {
     {.name = "enable"},
     {.name = "disable"},
     {.name = "logs"},
-    {.name = "top"},
 };
 
 #define N_COMMANDS (sizeof commands / sizeof *commands)
@@ -66,6 +67,9 @@ static void print_help(void)
          "      --json            print supd's answer as JSON\n"
          "      --no-wait         start, stop, restart, shutdown: do not wait for the end\n"
          "      --timeout TIME    wait no longer than this (30s, 5m)\n"
+         "      --full            status: all about each service, not a line of a table\n"
+         "      --once            top: print one table and end\n"
+         "      --interval TIME   top: how often the table is made anew (2s)\n"
          "      --dry-run         reread: print what would be done, change nothing\n"
          "      --restart         reread: restart services whose change needs it\n"
          "      --rolling         restart: one after another, up to the first that fails\n"

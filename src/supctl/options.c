@@ -23,6 +23,9 @@ static const struct option long_options[] = {
     {"dry-run", no_argument, NULL, LONG_BASE + OPTION_DRY_RUN},
     {"leave-services", no_argument, NULL, LONG_BASE + OPTION_LEAVE_SERVICES},
     {"rolling", no_argument, NULL, LONG_BASE + OPTION_ROLLING},
+    {"full", no_argument, NULL, LONG_BASE + OPTION_FULL},
+    {"once", no_argument, NULL, LONG_BASE + OPTION_ONCE},
+    {"interval", required_argument, NULL, LONG_BASE + OPTION_INTERVAL},
     {0},
 };
 
@@ -65,10 +68,10 @@ static void unknown_option(struct options *options, const char *word)
     free(name);
 }
 
-static void set_timeout(struct options *options, const char *text)
+static void set_time(struct options *options, enum option_flags flag, int64_t *usec, const char *text)
 {
-    options->given |= OPTION_TIMEOUT;
-    if (!duration_parse(text, &options->timeout) || options->timeout == 0)
+    options->given |= flag;
+    if (!duration_parse(text, usec) || *usec == 0)
         set_error(options, xasprintf("'%s' is no time to wait; write it as 30s, 5m or 1m30s", text));
 }
 
@@ -101,7 +104,9 @@ void options_parse(struct options *options, int argc, char **argv)
         else if (c == 's')
             options->socket = optarg;
         else if (c == LONG_BASE + OPTION_TIMEOUT)
-            set_timeout(options, optarg);
+            set_time(options, OPTION_TIMEOUT, &options->timeout, optarg);
+        else if (c == LONG_BASE + OPTION_INTERVAL)
+            set_time(options, OPTION_INTERVAL, &options->interval, optarg);
         else if (c == ':')
             set_error(options, xasprintf("option '%s' needs a value", argv[at]));
         else if (c == '?')

@@ -18,12 +18,16 @@ enum option_flags {
     OPTION_DRY_RUN = 1 << 4,
     OPTION_LEAVE_SERVICES = 1 << 5,
     OPTION_ROLLING = 1 << 6,
+    OPTION_FULL = 1 << 7,
+    OPTION_ONCE = 1 << 8,
+    OPTION_INTERVAL = 1 << 9,
 };
 
 struct options {
     unsigned given;     /* enum option_flags */
     const char *socket; /* -s, or NULL */
     int64_t timeout;    /* us, with OPTION_TIMEOUT */
+    int64_t interval;   /* us, with OPTION_INTERVAL */
     bool help;
     bool version;
     const char *command; /* NULL: none was named */

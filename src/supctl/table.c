@@ -67,12 +67,7 @@ void table_add(struct table *table, enum table_colour colour, const char *const 
     }
 }
 
-static void put_blanks(size_t n, FILE *out)
-{
-    fprintf(out, "%*s", (int)n, "");
-}
-
-static const char *colour_code(enum table_colour colour)
+const char *table_colour_code(enum table_colour colour)
 {
     static const char *const codes[] = {
         [TABLE_PLAIN] = "",
@@ -82,6 +77,16 @@ static const char *colour_code(enum table_colour colour)
     };
 
     return codes[colour];
+}
+
+static bool is_left_out(const struct table_column *column, const struct table_style *style)
+{
+    return column->wide && style->width > 0 && style->width < TABLE_WIDE;
+}
+
+static void put_blanks(size_t n, FILE *out)
+{
+    fprintf(out, "%*s", (int)n, "");
 }
 
 /* The last column: what fits, and no blanks behind it. */
@@ -100,7 +105,7 @@ static void put_cell(const struct table *table, size_t i, const char *text, enum
 {
     const struct table_column *column = &table->columns[i];
     size_t blanks = table->widths[i] - text_width(text);
-    const char *code = column->colour ? colour_code(colour) : "";
+    const char *code = column->colour ? table_colour_code(colour) : "";
 
     if (column->right)
         put_blanks(blanks, out);
@@ -119,6 +124,8 @@ static void put_row(const struct table *table, const char *const *cells, enum ta
     while (n > 0 && cells[n - 1][0] == '\0')
         n--;
     for (size_t i = 0; i < n; i++) {
+        if (is_left_out(&table->columns[i], style))
+            continue;
         if (i > 0)
             put_blanks(GAP, out);
         if (i == table->n_columns - 1)

@@ -17,7 +17,10 @@ struct table_column {
     const char *heading;
     bool right;  /* numbers stand at the right */
     bool colour; /* takes the colour of its row */
+    bool wide;   /* left out on a terminal of less than TABLE_WIDE columns */
 };
+
+#define TABLE_WIDE 100
 
 /* What the output can do. */
 struct table_style {
@@ -36,6 +39,9 @@ void table_free(struct table *table);
 void table_add(struct table *table, enum table_colour colour, const char *const *cells);
 
 void table_print(const struct table *table, const struct table_style *style, FILE *out);
+
+/* What turns the colour on, "" for TABLE_PLAIN; "\033[0m" ends it. */
+const char *table_colour_code(enum table_colour colour);
 
 /* The style for stdout: its width and colours, $COLUMNS, $NO_COLOR, $TERM, the locale's character set. */
 struct table_style table_style_of_stdout(void);

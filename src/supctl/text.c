@@ -185,6 +185,13 @@ double text_now(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+const char *text_member(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+
+    return value ? value : "";
+}
+
 const char *text_exit(const json_t *info, char *buf, size_t size)
 {
     const char *how = json_string_value(json_object_get(info, "how"));

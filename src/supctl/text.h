@@ -42,6 +42,9 @@ const char *text_time(double when, bool millis, char *buf, size_t size);
 /* Now, seconds since 1970. */
 double text_now(void);
 
+/* The string that OBJECT has under KEY, "" where there is none.  Lives as long as OBJECT does. */
+const char *text_member(const json_t *object, const char *key);
+
 /* How a process ended, from the "exit" of a service: "exit 1", "killed by SEGV", "ended, status unknown". */
 const char *text_exit(const json_t *exit, char *buf, size_t size);
 

@@ -26,13 +26,6 @@ static void say(struct buf *sentence, const char *fmt, ...)
     free(piece);
 }
 
-static const char *get_string(const json_t *service, const char *key)
-{
-    const char *value = json_string_value(json_object_get(service, key));
-
-    return value ? value : "";
-}
-
 /* The age comes before the core: it is what must not be cut off. */
 static void say_exit(struct buf *sentence, const json_t *info, double now)
 {
@@ -59,7 +52,7 @@ static void say_running(struct buf *sentence, const json_t *service, double now)
 
 static void say_backoff(struct buf *sentence, const json_t *service)
 {
-    const char *reason = get_string(service, "reason");
+    const char *reason = text_member(service, "reason");
     double next = json_number_value(json_object_get(service, "next-start-in"));
     char time[64];
 
@@ -73,7 +66,7 @@ static void say_backoff(struct buf *sentence, const json_t *service)
 static void say_ended(struct buf *sentence, const json_t *service, double now)
 {
     const json_t *info = json_object_get(service, "exit");
-    const char *reason = get_string(service, "reason");
+    const char *reason = text_member(service, "reason");
     bool has_run = json_integer_value(json_object_get(service, "starts")) > 0;
     char ago[64];
 
@@ -91,14 +84,14 @@ static void say_ended(struct buf *sentence, const json_t *service, double now)
 char *words_of_service(const json_t *service, double now)
 {
     struct buf sentence = {0};
-    const char *state = get_string(service, "state");
+    const char *state = text_member(service, "state");
 
     if (strcmp(state, "stopped") == 0 || strcmp(state, "exited") == 0 || strcmp(state, "failed") == 0)
         say_ended(&sentence, service, now);
     else if (strcmp(state, "backoff") == 0)
         say_backoff(&sentence, service);
-    else if (*get_string(service, "reason"))
-        say(&sentence, "%s", get_string(service, "reason"));
+    else if (*text_member(service, "reason"))
+        say(&sentence, "%s", text_member(service, "reason"));
     if (json_is_integer(json_object_get(service, "pid")))
         say_running(&sentence, service, now);
 
@@ -106,4 +99,19 @@ char *words_of_service(const json_t *service, double now)
     char *clean = text_clean(text);
     free(text);
     return clean;
+}
+
+enum table_colour words_colour(const json_t *service)
+{
+    const char *state = text_member(service, "state");
+
+    if (json_is_true(json_object_get(service, "stopped")) || json_is_true(json_object_get(service, "paused")))
+        return TABLE_YELLOW;
+    if (strcmp(state, "running") == 0)
+        return TABLE_GREEN;
+    if (strcmp(state, "failed") == 0)
+        return TABLE_RED;
+    if (strcmp(state, "stopped") == 0 || strcmp(state, "exited") == 0)
+        return TABLE_PLAIN;
+    return TABLE_YELLOW;
 }

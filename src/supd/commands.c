@@ -33,6 +33,14 @@ struct call {
 
 /* ---- what is shown ---- */
 
+/* Bytes; null where nothing holds them back. */
+static json_t *memory_max(const struct service *service)
+{
+    const struct cgroup_limit *max = &service->spec->cgroup.memory_max;
+
+    return cgroups_of(service) && max->set && !max->infinite ? json_integer((json_int_t)max->value) : json_null();
+}
+
 json_t *command_service(const struct service *service)
 {
     struct proto_usage usage = usage_of(service);
@@ -41,6 +49,8 @@ json_t *command_service(const struct service *service)
                                    &usage, clock_now());
 
     json_object_set_new(object, "sockets", sockets_status(service));
+    json_object_set_new(object, "cgroup", proto_string(cgroups_of(service)));
+    json_object_set_new(object, "memory-max", memory_max(service));
     return object;
 }
 

@@ -286,8 +286,8 @@ static bool final_report(struct process *process, int wait_status, char *text, s
     return failed;
 }
 
-/* What a main process used goes with its exit, and into the log. */
-static void add_usage(const struct process *process, struct exit_info *exit, const struct usage *usage)
+/* What a main process used goes with its exit, and into the log; but of one that never was the program nobody asks. */
+static void add_usage(const struct process *process, struct exit_info *exit, const struct usage *usage, bool failed)
 {
     const struct service *service = process->service;
     char words[USAGE_WORDS_MAX];
@@ -297,6 +297,8 @@ static void add_usage(const struct process *process, struct exit_info *exit, con
         return;
     exit->usage = *usage;
     exit->usage.run_time = clock_now().mono - service->svc.started.mono;
+    if (failed)
+        return;
     log_info("%s: %s %s", service->spec->name, svc_exit_words(exit, how, sizeof how),
              usage_words(&exit->usage, words, sizeof words));
 }
@@ -317,7 +319,7 @@ static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usag
     bool failed = final_report(process, wait_status, text, sizeof text);
     struct exit_info exit = {.source = EXIT_SOURCE_WAIT};
     identity_exit_from_wait_status(wait_status, &exit);
-    add_usage(process, &exit, usage);
+    add_usage(process, &exit, usage, failed);
     process_tell_exited(process, exit, child_start_ticks(process), failed ? text : NULL);
     close_report(process);
 }
@@ -349,7 +351,7 @@ static void on_adopted_ended(void *ctx, const struct exit_info *exit)
 
     watch_free(process->watch);
     process->watch = NULL;
-    add_usage(process, &told, &usage);
+    add_usage(process, &told, &usage, false);
     process_tell_exited(process, told, 0, NULL);
 }
 

@@ -39,6 +39,8 @@ SERVICE_KEYS = {
     "tasks": (int, NOTHING),
     "command": list,
     "sockets": list,
+    "cgroup": (str, NOTHING),
+    "memory-max": (int, NOTHING),
 }
 EXIT_KEYS = {
     "how": str,
@@ -186,7 +188,9 @@ def table(t):
         t.match(shown.out, rf"\nalpha +running +{t.status('alpha')['pid']} ", "line of alpha")
         t.match(shown.out, r"\nbeta +stopped ", "line of beta")
         t.match(shown.out, r"\ngamma +failed [^\n]*4", "line of gamma says how it ended")
-    t.eq(len(t.ctl("status", "beta").out.splitlines()), 2, "status of one service: heading and line")
+    t.eq(len(t.ctl("status", "bet?").out.splitlines()), 2, "status of a glob: heading and line")
+    pid = t.status("alpha")["pid"]
+    t.match(t.ctl("status", "alpha").out, rf"\Aalpha\n  state: [^\n]*\n(  [^\n]*\n)*  pid: +{pid}\n", "of one service: all")
 
 
 @test
@@ -379,7 +383,7 @@ def exit_codes(t):
         (["upgrade"], 0),
         (["logs", "up"], 2),
         (["enable", "up"], 2),
-        (["top"], 2),
+        (["top", "--interval", "100ms"], 0),
         (["info"], 0),
         (["version"], 0),
         (["--version"], 0),

@@ -4,6 +4,7 @@
 
 $SUPCTL names the program. The output is TAP.
 """
+import fcntl
 import json
 import os
 import pty
@@ -12,9 +13,11 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import traceback
@@ -174,12 +177,14 @@ def status_is_a_table():
     dead = {"how": "exited", "code": 1, "signal": None, "core": False, "at": time.time() - 125, "source": "wait"}
     services = [service("cache"),
                 service("db", state="backoff", pid=None, uptime=None, restarts=3, starts=4, reason="exit 1",
-                        since=time.time() - 125, exit=dead, **{"next-start-in": 4.2})]
+                        since=time.time() - 125, exit=dead, memory=None, cpu=None, **{"next-start-in": 4.2})]
     with Fake({"service.list": result(services)}) as fake:
         done = supctl("status")
-        check(done, 0, "NAME   STATE     PID  UPTIME  RESTARTS  NOTE\n"
-                       "cache  running  4711      3s         0\n"
-                       "db     backoff     -       -         3  exit 1; next try in 4 s\n")
+        check(done, 0, "NAME   STATE     PID  UPTIME  RESTARTS  MEMORY    CPU  NOTE\n"
+                       "cache  running  4711      3s         0      4K  500ms\n"
+                       "db     backoff     -       -         3       -      -  exit 1; next try in 4 s\n")
+        for columns, shown in (99, False), (100, True):
+            same("MEMORY" in on_terminal("status", columns=columns)[1], shown, f"{columns} columns")
         same(supctl().stdout, done.stdout, "status is the default")
         same(fake.requests[0]["method"], "service.list")
         same(fake.requests[0]["params"], {})
@@ -191,12 +196,50 @@ def status_names_decide_the_exit_code():
         same(supctl("status").returncode, 0)
         same(supctl("status", "a", "b").returncode, 3)
         same(fake.requests[1]["params"], {"names": ["a", "b"]})
+        assert supctl("status", "--full").stdout.startswith("a\n  state:")
+        assert supctl("status", "--full").stdout.count("\n\nb\n  state:") == 1
         done = supctl("status", "--json", "a", "b")
         same(done.returncode, 3)
         same([s["name"] for s in json.loads(done.stdout)], ["a", "b"])
         assert done.stdout.count("\n") == 1
     with Fake({"service.list": result([service("a")])}):
         same(supctl("status", "a").returncode, 0)
+        assert supctl("status", "a").stdout.startswith("a\n"), "one by its name is shown in full"
+        assert supctl("status", "?").stdout.startswith("NAME "), "a glob gives a table, however many it fits"
+
+
+@test
+def one_service_in_full():
+    dead = {"how": "signaled", "code": None, "signal": "SEGV", "core": True, "at": 1795286400, "source": "wait",
+            "usage": {"run-time": 61.5, "cpu-user": 0.25, "cpu-system": 0.5, "memory-peak": 7340032}}
+    whole = service("web", pid=12, adopted=True, since=1795286400.5, starts=3, restarts=2, exit=dead, paused=True,
+                    memory=7340032, cpu=1.234, tasks=5, command=["/bin/sh", "-c", "echo 'a b'", ""], reason="fine",
+                    log={"out": "/var/log/web", "err": None}, cgroup="/sys/fs/cgroup/x",
+                    sockets=[{"listen": "tcp:*:80", "name": "web", "open": True, "error": None},
+                             {"listen": "tcp:*:81", "name": "web", "open": False, "error": "in use"}],
+                    **{"memory-max": 67108864, "config-stale": True})
+    with Fake({"service.list": result([whole])}):
+        done = supctl("status", "web")
+        same(re.sub("(?<=, )[^,\n]*(ago|now)", "AGO", done.stdout), r"""web
+  state:      running, paused since 2026-11-21 18:40:00, AGO
+  desired:    up
+  reason:     fine
+  pid:        12, taken over from an earlier supd
+  command:    /bin/sh -c 'echo '\''a b'\Q3 ''
+  tasks:      5
+  memory:     7.0M of at most 64.0M
+  CPU:        1.23 s
+  starts:     3, 2 of them by supd itself
+  last exit:  killed by SEGV, core dumped, 2026-11-21 18:40:00, AGO
+  had used:   0.75 s of CPU in 1 min 1 s, memory at most 7.0M
+  config:     changed since its start; taken up by the next restart
+  listen:     tcp:*:80
+  listen:     tcp:*:81, not open: in use
+  output:     /var/log/web
+  cgroup:     /sys/fs/cgroup/x
+""".replace("Q3", "'" * 3))
+        _, text = on_terminal("status", "web")
+        assert "\033[33mrunning\033[0m, paused" in text, text
 
 
 @test
@@ -232,7 +275,8 @@ def control_characters_are_made_harmless():
                "service.start": result([outcome("a", evil, False), outcome("b", evil)]),
                "supd.info": result({"config": evil}),
                "service.stop": Fault(-32003, evil)}):
-        for words in (["status"], ["start", "a", "b"], ["info"], ["stop", "a"]):
+        for words in (["status"], ["status", "a"], ["start", "a", "b"], ["info"], ["stop", "a"],
+                      ["top", "--once", "--interval", "10ms"]):
             done = supctl(*words)
             for text in done.stdout, done.stderr:
                 assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e]", text), (words, text)
@@ -306,7 +350,7 @@ def wrong_usage():
     ]
     for words, err in cases:
         check(supctl(*words), 2, None, err)
-    for command in "enable", "disable", "logs", "top":
+    for command in "enable", "disable", "logs":
         check(supctl(command, "-f", "a"), 2, None, f"supctl: {command}: not supported yet\n")
 
 
@@ -456,7 +500,8 @@ def answers_that_are_none():
     for value in ({}, [1, None, "x", {}], "x", 3, [{"name": 3, "state": [], "pid": "x", "exit": 4}]):
         with Fake({"service.list": result(value), "service.start": result(value), "config.reload": result(value),
                    "supd.info": result(value), "events.subscribe": [result(value), CLOSE]}):
-            for words in ["status"], ["start", "a"], ["reread"], ["info"], ["version"], ["events"]:
+            for words in (["status"], ["status", "--full"], ["start", "a"], ["reread"], ["info"], ["version"],
+                          ["events"], ["top", "--interval", "10ms"]):
                 done = supctl(*words)
                 assert done.returncode in (0, 1, 7), (words, value, done)
                 assert "Sanitizer" not in done.stderr, done.stderr
@@ -479,6 +524,108 @@ def one_that_is_refused_hears_why():
     thread.join()
     listener.close()
     os.unlink(SOCKET)
+
+
+class Looks(dict):
+    """Answers to service.list, the last one again and again."""
+
+    def __init__(self, *lists):
+        super().__init__()
+        self.left = list(lists)
+
+    def __getitem__(self, method):
+        return result(self.left.pop(0) if len(self.left) > 1 else self.left[0])
+
+
+@test
+def top_once_is_a_table():
+    first = [service("a", cpu=5.0), service("b", cpu=1.0, memory=1 << 20), service("c", state="failed", pid=None,
+                                                                                   uptime=None, memory=None, cpu=None)]
+    second = [service("a", cpu=5.0), service("b", cpu=31.0, memory=1 << 20), first[2], service("new", cpu=3.0)]
+    with Fake(Looks(first, second)) as fake:
+        done = supctl("top", "--interval", "100ms", "a", "b")
+        lines = [line.split() for line in done.stdout.splitlines()]
+        same((done.returncode, done.stderr), (0, ""))
+        same(lines[0], ["NAME", "STATE", "PID", "%CPU", "MEMORY", "TASKS", "UPTIME", "RESTARTS", "NOTE"])
+        same([line[0] for line in lines[1:]], ["b", "a", "new", "c"], "by CPU, unknown ones last")
+        assert 0 < float(lines[1][3]) <= 30000, lines
+        same([line[3] for line in lines[2:]], ["0.0", "-", "-"])
+        same([r["params"] for r in fake.requests], [{"names": ["a", "b"]}] * 2)
+    # A new life has used all that it has used since the last look.
+    with Fake(Looks([service("a", cpu=50.0, starts=1)], [service("a", cpu=10.0, starts=2)])):
+        assert float(supctl("top", "--once", "--interval", "100ms").stdout.splitlines()[1].split()[3]) > 0
+    check(supctl("top", "--interval", "x"), 2, None, "supctl: 'x' is no time to wait; .*\n")
+
+
+class Screen:
+    """supctl top on a terminal."""
+
+    def __init__(self, *args, lines=10):
+        self.master, self.slave = pty.openpty()
+        self.resize(80, lines)
+        self.before = termios.tcgetattr(self.slave)
+        self.child = subprocess.Popen([SUPCTL, "top", *args], env=environment(), stdin=self.slave, stdout=self.slave,
+                                      stderr=self.slave, start_new_session=True)
+        self.seen = ""
+
+    def resize(self, columns, lines):
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def wait_for(self, pattern):
+        """What comes from here on and fits; what stands before it is forgotten."""
+        end = time.monotonic() + LIMIT
+        while True:
+            found = re.search(pattern, self.seen, re.S)
+            if found:
+                self.seen = self.seen[found.end():]
+                return found.group().replace("\r", "")
+            assert time.monotonic() < end and select.select([self.master], [], [], LIMIT)[0], (pattern, self.seen)
+            self.seen += os.read(self.master, 65536).decode()
+
+    def screen_with(self, pattern):
+        """The next whole screen in which that stands, by lines."""
+        while True:
+            screen = self.wait_for("\033\\[H.*?\033\\[J")
+            if re.search(pattern, screen):
+                return screen.split("\n")
+
+    def press(self, key):
+        os.write(self.master, key)
+
+    def ends(self):
+        """The status; the terminal must be as it was."""
+        status = self.child.wait(LIMIT)
+        self.wait_for("\033\\[\\?25h")
+        same(termios.tcgetattr(self.slave), self.before)
+        os.close(self.master)
+        os.close(self.slave)
+        return status
+
+
+@test
+def top_follows_and_obeys_keys():
+    services = [service(f"s{i:02}", memory=(30 - i) << 20) for i in range(30)]
+    with Fake({"service.list": result(services)}):
+        screen = Screen("--interval", "50ms")
+        lines = screen.screen_with("30 services, 30 running; [0-9.]+ % CPU, ")
+        assert "by CPU; m by memory" in lines[1] and len(lines) == 10, lines
+        screen.press(b"n")
+        assert screen.screen_with("by name;")[3].startswith("s00 ")
+        screen.press(b"m")
+        assert screen.screen_with("by memory;")[3].startswith("s00 ")
+        screen.resize(80, 20)
+        screen.child.send_signal(signal.SIGWINCH)
+        assert screen.screen_with("\ns08 ")[18].startswith("s15 ")
+        screen.press(b"q")
+        same(screen.ends(), 0)
+        # A signal leaves the terminal as it was, too.
+        screen = Screen()
+        screen.wait_for("30 services")
+        screen.child.send_signal(signal.SIGINT)
+        same(screen.ends(), -signal.SIGINT)
+    with Fake({"service.list": [result(services), CLOSE]}):
+        screen = Screen("--interval", "50ms")
+        same(screen.ends(), 7)
 
 
 def event(**params):
@@ -578,12 +725,16 @@ def reread_tells_errors_with_their_place():
 @test
 def info_is_aligned():
     info = {"version": "1", "pid": 7, "since": 1795286400.1, "uptime": 3700.2, "config-fallback": False,
-            "watch-reason": None, "kernel": "6.18"}
+            "watch-reason": None, "kernel": "6.18", "pressure": None}
     with Fake({"supd.info": result(info)}):
         check(supctl("info"), 0,
               "version:         1\npid:             7\nsince:           2026-11-21 18:40:00\n"
-              "uptime:          1 h 1 min\nconfig-fallback: no\nwatch-reason:    -\nkernel:          6.18\n")
+              "uptime:          1 h 1 min\nconfig-fallback: no\nwatch-reason:    -\nkernel:          6.18\n"
+              "pressure:        -\n")
         same(json.loads(supctl("info", "--json").stdout), info)
+    share = {"some": {"avg10": 1.26, "avg60": 9, "avg300": 9}, "full": {"avg10": 0.5, "avg60": 9, "avg300": 9}}
+    with Fake({"supd.info": result({"pressure": {"memory": share, "io": share}})}):
+        check(supctl("info"), 0, "pressure: memory some 1.3 %, full 0.5 %; io some 1.3 %, full 0.5 % of the last 10 s\n")
 
 
 def mortal_supd(script, live):

@@ -7,6 +7,8 @@
 #include "core/proto.h"
 #include "supctl/table.h"
 #include "supctl/text.h"
+#include "supctl/top.h"
+#include "supctl/view.h"
 #include "supctl/words.h"
 
 static void check_request(json_t *message)
@@ -78,7 +80,32 @@ static void check_harmless(const char *text, bool with_lines)
     }
 }
 
-static void check_words(const json_t *service)
+/* What is printed of FILL. */
+static void check_printed(void (*fill)(FILE *out, void *ctx), void *ctx)
+{
+    char *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    FUZZ_CHECK(out);
+    fill(out, ctx);
+    fclose(out);
+    FUZZ_CHECK(strlen(text) == len);
+    check_harmless(text, true);
+    free(text);
+}
+
+static void fill_view(FILE *out, void *ctx)
+{
+    view_print(ctx, 1795286400, &(struct table_style){0}, out);
+}
+
+static void fill_table(FILE *out, void *ctx)
+{
+    table_print(ctx, &(struct table_style){.width = 80}, out);
+}
+
+static void check_words(json_t *service)
 {
     char *words = words_of_service(service, 1795286400);
 
@@ -91,16 +118,33 @@ static void check_words(const json_t *service)
     free(words);
 }
 
+static void check_top(json_t *services)
+{
+    struct top *top = top_new();
+
+    top_look(top, services, 1);
+    top_look(top, services, 2.5);
+    for (enum top_order order = TOP_BY_CPU; order <= TOP_BY_NAME; order++) {
+        struct table *table = top_table(top, order, 5, 1795286400);
+        check_printed(fill_table, table);
+        table_free(table);
+    }
+    free(top_summary(top));
+    top_free(top);
+}
+
 void fuzz_answer(const uint8_t *data, size_t size)
 {
     json_t *answer = json_loadb((const char *)data, size, 0, NULL);
-    const json_t *service;
+    json_t *service;
     size_t i;
 
     json_array_foreach(answer, i, service)
     {
         check_words(service);
+        check_printed(fill_view, service);
     }
+    check_top(answer);
     json_decref(answer);
 
     char *text = fuzz_string(data, size);

@@ -495,9 +495,12 @@ static void set_random(struct spec *spec, const struct spec_key *key)
         free(values[i]);
 }
 
-static void set_random_ids(struct spec_ids *ids)
+/* A dump has ids where there is a user or a group, as root writes it. */
+static void set_random_ids(struct spec *spec)
 {
-    if (random() % 2 == 0)
+    struct spec_ids *ids = &spec->ids;
+
+    if (geteuid() != 0 || (spec->user == NULL && spec->group == NULL && spec->supplementary_groups == NULL))
         return;
     ids->set = true;
     ids->uid = (uint32_t)random() * 2U + 1;
@@ -547,7 +550,7 @@ static struct config *random_config(void)
             spec->reload_signal = 0;
         if (spec->cgroup.memory_max.set && !spec->cgroup.memory_max.infinite)
             spec->cgroup.memory_max.value |= 1; /* 0 is refused */
-        set_random_ids(&spec->ids);
+        set_random_ids(spec);
         spec->file = random_string(true);
         spec->line = (uint32_t)random();
         spec_list_push(&c->services, spec);
@@ -633,6 +636,9 @@ START_TEST(bad_dumps)
         {"service a { command = x resolved-groups = {5, x} }", "makes no sense"},
         {"service a { command = x resolved-home = {5} }", "makes no sense"},
         {"control { resolved-read-gid = x }", "not a number"},
+        {"control { resolved-read-gid = 5 }", "belong together"},
+        {"control { admin-group = x }", "belong together"},
+        {"service a { command = x resolved-uid = 5 }", "do not belong together"},
         {"include(x)", "dump"},
         {"service a {", "never closed"},
     };

@@ -153,6 +153,27 @@ START_TEST(size_parse_all)
 }
 END_TEST
 
+START_TEST(size_human_all)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } cases[] = {
+        {0, "0K"},
+        {511, "0K"},
+        {4096, "4K"},
+        {1 << 20, "1.0M"},
+        {7340032, "7.0M"},
+        {UINT64_C(3) << 29, "1.5G"},
+        {UINT64_C(5) << 40, "5120.0G"},
+    };
+    char buf[32];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        ck_assert_str_eq(size_human(cases[i].bytes, buf, sizeof(buf)), cases[i].text);
+}
+END_TEST
+
 START_TEST(size_format_all)
 {
     static const struct {
@@ -223,6 +244,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, duration_human_known);
     tcase_add_test(tc, size_parse_all);
     tcase_add_test(tc, size_format_all);
+    tcase_add_test(tc, size_human_all);
     tcase_add_test(tc, crc32_check_value);
     tcase_add_test(tc, buf_grows);
     suite_add_tcase(suite, tc);
