@@ -105,7 +105,7 @@ json_t *proto_service(const char *name, const struct svc *svc, const struct spec
     set(object, "name", proto_string(name));
     set(object, "state", json_string_nocheck(svc_state_name(svc->state)));
     set(object, "desired", json_string_nocheck(svc->desired_up ? "up" : "down"));
-    set(object, "ready", json_boolean(svc->state == SVC_RUNNING));
+    set(object, "ready", json_boolean(svc->state == SVC_RUNNING && svc->told != TOLD_STOPPING));
     set(object, "pid", alive ? json_integer(svc->proc.pid) : json_null());
     set(object, "adopted", json_boolean(alive && svc->adopted));
     set(object, "since", proto_seconds(svc->since.wall));

@@ -209,6 +209,8 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     put_u64(&w, svc->group_start);
     put_u32(&w, svc->controls);
     put_control(&w, &svc->control);
+    put_u8(&w, svc->ready_lost);
+    put_u8(&w, (uint8_t)svc->told);
     return finish(&w);
 }
 

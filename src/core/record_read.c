@@ -103,7 +103,7 @@ bool record_read_spawn(struct reader *r, struct spawn *spawn)
     if (r->version >= RECORD_VERSION_CONTROL) {
         spawn->number = (uint32_t)record_get(r, 4);
         spawn->type = (enum service_type)get_enum(r, TYPE_N);
-        spawn->todo = get_enum(r, 1U << 4);
+        spawn->todo = get_enum(r, TODO_ALL + 1);
     }
     return !r->bad && spawn->proc.pid > 0 && spawn->proc.start_ticks != 0;
 }
@@ -140,12 +140,16 @@ static void get_later_members(struct reader *r, struct svc *svc)
         return;
     }
     svc->type = (enum service_type)get_enum(r, TYPE_N);
-    svc->todo = get_enum(r, 1U << 4);
+    svc->todo = get_enum(r, TODO_ALL + 1);
     svc->began = get_bool(r);
     svc->result = (enum svc_result)get_enum(r, RESULT_N);
     svc->group_start = record_get(r, 8);
     svc->controls = (uint32_t)record_get(r, 4);
     get_control(r, &svc->control);
+    if (r->version < RECORD_VERSION_READY)
+        return;
+    svc->ready_lost = get_bool(r);
+    svc->told = (enum svc_told)get_enum(r, TOLD_N);
 }
 
 void record_read_service(struct reader *r, struct svc *svc)

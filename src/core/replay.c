@@ -86,6 +86,8 @@ static void begin_life(struct svc *svc, const struct spawn *spawn)
     svc->todo = spawn->todo;
     svc->controls = 0;
     svc->result = RESULT_NONE;
+    svc->ready_lost = false;
+    svc->told = TOLD_NOTHING;
     svc->group = 0;
     svc->group_start = 0;
 }

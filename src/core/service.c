@@ -91,6 +91,8 @@ static unsigned todo_of(const struct spec *spec)
         todo |= TODO_FIND_MAIN;
     if (spec->post_start)
         todo |= TODO_POST_START;
+    if (spec->ready.kind != READY_EXEC)
+        todo |= TODO_READY;
     return todo;
 }
 
@@ -122,6 +124,8 @@ static void on_slot(struct step *s)
     svc->began = false;
     svc->controls = 0;
     svc->result = RESULT_NONE;
+    svc->ready_lost = false;
+    svc->told = TOLD_NOTHING;
     memset(&svc->proc, 0, sizeof svc->proc);
     svc->proc.stop = svc_stop_params(s->spec);
     step_fork_next(s);
@@ -173,12 +177,8 @@ static void step_started(struct step *s)
     struct svc *svc = s->svc;
 
     svc->reason[0] = '\0';
-    if (svc->type == TYPE_ONESHOT)
-        return;
-    if (svc->todo & TODO_POST_START)
-        step_begin_control(s, ROLE_POST_START);
-    else
-        step_up(s);
+    if (svc->type != TYPE_ONESHOT)
+        step_main_is_there(s);
 }
 
 static void on_execed(struct step *s)
@@ -201,6 +201,10 @@ static void on_adopted(struct step *s)
         return;
     if (svc->type == TYPE_ONESHOT && svc->deadline == 0)
         svc->deadline = step_start_deadline(s);
+    if (svc_awaits_ready(svc)) {
+        step_await_ready_again(s);
+        return;
+    }
     step_started(s);
     svc->since = svc->started;
 }
@@ -223,6 +227,20 @@ static bool end_control(struct step *s)
     return true;
 }
 
+/* Success is to become ready first. */
+static void ended_too_early(struct step *s)
+{
+    struct svc *svc = s->svc;
+    char words[SVC_REASON_MAX];
+
+    if (svc->ready_lost)
+        return;
+    memcpy(words, svc->reason, sizeof words);
+    step_reason(svc, "%.200s before it was ready", words);
+    if (policy_success(s->spec, &svc->exit))
+        svc->result = RESULT_PROTOCOL;
+}
+
 static void on_exited(struct step *s)
 {
     struct svc *svc = s->svc;
@@ -231,6 +249,7 @@ static void on_exited(struct step *s)
         return;
     bool failed = s->event->text != NULL;
     bool timed_out = svc->state == SVC_STOPPING && svc->stop_cause == STOP_BY_TIMEOUT;
+    bool was_awaited = svc_awaits_ready(svc);
     learn_start_ticks(s);
     svc->ended = true;
     svc->ended_at = s->now.mono;
@@ -242,6 +261,8 @@ static void on_exited(struct step *s)
         char words[64];
 
         step_reason(svc, "%s", failed ? s->event->text : step_exit_words(s, words, sizeof words));
+        if (was_awaited && !failed)
+            ended_too_early(s);
     }
 
     /* One that a signal ended may have reached its program, and left something, before we heard of it. */
@@ -318,16 +339,19 @@ static void on_deadline(struct step *s)
 {
     struct svc *svc = s->svc;
     char buf[32];
+    char missing[SVC_REASON_MAX];
+    const char *what = s->event->text ? s->event->text : step_ready_missing(s, missing, sizeof missing);
 
     if (svc->deadline == 0 || s->now.mono < svc->deadline)
         return;
     svc->deadline = 0;
     switch (svc->state) {
     case SVC_STARTING:
+        if (step_ready_deadline(s))
+            return;
         duration_format(s->spec->start_timeout, buf, sizeof buf);
         if (svc->control.role == ROLE_SERVICE || svc->control.role == ROLE_START)
-            step_reason(svc, "start timed out after %s%s%s", buf, s->event->text ? ": " : "",
-                        s->event->text ? s->event->text : "");
+            step_reason(svc, "start timed out after %s%s%.160s", buf, what[0] ? ": " : "", what);
         else
             step_reason(svc, "%s: timed out after %s", svc_role_name(svc->control.role), buf);
         svc->result = RESULT_TIMEOUT;
@@ -384,6 +408,11 @@ static const struct {
     [SVC_EV_EXITED] = {on_exited, OF_LIFE},
     [SVC_EV_GROUP] = {on_group, OF_LIFE},
     [SVC_EV_DEMAND] = {step_on_demand, OF_SERVICE},
+    [SVC_EV_READY] = {step_on_ready, OF_LIFE},
+    [SVC_EV_READY_LOST] = {step_on_ready_lost, OF_LIFE},
+    [SVC_EV_RELOADING] = {step_on_reloading, OF_LIFE},
+    [SVC_EV_STOPPING] = {step_on_stopping, OF_LIFE},
+    [SVC_EV_EXTEND] = {step_on_extend, OF_LIFE},
     [SVC_EV_DEADLINE] = {on_deadline, OF_SERVICE},
     [SVC_EV_RELOAD] = {step_on_reload, OF_SERVICE},
     [SVC_EV_MAIN_FOUND] = {step_on_main_found, OF_LIFE},

@@ -5,8 +5,8 @@
  *   stopped   not running, and nobody wants it to
  *   waiting   wanted, waits for its turn to be forked, or (`idle`) for a connection
  *   starting  on its way up: pre-start, the exec, a oneshot's whole work, a forking one's main
- *             process being found, post-start
- *   running   all that is done (ready = exec); a oneshot with remain-after-exit has no process then
+ *             process being found, the key `ready` being met, post-start
+ *   running   all that is done; a oneshot with remain-after-exit has no process then
  *   stopping  being ended: stop-command runs, the stop-signal was sent, SIGKILL follows at the deadline;
  *             or the main process has ended and the rest of its process group is being ended; or post-stop runs
  *   backoff   ended unasked; a restart is timed
@@ -76,7 +76,12 @@ enum svc_todo {
     TODO_START = 1 << 1, /* to fork the main process, or the start command */
     TODO_FIND_MAIN = 1 << 2,
     TODO_POST_START = 1 << 3,
+    TODO_READY = 1 << 4, /* to become ready, where that takes more than its exec */
+    TODO_ALL = (1 << 5) - 1,
 };
+
+/* What the service has said of itself last, sd_notify(3).  Recorded, so the numbers stay. */
+enum svc_told { TOLD_NOTHING = 0, TOLD_RELOADING = 1, TOLD_STOPPING = 2, TOLD_N };
 
 /* Why a life came to nothing, where it is not the main process's own end that says so. */
 enum svc_result {
@@ -86,7 +91,7 @@ enum svc_result {
     RESULT_UNKNOWN,   /* the same: how it ended could not be learnt */
     RESULT_TIMEOUT,   /* the start took too long */
     RESULT_RESOURCES, /* no process could be made */
-    RESULT_PROTOCOL,  /* no main process was found */
+    RESULT_PROTOCOL,  /* no main process was found, or it ended with success before it was ready */
     RESULT_N
 };
 
@@ -157,8 +162,10 @@ struct svc {
     struct timestamp started; /* of the present life */
     int64_t deadline;         /* mono us when SVC_EV_DEADLINE is due; 0 = none */
     struct svc_proc proc;
-    enum service_type type;     /* of the present life */
-    unsigned todo;              /* enum svc_todo */
+    enum service_type type; /* of the present life */
+    unsigned todo;          /* enum svc_todo */
+    bool ready_lost;        /* it may have told that it is ready while nobody could hear it */
+    enum svc_told told;
     bool began;                 /* in this life a process was forked: post-stop is due when it ends */
     uint32_t controls;          /* control processes of this life */
     struct svc_control control; /* the present one */
@@ -197,8 +204,13 @@ enum svc_event_type {
     SVC_EV_CONTROL_ADOPTED,
     SVC_EV_CONTROL_EXITED,
     SVC_EV_CONTROL_GROUP,
-    SVC_EV_DEMAND,   /* something has come in at a socket of one that is idle */
-    SVC_EV_DEADLINE, /* svc.deadline has come; .text: what was waited for, NULL where that needs no words */
+    SVC_EV_READY,      /* .life: it is of use, or has done what it said it was doing */
+    SVC_EV_READY_LOST, /* .life: while no supd was there it may have become ready in a way that cannot be learnt now */
+    SVC_EV_RELOADING,  /* .life: it says that it reads its configuration anew, until the next READY */
+    SVC_EV_STOPPING,   /* .life: it says that it is ending */
+    SVC_EV_EXTEND,     /* .life, .usec: it asks for so much time from now on, for what it is doing */
+    SVC_EV_DEMAND,     /* something has come in at a socket of one that is idle */
+    SVC_EV_DEADLINE,   /* svc.deadline has come; .text: what was waited for, NULL where that needs no words */
     SVC_EV_N
 };
 
@@ -215,6 +227,7 @@ struct svc_event {
     struct svc_stop_params stop;
     struct exit_info exit;
     unsigned group_left;
+    int64_t usec;
     const char *text;
 };
 
@@ -271,6 +284,9 @@ bool svc_is_queued(const struct svc *svc);
 
 /* Has it a control process that was forked and whose end is not yet known? */
 bool svc_has_control(const struct svc *svc);
+
+/* Is its main process there, and only `ready` not met yet? */
+bool svc_awaits_ready(const struct svc *svc);
 
 /* Is anything of the present life there, or about to be? */
 bool svc_is_busy(const struct svc *svc);

@@ -161,6 +161,8 @@ void step_on_config(struct step *s)
 {
     if (s->svc->state == SVC_WAITING && s->svc->idle)
         step_enqueue_or_await(s); /* for other sockets perhaps, or not for any more */
+    if (svc_awaits_ready(s->svc))
+        step_ready_config(s);
     /* What the main process has left is ended as it was begun. */
     if (!svc_has_process(s->svc) && (s->svc->ended || s->svc->group != 0))
         return;

@@ -295,10 +295,7 @@ void step_on_main_found(struct step *s)
     svc->group = event->group;
     svc->group_start = event->group_start;
     step_act(s, ACT_RECORD, 0);
-    if (svc->todo & TODO_POST_START)
-        step_begin_control(s, ROLE_POST_START);
-    else
-        step_up(s);
+    step_main_is_there(s);
 }
 
 void step_on_main_missing(struct step *s)

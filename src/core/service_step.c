@@ -264,7 +264,7 @@ void step_up(struct step *s)
     step_state(s, SVC_RUNNING);
     svc->reason[0] = '\0';
     /* Of a plain service the child's own record says enough. */
-    if (svc->type != TYPE_SIMPLE || svc->controls > 0)
+    if (svc->type != TYPE_SIMPLE || svc->controls > 0 || s->spec->ready.kind != READY_EXEC)
         step_act(s, ACT_RECORD, 0);
 }
 

@@ -71,6 +71,9 @@ void step_go_on(struct step *s);
 /* The main process and its group are gone. */
 void step_over(struct step *s);
 
+/* The main process is there: what is left of the way up. */
+void step_main_is_there(struct step *s);
+
 /* The way up is over. */
 void step_up(struct step *s);
 
@@ -118,5 +121,20 @@ void step_on_main_missing(struct step *s);
 
 /* service_demand.c */
 void step_on_demand(struct step *s);
+
+/* service_ready.c */
+void step_on_ready(struct step *s);
+void step_on_ready_lost(struct step *s);
+void step_on_reloading(struct step *s);
+void step_on_stopping(struct step *s);
+void step_on_extend(struct step *s);
+/* A new supd has found its main process, which is not ready as far as is known. */
+void step_await_ready_again(struct step *s);
+/* `ready` may be another now. */
+void step_ready_config(struct step *s);
+/* The deadline has come while it was waited for.  True: that was no time-out. */
+bool step_ready_deadline(struct step *s);
+/* What is missing, for the reason of a time-out; "" = nothing is known of that. */
+const char *step_ready_missing(const struct step *s, char *buf, size_t size);
 
 #endif

@@ -126,7 +126,9 @@ char **svc_command(const struct spec *spec, enum svc_role role)
 
 const char *svc_reason_words(const struct svc *svc, char *buf, size_t size)
 {
-    const char *cause = svc->reason[0] ? svc->reason : NULL;
+    static const char *const told[] = {
+        [TOLD_RELOADING] = "it says that it is reloading", [TOLD_STOPPING] = "it says that it is stopping"};
+    const char *cause = svc->reason[0] ? svc->reason : svc->state == SVC_RUNNING ? told[svc->told] : NULL;
     const char *role = svc_role_name(svc->control.role);
 
     if (svc->control.role == ROLE_SERVICE)

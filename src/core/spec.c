@@ -109,6 +109,48 @@ static bool validate_type(const struct spec *spec, char *err, size_t err_size)
     return true;
 }
 
+/* What ends before its start is over, or is not known to us yet, can say nothing. */
+static bool validate_ready(const struct spec *spec, char *err, size_t err_size)
+{
+    enum ready_kind kind = spec->ready.kind;
+    char delay[64];
+    char timeout[64];
+
+    if (kind != READY_EXEC && spec->type == TYPE_ONESHOT) {
+        snprintf(err, err_size, "type = oneshot is ready when its work is done: leave the key ready out");
+        return false;
+    }
+    if ((kind == READY_NOTIFY || kind == READY_FD) && spec->type == TYPE_FORKING) {
+        snprintf(err, err_size,
+                 "ready = %s goes with type = simple only: let the program stay in the foreground, or choose another",
+                 kind == READY_FD ? "fd" : "notify");
+        return false;
+    }
+    if (kind == READY_FD && spec->ready.fd < 3 + strv_len(spec->listen)) {
+        snprintf(err, err_size, "ready = fd:%u is where a socket of listen is: use fd:%zu or a greater number",
+                 spec->ready.fd, 3 + strv_len(spec->listen));
+        return false;
+    }
+    if (kind == READY_NOTIFY && spec->notify_access == NOTIFY_NONE) {
+        snprintf(err, err_size, "ready = notify and notify-access = none exclude each other: leave one out");
+        return false;
+    }
+    if (kind == READY_AFTER && spec->start_timeout > 0 && spec->ready.delay >= spec->start_timeout) {
+        snprintf(err, err_size, "ready = after %s comes too late for start-timeout (%s): raise that",
+                 duration_format(spec->ready.delay, delay, sizeof(delay)),
+                 duration_format(spec->start_timeout, timeout, sizeof(timeout)));
+        return false;
+    }
+    return true;
+}
+
+enum notify_access spec_notify_access(const struct spec *spec)
+{
+    if (spec->notify_access != NOTIFY_UNSET)
+        return spec->notify_access;
+    return spec->ready.kind == READY_NOTIFY ? NOTIFY_MAIN : NOTIFY_NONE;
+}
+
 void spec_type_defaults(struct spec *spec, bool restart_given, bool start_timeout_given)
 {
     if (spec->type != TYPE_ONESHOT)
@@ -143,8 +185,8 @@ bool spec_validate(const struct spec *spec, char *err, size_t err_size)
         snprintf(err, err_size, "start = on-demand needs a socket to wait at: give it the key listen");
         return false;
     }
-    return validate_type(spec, err, err_size) && validate_streams(spec, err, err_size) &&
-           validate_capabilities(spec, err, err_size);
+    return validate_type(spec, err, err_size) && validate_ready(spec, err, err_size) &&
+           validate_streams(spec, err, err_size) && validate_capabilities(spec, err, err_size);
 }
 
 bool spec_name_valid(const char *name)

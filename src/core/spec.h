@@ -34,6 +34,21 @@ enum start_mode { START_AUTO, START_ON_DEMAND };
  * process of its control group. */
 enum kill_mode { KILL_MODE_GROUP, KILL_MODE_PROCESS, KILL_MODE_MIXED, KILL_MODE_CGROUP, KILL_MODE_N };
 
+/* When a service is of use.  exec: once its program runs.  notify: when it says READY=1, sd_notify(3).  fd: when it has
+ * written a newline to a descriptor.  after: when it has run for a while.  port: when it accepts connections.  path: when
+ * a file is there. */
+enum ready_kind { READY_EXEC, READY_NOTIFY, READY_FD, READY_AFTER, READY_PORT, READY_PATH };
+
+struct spec_ready {
+    enum ready_kind kind;
+    uint32_t fd;   /* READY_FD */
+    int64_t delay; /* READY_AFTER, us */
+    char *where;   /* READY_PORT: ADDR:PORT; READY_PATH: the file; else NULL */
+};
+
+/* Whose messages to NOTIFY_SOCKET are believed.  exec: of the main and the control process.  all: of every process. */
+enum notify_access { NOTIFY_UNSET, NOTIFY_NONE, NOTIFY_MAIN, NOTIFY_EXEC, NOTIFY_ALL };
+
 enum log_kind {
     LOG_KIND_UNSET,   /* log-error only: the same place as log */
     LOG_KIND_INHERIT, /* supd's own stdout or stderr */
@@ -160,7 +175,9 @@ struct spec {
     int64_t restart_reset;     /* us */
     uint32_t restart_limit;    /* 0 = never give up */
     int64_t start_timeout;     /* us, 0 = none */
-    int64_t stop_timeout;      /* us, 0 = SIGKILL follows the stop-signal at once */
+    struct spec_ready ready;
+    enum notify_access notify_access; /* as written: spec_notify_access() */
+    int64_t stop_timeout;             /* us, 0 = SIGKILL follows the stop-signal at once */
     int32_t stop_signal;
     enum kill_mode kill_mode;
     int32_t reload_signal; /* 0: none */
@@ -210,6 +227,8 @@ enum key_type {
     KEY_INPUT,             /* struct spec_log, as LOG_KIND_NONE, _INHERIT and _FILE */
     KEY_LIMIT,             /* struct spec_limit *, one of spec->limits */
     KEY_INSTANCES,         /* struct spec_int */
+    KEY_READY,             /* struct spec_ready */
+    KEY_NOTIFY_ACCESS,     /* enum notify_access */
     KEY_SIZE_LIMIT,        /* struct cgroup_limit: bytes, or infinity */
     KEY_COUNT_LIMIT,       /* struct cgroup_limit: a number, or infinity */
     KEY_CPU_MAX,           /* struct cgroup_cpu_max */
@@ -294,6 +313,9 @@ int spec_limit_of(const struct spec_key *key);
 
 /* The defaults of restart and start-timeout that a oneshot service has in place of the usual ones, where they are not given. */
 void spec_type_defaults(struct spec *spec, bool restart_given, bool start_timeout_given);
+
+/* Whose messages are believed: by the key, or what goes with the others where it is not given.  Never NOTIFY_UNSET. */
+enum notify_access spec_notify_access(const struct spec *spec);
 
 const char *service_type_name(enum service_type type);
 const char *restart_policy_name(enum restart_policy policy);

@@ -73,6 +73,10 @@ extern const struct key_type_ops key_type_service_type;
 extern const struct key_type_ops key_type_log;
 extern const struct key_type_ops key_type_input;
 
+/* spec_types_ready.c */
+extern const struct key_type_ops key_type_ready;
+extern const struct key_type_ops key_type_notify_access;
+
 /* spec_types_sched.c: beside other processes */
 extern const struct key_type_ops key_type_nice;
 extern const struct key_type_ops key_type_oom_score_adj;

@@ -78,8 +78,10 @@ bool rundir_prepare(const char *path, char *err, size_t err_size)
         return false;
 
     char *logs = xasprintf("%s/log", path);
-    bool ok = own_directory(logs, 0700, err, err_size);
+    char *notify = xasprintf("%s/notify", path);
+    bool ok = own_directory(logs, 0700, err, err_size) && own_directory(notify, 0711, err, err_size);
     free(logs);
+    free(notify);
     return ok;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The runtime directory: the lock, the state file, config.good, the control
- * socket and log/ live in it.  Who can write there can make us kill, so it must be ours alone.
+ * socket, log/ and notify/ live in it.  Who can write there can make us kill, so it must be ours alone.
  */
 #ifndef SUPD_OS_RUNDIR_H
 #define SUPD_OS_RUNDIR_H
@@ -16,7 +16,7 @@
 char *rundir_default(char *err, size_t err_size);
 
 /*
- * Makes PATH (0755) and PATH/log (0700) where missing.  Refuses, with ERR
+ * Makes PATH (0755), PATH/log (0700) and PATH/notify (0711) where missing.  Refuses, with ERR
  * written, what is not a directory, not owned by us, or writable for group or others.
  */
 bool rundir_prepare(const char *path, char *err, size_t err_size);

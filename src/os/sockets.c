@@ -71,6 +71,16 @@ static bool make_address(const struct socket_spec *spec, bool ipv4_only, struct 
     return true;
 }
 
+socklen_t sockets_address(const struct socket_spec *spec, struct sockaddr_storage *addr)
+{
+    struct address address;
+
+    if (!make_address(spec, false, &address))
+        return 0;
+    memcpy(addr, &address.any, address.len);
+    return address.len;
+}
+
 static int get_number(int fd, int level, int option)
 {
     int value = -1;

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "core/socket_spec.h"
@@ -28,6 +29,9 @@ bool sockets_is(int fd, const struct socket_spec *spec);
  * LIKELY; or -ESRCH where it has none, -EPERM where we may not look, -ENOSYS before Linux 5.6, or another -errno.
  */
 int sockets_take_copy(int pidfd, pid_t pid, const struct socket_spec *spec, int likely);
+
+/* The address of SPEC as connect(2) wants it, and its length; 0 with errno where an interface that it names is not there. */
+socklen_t sockets_address(const struct socket_spec *spec, struct sockaddr_storage *addr);
 
 /* Gives the path of a socket that is open already the mode and owner of SPEC.  False with ERR written. */
 bool sockets_set_owner(const struct socket_spec *spec, char *err, size_t err_size);

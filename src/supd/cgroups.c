@@ -396,6 +396,16 @@ void cgroups_attach(struct service *service)
     watch_memory(service->sup->cgroups, own);
 }
 
+bool cgroups_has_process(const struct service *service, pid_t pid)
+{
+    char *path =
+        service->cgroup ? cgroup_tree_of_process(&service->sup->cgroups->tree, pid, service->spec->name) : NULL;
+    bool has = path != NULL;
+
+    free(path);
+    return has;
+}
+
 void cgroups_release(struct service *service)
 {
     struct service_cgroup *own = service->cgroup;

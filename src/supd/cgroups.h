@@ -35,6 +35,9 @@ void cgroups_release(struct service *service);
 /* The service is no more for us: its cgroup stays as it is. */
 void cgroups_forget(struct service *service);
 
+/* Is PID in its cgroup, or below?  A zombie is where it was. */
+bool cgroups_has_process(const struct service *service, pid_t pid);
+
 /* The directory of its cgroup, NULL where it has none. */
 const char *cgroups_of(const struct service *service);
 

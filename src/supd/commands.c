@@ -16,6 +16,7 @@
 #include "os/clock.h"
 #include "os/identity.h"
 #include "supd/cgroups.h"
+#include "supd/messages.h"
 #include "supd/reload.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
@@ -51,6 +52,7 @@ json_t *command_service(const struct service *service)
     json_object_set_new(object, "sockets", sockets_status(service));
     json_object_set_new(object, "cgroup", proto_string(cgroups_of(service)));
     json_object_set_new(object, "memory-max", memory_max(service));
+    json_object_set_new(object, "status-text", proto_string(messages_status(service)));
     return object;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "supd/messages.h"
 #include "supd/process.h"
 #include "supd/server.h"
 #include "supd/sockets.h"
@@ -103,6 +104,12 @@ static json_t *sockets(const struct supervisor *sup)
 
     for (struct service *s = sup->services; s; s = s->by_name.next) {
         json_t *array = sockets_save(s);
+        json_t *messages = messages_save(s);
+
+        if (messages && !array)
+            array = json_array();
+        if (messages)
+            json_array_append_new(array, messages);
 
         if (array)
             json_object_set_new(object, s->spec->name, array);
@@ -308,6 +315,20 @@ int handover_take_socket(const struct handover *handover, const char *name, cons
         }
     }
     return -1;
+}
+
+const char *handover_status(const struct handover *handover, const char *name)
+{
+    const char *status = NULL;
+    json_t *socket;
+    size_t i;
+
+    json_array_foreach(json_object_get(handover->sockets, name), i, socket)
+    {
+        if (json_object_get(socket, "status"))
+            status = json_string_value(json_object_get(socket, "status"));
+    }
+    return status;
 }
 
 static void drop_socket(struct supervisor *sup, const char *service, const json_t *socket)

@@ -55,6 +55,9 @@ bool handover_stored(const struct handover *handover, const char *key);
 /* The socket of service NAME at ADDRESS, the caller's from now on, or -1; *STORED: it is in the fd store. */
 int handover_take_socket(const struct handover *handover, const char *name, const char *address, bool *stored);
 
+/* What service NAME has last said of itself; NULL: nothing. */
+const char *handover_status(const struct handover *handover, const char *name);
+
 /* Closes the sockets that no service has taken, and has them removed from the fd store. */
 void handover_drop_sockets(const struct handover *handover, struct supervisor *sup);
 

@@ -17,6 +17,8 @@
 #include "os/identity.h"
 #include "os/procfs.h"
 #include "supd/cgroups.h"
+#include "supd/messages.h"
+#include "supd/readiness.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
 
@@ -216,7 +218,6 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
     struct spawn_request request = {
         .spec = service->spec,
         .command = process_argv(process),
-        .variables = process_variables(process),
         .baseline = &sup->baseline,
         .instance_id = sup->lock.instance,
         .record = record,
@@ -227,9 +228,14 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
                                              service->digest, stop, clock_now());
     bool serves = process_role(process) == ROLE_SERVICE || process_role(process) == ROLE_START;
     bool made = (!serves || sockets_ready(service, &request, err, err_size)) &&
+                messages_prepare(service, process_role(process), err, err_size) &&
+                readiness_prepare(service, process_role(process), &request.ready_fd, err, err_size) &&
                 cgroups_prepare(service, &request.cgroup_fd, err, err_size);
+    request.variables = process_variables(process);
     if (made)
         made = spawn_process(&request, child, err, err_size);
+    if (request.ready_fd > 0)
+        close(request.ready_fd);
     if (request.cgroup_fd > 0)
         close(request.cgroup_fd);
     strv_free(request.command);

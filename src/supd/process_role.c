@@ -12,6 +12,7 @@
 #include "base/strv.h"
 #include "os/clock.h"
 #include "supd/cgroups.h"
+#include "supd/messages.h"
 #include "supd/process.h"
 
 static bool is_control(const struct process *process)
@@ -122,6 +123,7 @@ static void log_control_end(const struct process *process, const struct exit_inf
 
 void process_tell_exited(struct process *process, struct exit_info exit, uint64_t start_ticks, const char *text)
 {
+    messages_read(process->service);
     exit.at = clock_now().wall;
     exit.oom = !is_control(process) && cgroups_oom_killed(process->service, &exit);
     if (is_control(process) && process_role(process) != ROLE_START)
@@ -177,11 +179,12 @@ char **process_variables(const struct process *process)
 {
     const struct service *service = process->service;
     enum svc_role role = process_role(process);
-    char **env = NULL;
+    char *notify = messages_variable(service, role);
+    char **env = notify ? strv_push(NULL, notify) : NULL;
     char pid[16];
 
     if (!is_control(process))
-        return NULL;
+        return env;
     env = add(env, "SUPD_HOOK", svc_role_name(role));
     if (svc_has_process(&service->svc)) {
         snprintf(pid, sizeof pid, "%d", service->svc.proc.pid);

@@ -26,6 +26,7 @@
 #include "os/statefile.h"
 #include "supd/cgroups.h"
 #include "supd/handover.h"
+#include "supd/messages.h"
 #include "supd/process.h"
 #include "supd/sockets.h"
 
@@ -420,6 +421,7 @@ static void resume(struct service *service)
     /* Unless what became of the main process has ended that too. */
     if (svc_has_control(&service->svc) && service->svc.control.number == control)
         tell_fate(&service->control);
+    messages_resume(service);
     tell_config(service);
     if (service->removing)
         service_remove(service);
@@ -451,6 +453,7 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
             cgroups_attach(s);
         }
         sockets_recover(s);
+        messages_recover(s);
     }
 
     /* From here on there is a state file that tells the same as the old one. */
@@ -465,6 +468,7 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
     for (struct service *s = sup->services; s; s = s->by_name.next)
         cgroups_apply(s);
     cgroups_clean(sup);
+    messages_clean(sup);
     store_clean(sup);
     return true;
 }

@@ -15,7 +15,9 @@
 #include "supd/essential.h"
 #include "supd/handover.h"
 #include "supd/main_search.h"
+#include "supd/messages.h"
 #include "supd/process.h"
+#include "supd/readiness.h"
 #include "supd/reload.h"
 #include "supd/server.h"
 #include "supd/sockets.h"
@@ -46,6 +48,8 @@ static void service_free(struct service *service)
 
     waiters_service_gone(service);
     sockets_free(service);
+    messages_free(service);
+    readiness_free(service);
     main_search_free(service->search);
     process_release(&service->main);
     process_release(&service->control);
@@ -154,6 +158,7 @@ void service_set_spec(struct service *service, struct spec *spec)
     service->digest = spec_process_digest(spec);
     sockets_configure(service);
     sockets_open_missing(service);
+    readiness_free(service);
     service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
     cgroups_apply(service);
 }
@@ -419,6 +424,8 @@ static void commit(struct service *service, const struct svc *next, const struct
     for (size_t i = 0; i < actions->n; i++)
         carry_out(service, actions->items[i]);
     sockets_follow(service);
+    messages_follow(service);
+    readiness_follow(service);
     service_update_busy(service);
     if (is_gone(service))
         condemn(service);

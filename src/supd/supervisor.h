@@ -19,6 +19,7 @@
  *   upgrade.c     another binary in the same process (upgrade_helper.c tries it)
  *   handover.c    what it is given: descriptors, and (server_handover.c) callers
  *   sockets.c     what services listen at, over their restarts and our death
+ *   messages.c    what services tell us    readiness.c   are they ready?
  *   notify.c      what systemd is told        store.c  and what it keeps for us
  */
 #ifndef SUPD_SUPD_SUPERVISOR_H
@@ -50,6 +51,8 @@ struct cgroups;
 struct handover;
 struct leftovers;
 struct main_search;
+struct messages;
+struct readiness;
 struct reload;
 struct server;
 struct service_cgroup;
@@ -111,6 +114,8 @@ struct service {
     struct service_cgroup *cgroup; /* NULL: it has none; supd/cgroups.h */
     struct process main;           /* the present one, or the last while its group lives on */
     struct process control;        /* beside it, for pre-start and its like */
+    struct messages *messages;     /* what it tells us, supd/messages.h; NULL: it cannot */
+    struct readiness *readiness;   /* looked for by supd/readiness.h; NULL: it is not */
     struct main_search *search;    /* for the main process of a forking service; NULL: none is under way */
 
     struct loop_timer *timer;

@@ -297,6 +297,197 @@ START_TEST(reload_is_refused)
 }
 END_TEST
 
+/* ---- readiness ---- */
+
+static void set(const char *key, const char *value)
+{
+    char *values[] = {(char *)value, NULL};
+    char err[256];
+
+    ck_assert_msg(spec_set(spec, spec_key_find(key), values, 1, false, err, sizeof err), "%s", err);
+}
+
+static void starts_with(const char *ready)
+{
+    set("ready", ready);
+    start();
+    main_runs();
+    ck_assert(svc_awaits_ready(&svc));
+    ck_assert_int_eq(svc.state, SVC_STARTING);
+}
+
+START_TEST(ready_comes_before_post_start)
+{
+    all_hooks();
+    set("ready", "notify");
+    start();
+    control_runs(ROLE_PRE_START);
+    step(SVC_EV_READY); /* before there is anybody to be ready */
+    ck_assert(svc.todo & TODO_READY);
+    control_exits(0);
+    main_runs();
+    ck_assert(svc_awaits_ready(&svc));
+    ck_assert_int_ne(svc.deadline, 0);
+    step(SVC_EV_READY);
+    ck_assert(did(ACT_RECORD));
+    control_runs(ROLE_POST_START);
+    control_exits(0);
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+    ck_assert_int_eq(svc.deadline, 0);
+}
+END_TEST
+
+START_TEST(ready_may_be_heard_before_the_exec)
+{
+    set("ready", "notify");
+    start();
+    feed((struct svc_event){.type = SVC_EV_FORKED, .pid = PID, .stop = svc_stop_params(spec)});
+    step(SVC_EV_READY);
+    ck_assert_int_eq(svc.state, SVC_STARTING);
+    feed((struct svc_event){.type = SVC_EV_EXECED, .start_ticks = 55});
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+}
+END_TEST
+
+START_TEST(ready_of_another_life_changes_nothing)
+{
+    starts_with("notify");
+    svc_step(&svc, spec, &(struct svc_event){.type = SVC_EV_READY, .life = svc.life - 1}, now, &rng, &actions);
+    ck_assert(svc_awaits_ready(&svc));
+}
+END_TEST
+
+START_TEST(ready_in_vain)
+{
+    spec->restart = RESTART_NO;
+    starts_with("port:127.0.0.1:80");
+    now.mono = svc.deadline;
+    step(SVC_EV_DEADLINE);
+    ck_assert_int_eq(svc.state, SVC_STOPPING);
+    ck_assert_str_eq(svc.reason, "start timed out after 1m30s: waited in vain for 127.0.0.1:80 to accept");
+    main_exits(0);
+    ck_assert_int_eq(svc.state, SVC_FAILED);
+}
+END_TEST
+
+START_TEST(ended_before_it_was_ready)
+{
+    spec->restart = RESTART_ON_FAILURE;
+    starts_with("notify");
+    main_exits(0);
+    ck_assert_int_eq(svc.state, SVC_BACKOFF);
+    ck_assert_str_eq(svc.reason, "exit 0 before it was ready");
+    ck_assert_str_eq(svc_result_name(&svc, spec), "protocol");
+}
+END_TEST
+
+START_TEST(ready_after_a_while)
+{
+    starts_with("after 5s");
+    ck_assert_int_eq(svc.deadline, svc.started.mono + 5 * USEC_PER_SEC);
+    /* A supd that comes back counts from the start. */
+    now.mono += 7 * USEC_PER_SEC;
+    step(SVC_EV_ADOPTED);
+    ck_assert_int_eq(svc.deadline, now.mono);
+    step(SVC_EV_DEADLINE);
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+}
+END_TEST
+
+START_TEST(ready_may_have_been_lost)
+{
+    set("start-timeout", "0");
+    starts_with("notify");
+    ck_assert_int_eq(svc.deadline, 0);
+    step(SVC_EV_ADOPTED);
+    step(SVC_EV_READY_LOST);
+    ck_assert(did(ACT_RECORD));
+    ck_assert_int_gt(svc.deadline, now.mono); /* not for ever, */
+    step(SVC_EV_READY_LOST);
+    ck_assert_int_eq(actions.n, 0);
+    now.mono = svc.deadline;
+    step(SVC_EV_DEADLINE); /* and not ended */
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+    ck_assert(!svc.ready_lost);
+
+    /* What it is taken for also holds for its end: nobody knows that it was not ready. */
+    step(SVC_EV_READY_LOST);
+    ck_assert(!svc.ready_lost);
+}
+END_TEST
+
+START_TEST(ready_is_another_by_a_new_configuration)
+{
+    starts_with("notify");
+    set("ready", "exec");
+    feed((struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+}
+END_TEST
+
+START_TEST(what_it_tells)
+{
+    starts_with("notify");
+    step(SVC_EV_RELOADING); /* what is not up does not reload */
+    ck_assert_int_eq(svc.told, TOLD_NOTHING);
+    int64_t deadline = svc.deadline;
+    feed((struct svc_event){.type = SVC_EV_EXTEND, .usec = USEC_PER_SEC});
+    ck_assert_int_eq(svc.deadline, deadline);
+    feed((struct svc_event){.type = SVC_EV_EXTEND, .usec = INT64_MAX});
+    ck_assert_int_eq(svc.deadline, INT64_MAX);
+    step(SVC_EV_READY);
+    ck_assert_int_eq(svc.deadline, 0);
+    feed((struct svc_event){.type = SVC_EV_EXTEND, .usec = USEC_PER_SEC});
+    ck_assert_int_eq(svc.deadline, 0);
+
+    step(SVC_EV_RELOADING);
+    ck_assert(did(ACT_RECORD) && svc.told == TOLD_RELOADING);
+    step(SVC_EV_READY);
+    ck_assert(did(ACT_RECORD) && svc.told == TOLD_NOTHING);
+    step(SVC_EV_READY);
+    ck_assert_int_eq(actions.n, 0);
+    step(SVC_EV_STOPPING);
+    ck_assert_int_eq(svc.told, TOLD_STOPPING);
+
+    step(SVC_EV_STOP);
+    feed((struct svc_event){.type = SVC_EV_EXTEND, .usec = 60 * USEC_PER_SEC});
+    ck_assert_int_eq(svc.deadline, now.mono + 60 * USEC_PER_SEC);
+    step(SVC_EV_HURRY);
+    deadline = svc.deadline;
+    feed((struct svc_event){.type = SVC_EV_EXTEND, .usec = 60 * USEC_PER_SEC});
+    ck_assert_int_eq(svc.deadline, deadline);
+}
+END_TEST
+
+START_TEST(ready_does_not_go_with_everything)
+{
+    static const struct {
+        const char *keys[4], *word;
+    } cases[] = {
+        {{"type", "oneshot", "ready", "notify"}, "oneshot"},
+        {{"type", "forking", "ready", "notify"}, "ready = notify goes with type = simple"},
+        {{"type", "forking", "ready", "fd:3"}, "ready = fd goes with"},
+        {{"type", "forking", "ready", "path:/x"}, NULL},
+        {{"notify-access", "none", "ready", "notify"}, "exclude"},
+        {{"listen", "tcp:*:80", "ready", "fd:3"}, "fd:4"},
+        {{"listen", "tcp:*:80", "ready", "fd:4"}, NULL},
+        {{"start-timeout", "5s", "ready", "after 5s"}, "start-timeout"},
+        {{"start-timeout", "0", "ready", "after 5s"}, NULL},
+    };
+    char err[256];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        set(cases[i].keys[0], cases[i].keys[1]);
+        set(cases[i].keys[2], cases[i].keys[3]);
+        bool ok = spec_validate(spec, err, sizeof err);
+        ck_assert_msg(ok == (cases[i].word == NULL), "%zu: %s", i, err);
+        ck_assert_msg(ok || strstr(err, cases[i].word), "%zu: %s", i, err);
+        teardown();
+        setup();
+    }
+}
+END_TEST
+
 Suite *check_suite(void)
 {
     Suite *suite = suite_create("service_control");
@@ -311,6 +502,16 @@ Suite *check_suite(void)
     tcase_add_test(tc, forking);
     tcase_add_test(tc, a_time_out_of_stop_command);
     tcase_add_test(tc, reload_is_refused);
+    tcase_add_test(tc, ready_comes_before_post_start);
+    tcase_add_test(tc, ready_may_be_heard_before_the_exec);
+    tcase_add_test(tc, ready_of_another_life_changes_nothing);
+    tcase_add_test(tc, ready_in_vain);
+    tcase_add_test(tc, ended_before_it_was_ready);
+    tcase_add_test(tc, ready_after_a_while);
+    tcase_add_test(tc, ready_may_have_been_lost);
+    tcase_add_test(tc, ready_is_another_by_a_new_configuration);
+    tcase_add_test(tc, what_it_tells);
+    tcase_add_test(tc, ready_does_not_go_with_everything);
     suite_add_tcase(suite, tc);
     return suite;
 }

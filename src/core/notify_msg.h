@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One message of sd_notify(3), taken apart: lines KEY=VALUE.
+ *
+ * Pure: who may send what is judged elsewhere.  A line that makes no sense is
+ * passed over, as systemd does; so a later protocol does no harm.
+ */
+#ifndef SUPD_CORE_NOTIFY_MSG_H
+#define SUPD_CORE_NOTIFY_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NOTIFY_MSG_MAX 4096   /* bytes of a message; a longer one is none */
+#define NOTIFY_STATUS_MAX 256 /* bytes of STATUS that are kept, the NUL included */
+
+struct notify_msg {
+    bool ready;
+    bool reloading;
+    bool stopping;
+    int32_t main_pid;               /* MAINPID; 0: not there */
+    int64_t extend;                 /* EXTEND_TIMEOUT_USEC, us; 0: not there */
+    bool has_status;                /* STATUS, perhaps an empty one: */
+    char status[NOTIFY_STATUS_MAX]; /* UTF-8 without control characters */
+};
+
+/* Reads LEN bytes of TEXT.  False where they are no message at all: too long, or with a NUL inside. */
+bool notify_msg_parse(const char *text, size_t len, struct notify_msg *msg);
+
+#endif

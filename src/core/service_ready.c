@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a main process that is there to a service that is of use (key `ready`), and what a service tells of itself.
+ */
+#include <stdio.h>
+
+#include "core/service_step.h"
+
+/* One that may have told its readiness in vain, and may take as long as it likes, is taken for ready after this. */
+#define LOST_TIMEOUT (90 * USEC_PER_SEC)
+
+bool svc_awaits_ready(const struct svc *svc)
+{
+    return svc->state == SVC_STARTING && (svc->todo & TODO_READY) && svc_has_process(svc) && !svc->pre_exec &&
+           !(svc->todo & (TODO_PRE_START | TODO_START | TODO_FIND_MAIN)) && svc->control.role == ROLE_SERVICE;
+}
+
+/* What is waited for, in words. */
+static const char *awaited_words(const struct spec *spec, char *buf, size_t size)
+{
+    const struct spec_ready *ready = &spec->ready;
+    char delay[64];
+
+    switch (ready->kind) {
+    case READY_NOTIFY:
+        snprintf(buf, size, "READY=1");
+        break;
+    case READY_FD:
+        snprintf(buf, size, "a line on descriptor %u", ready->fd);
+        break;
+    case READY_AFTER:
+        snprintf(buf, size, "%s to pass", duration_format(ready->delay, delay, sizeof delay));
+        break;
+    case READY_PORT:
+        snprintf(buf, size, "%s to accept", ready->where);
+        break;
+    case READY_PATH:
+        snprintf(buf, size, "%.180s", ready->where);
+        break;
+    case READY_EXEC:
+        buf[0] = '\0';
+        break;
+    }
+    return buf;
+}
+
+const char *step_ready_missing(const struct step *s, char *buf, size_t size)
+{
+    char words[SVC_REASON_MAX];
+
+    buf[0] = '\0';
+    if (svc_awaits_ready(s->svc))
+        snprintf(buf, size, "waited in vain for %s", awaited_words(s->spec, words, sizeof words));
+    return buf;
+}
+
+/* Ready: on with what comes behind. */
+static void go_on(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    svc->todo &= ~(unsigned)TODO_READY;
+    svc->ready_lost = false;
+    if (svc->todo & TODO_POST_START)
+        step_begin_control(s, ROLE_POST_START);
+    else
+        step_up(s);
+}
+
+static void say_awaited(struct step *s)
+{
+    char words[SVC_REASON_MAX];
+
+    step_reason(s->svc, "waiting for %.200s", awaited_words(s->spec, words, sizeof words));
+}
+
+/* It has run for a while already: what is left of that? */
+static int64_t delay_deadline(const struct step *s)
+{
+    int64_t at = step_later(s->svc->started.mono, s->spec->ready.delay);
+
+    return at > s->now.mono ? at : s->now.mono;
+}
+
+void step_main_is_there(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (!(svc->todo & TODO_READY) || s->spec->ready.kind == READY_EXEC) {
+        go_on(s);
+        return;
+    }
+    say_awaited(s);
+    if (s->spec->ready.kind == READY_AFTER)
+        svc->deadline = delay_deadline(s);
+}
+
+/* The time in which no supd was there is not counted: nobody could have heard it. */
+void step_await_ready_again(struct step *s)
+{
+    s->svc->deadline = step_start_deadline(s);
+    step_main_is_there(s);
+}
+
+void step_ready_config(struct step *s)
+{
+    if (s->spec->ready.kind != READY_AFTER)
+        s->svc->deadline = step_start_deadline(s);
+    step_main_is_there(s);
+}
+
+bool step_ready_deadline(struct step *s)
+{
+    if (!svc_awaits_ready(s->svc))
+        return false;
+    if (s->spec->ready.kind != READY_AFTER && !s->svc->ready_lost)
+        return false;
+    go_on(s);
+    return true;
+}
+
+void step_on_ready(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc_awaits_ready(svc)) {
+        go_on(s);
+        return;
+    }
+    if (!svc_has_process(svc) || (!(svc->todo & TODO_READY) && svc->told == TOLD_NOTHING))
+        return;
+    /* It was faster than the news of its exec, or has done what it was doing. */
+    svc->todo &= ~(unsigned)TODO_READY;
+    svc->told = TOLD_NOTHING;
+    step_act(s, ACT_RECORD, 0);
+}
+
+void step_on_ready_lost(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (!svc_awaits_ready(svc) || svc->ready_lost)
+        return;
+    svc->ready_lost = true;
+    if (svc->deadline == 0)
+        svc->deadline = step_later(s->now.mono, LOST_TIMEOUT);
+    step_act(s, ACT_RECORD, 0);
+}
+
+static void tell(struct step *s, enum svc_told told)
+{
+    if (s->svc->state != SVC_RUNNING || s->svc->told == told)
+        return;
+    s->svc->told = told;
+    step_act(s, ACT_RECORD, 0);
+}
+
+void step_on_reloading(struct step *s)
+{
+    tell(s, TOLD_RELOADING);
+}
+
+void step_on_stopping(struct step *s)
+{
+    tell(s, TOLD_STOPPING);
+}
+
+/* A deadline that is none, or that SIGKILL has met, is not moved; nor is one that is later already. */
+void step_on_extend(struct step *s)
+{
+    struct svc *svc = s->svc;
+    int64_t until = step_later(s->now.mono, s->event->usec);
+    bool starting = svc->state == SVC_STARTING && !(svc_awaits_ready(svc) && s->spec->ready.kind == READY_AFTER);
+    bool stopping = svc->state == SVC_STOPPING && svc->stop_phase == STOP_SIGNALLED;
+
+    if ((!starting && !stopping) || svc->deadline == 0 || until <= svc->deadline)
+        return;
+    svc->deadline = until;
+    step_act(s, ACT_RECORD, 0);
+}

@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A service is running once it is of use: what it says (sd_notify), what is looked for, and what a crash of supd leaves."""
+import json
+import os
+import shutil
+import socket
+import stat
+import sys
+
+from harness import main, test
+from instance import service
+from processes import Failed, eventually, is_alive, skip
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Teller:
+    """A service that does what it is told; see teller.py."""
+
+    def __init__(self, t, name, *first, **keys):
+        self.t, self.name = t, name
+        self.fifo = t.path(name + ".fifo")
+        os.mkfifo(self.fifo)
+        self.fd = os.open(self.fifo, os.O_RDWR)  # so that writing never waits, and lines wait for their reader
+        command = [sys.executable, "-IS", os.path.join(HERE, "teller.py"), t.path(name + ".notes"), self.fifo, *first]
+        self.section = service(name, command, **{"ready": "notify", **keys})
+
+    def notes(self):
+        return [json.loads(line) for line in self.t.read(self.name + ".notes").splitlines()]
+
+    def wait_began(self, count=1):
+        def began():
+            found = [n for n in self.notes() if "began" in n]
+            return found[count - 1] if len(found) >= count else None
+
+        return eventually(began, f"process {count} of {self.name} has begun")
+
+    def begin(self, line):
+        """Returns how many lines were answered before."""
+        before = self.answers()
+        os.write(self.fd, line.encode() + b"\n")
+        return before
+
+    def answers(self):
+        return [n for n in self.notes() if "line" in n]
+
+    def do(self, line):
+        """What came of it."""
+        before = len(self.begin(line))
+        return eventually(lambda: self.answers()[before:], f"{self.name} has done {line!r}")[0]["answer"]
+
+    def settle(self):
+        """Until supd has read all that was sent before."""
+        answer = self.do("barrier")
+        if answer != "sent, answered":
+            raise Failed(f"{self.name}: barrier: {answer}")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def shown(t, name):
+    s = t.status(name)
+    return s["state"], s["ready"], s["status-text"]
+
+
+# ---- what a service says
+
+
+@test
+def a_service_says_that_it_is_ready(t):
+    a = Teller(t, "a", post_start=f"/bin/touch {t.path('after')}")
+    quiet = Teller(t, "quiet", ready="exec")
+    t.configure(a.section, quiet.section)
+    t.start()
+    began = a.wait_began()
+    path = began["began"]["NOTIFY_SOCKET"]
+    t.eq(path, os.path.join(t.run_dir, "notify", "a"), "where the socket is")
+    t.eq(stat.S_IMODE(os.stat(path).st_mode), 0o666, "a service may change its user")
+    t.eq(stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode), 0o711, "nobody else puts anything there")
+    t.eq(quiet.wait_began()["began"], {}, "who is not to say anything gets no socket")
+    t.wait_state("quiet", "running")
+
+    a.settle()
+    t.eq(shown(t, "a"), ("starting", False, None), "before it is ready")
+    t.match(t.status("a")["reason"], "READY=1", "what is waited for")
+    t.check(not os.path.exists(t.path("after")), "post-start comes behind")
+    a.do("send STATUS=half\t\x1b[31mway\\nSTRANGE=1\\nREADY=0\\nREADY\\n=\\n")
+    a.settle()
+    t.eq(shown(t, "a"), ("starting", False, "half??[31mway"), "a status, cleaned")
+    a.do("send STATUS=up\\nREADY=1")
+    t.wait_state("a", "running")
+    t.check(os.path.exists(t.path("after")), "post-start has run")
+    t.eq(shown(t, "a"), ("running", True, "up"), "ready")
+    t.eq(t.status("a")["pid"], began["pid"], "the process")
+
+    a.do("send RELOADING=1\\nMONOTONIC_USEC=1")
+    a.settle()
+    t.match(t.status("a")["reason"], "reloading", "it reloads")
+    t.crash_and_start()
+    t.match(t.status("a")["reason"], "reloading", "also after a crash of supd")
+    a.do("send READY=1\\nSTATUS=")
+    a.settle()
+    t.eq((t.status("a")["reason"], *shown(t, "a")), (None, "running", True, None), "it has reloaded")
+    a.do("send STOPPING=1")
+    a.settle()
+    t.eq(shown(t, "a")[:2], ("running", False), "it says that it ends")
+    a.begin("exit 0")
+    a.wait_began(2)
+    t.eq(shown(t, "a"), ("starting", False, None), "of the next life nothing is known")
+
+
+@test
+def commands_wait_until_it_is_ready(t):
+    a = Teller(t, "a", enabled=False, start_timeout="1h")
+    t.configure(a.section)
+    t.start()
+    t.ctl("start", "--no-wait", "a")
+    a.wait_began()
+    done = t.ctl("start", "--timeout", "200ms", "a")
+    t.eq(done.code, 8, f"it is not ready: {done}")
+    a.do("send READY=1")
+    done = t.ctl("start", "a")
+    t.eq(done.code, 0, f"it is: {done}")
+
+
+@test
+def one_that_never_gets_ready_is_ended(t):
+    late = Teller(t, "late", start_timeout="1s", restart="no")
+    early = Teller(t, "early", "exit 0", restart="no")
+    fails = Teller(t, "fails", "exit 3", restart="no")
+    quick = Teller(t, "quick", "send READY=1", "exit 0", restart="no")
+    long = Teller(t, "long", "send EXTEND_TIMEOUT_USEC=3600000000", start_timeout="3s", restart="no")
+    t.configure(late.section, early.section, fails.section, quick.section, long.section)
+    t.start()
+    s = t.wait_state("late", "failed")
+    t.eq(s["reason"], "start timed out after 1s: waited in vain for READY=1", "the reason")
+    t.eq(t.live("late"), [], "its process")
+    s = t.wait_state("early", "failed")
+    t.eq(s["reason"], "exit 0 before it was ready", "success is to get ready first")
+    t.eq(t.wait_state("fails", "failed")["reason"], "exit 3 before it was ready", "an exit is what it is")
+    s = t.wait_state("quick", "exited")
+    t.eq(s["exit"]["code"], 0, "what it said last was heard")
+    long.wait_began()
+    long.settle()
+    eventually(lambda: t.status("long")["uptime"] > 3.2, "its start-timeout has passed")
+    t.eq(shown(t, "long")[0], "starting", "it has asked for more time")
+    t.eq(t.ctl("stop", "long").code, 0, "stopped while it starts")
+    t.check(not os.path.exists(os.path.join(t.run_dir, "notify", "long")), "its socket is gone")
+
+
+@test
+def only_its_own_processes_are_believed(t):
+    strict = Teller(t, "strict")
+    open_ = Teller(t, "open", notify_access="all")
+    t.configure(strict.section, open_.section)
+    t.start()
+    path = strict.wait_began()["began"]["NOTIFY_SOCKET"]
+    other = open_.wait_began()["began"]["NOTIFY_SOCKET"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        for address in (path, other):
+            s.sendto(b"READY=1\nSTATUS=wrong", address)
+            s.sendto(b"READY=1\n" + b"x" * 5000, address)
+            s.sendto(b"READY=1\0\nREADY=1", address)
+    strict.do("child READY=1\\nSTATUS=wrong")
+    strict.settle()
+    open_.settle()
+    t.eq([shown(t, n) for n in ("strict", "open")], [("starting", False, None)] * 2, "strangers")
+    t.match(t.log_text(), "strict: a message of process [0-9]+ .* passed over", "it is said")
+    t.eq(t.log_text().count("passed over"), 2, "once each")
+    open_.do("child STATUS=mine\\nREADY=1")
+    # A sender that has ended may not be known any more: one that waits for its barrier is.
+    if shutil.which("systemd-notify"):
+        t.wait_for("open", lambda s: s["status-text"] in ("mine", None), "read")
+    open_.do("send READY=1")
+    t.wait_state("open", "running")
+    strict.do("send READY=1")
+    t.wait_state("strict", "running")
+
+
+@test
+def systemd_notify_is_understood(t):
+    if not shutil.which("systemd-notify"):
+        skip("systemd-notify is not installed")
+    script = "systemd-notify --status='from a script' --ready && exec sleep 1000"
+    t.configure(service("a", ["/bin/sh", "-c", script], ready="notify", notify_access="all"))
+    t.start()
+    s = t.wait_state("a", "running")
+    t.eq(s["status-text"], "from a script", "its words")
+
+
+@test
+def a_flood_does_not_stop_supd(t):
+    a = Teller(t, "a")
+    t.configure(a.section, t.sleeper("other"))
+    t.start()
+    a.wait_began()
+    a.do("send READY=1")
+    t.wait_state("a", "running")
+    a.begin("flood 3000")
+    for _ in range(20):
+        t.eq(t.ctl("restart", "other").code, 0, "others are served")
+    last = eventually(lambda: [n for n in a.answers() if n["line"].startswith("flood")], "the flood is over")
+    t.eq(last[0]["answer"], 3000, "nothing was refused")
+    t.wait_for("a", lambda s: s["status-text"] == "2999", "all was read")
+    fds = len(os.listdir(f"/proc/{t.process.pid}/fd"))
+    for _ in range(5):
+        a.settle()
+    t.eq(len(os.listdir(f"/proc/{t.process.pid}/fd")), fds, "descriptors that come along are closed")
+
+
+# ---- what is looked for
+
+
+@test
+def readiness_is_looked_for(t):
+    port = free_port()
+    tellers = {
+        "fd": Teller(t, "fd", ready="fd:7"),
+        "port": Teller(t, "port", ready=f"port:127.0.0.1:{port}"),
+        "path": Teller(t, "path", ready=f"path:{t.path('there')}"),
+    }
+    t.configure(*[x.section for x in tellers.values()], t.sleeper("after", ready="after 1500ms"))
+    t.start()
+    for teller in tellers.values():
+        teller.wait_began()
+    t.eq(tellers["fd"].notes()[0]["fds"], [7], "its descriptor, and no other")
+    t.eq(tellers["port"].notes()[0]["fds"], [], "nothing is handed over")
+    eventually(lambda: t.marks("after"), "it runs")
+    t.crash_and_start()
+    for name in tellers:
+        t.eq(shown(t, name)[:2], ("starting", False), f"{name}: not yet")
+    tellers["fd"].do("fd 7")
+    tellers["port"].do(f"listen {port}")
+    tellers["path"].do(f"touch {t.path('there')}")
+    services = t.wait_all("running")
+    t.check(services["after"]["uptime"] >= 1.5, f"not before its time: {services['after']}")
+    t.eq(os.listdir(os.path.join(t.run_dir, "notify")), [], "nothing is left behind")
+    for name, teller in tellers.items():
+        t.eq(services[name]["pid"], teller.notes()[0]["pid"], f"{name}: one process")
+
+
+# ---- over the death of supd
+
+
+@test
+def what_is_said_while_supd_is_dead(t):
+    heard = Teller(t, "heard", start_timeout="1h")
+    void = Teller(t, "void", start_timeout="4s")
+    line = Teller(t, "line", ready="fd:3", start_timeout="1h")
+    t.configure(heard.section, void.section, line.section)
+    t.start()
+    for teller in (heard, void, line):
+        teller.wait_began()
+    t.crash()
+    t.eq(void.do("send READY=1"), "Connection refused", "nobody waits for a supd that is dead")
+    line.do("fd 3")
+    t.start()
+    t.wait_state("line", "running")
+    t.eq(shown(t, "heard")[0], "starting", "not ready yet")
+    heard.do("send READY=1")
+    t.wait_state("heard", "running")
+    s = t.wait_state("void", "running")
+    t.match(t.log_text(), "void: it may have said READY=1", "that is said")
+    t.eq((s["pid"], s["restarts"]), (void.notes()[0]["pid"], 0), "it is taken for ready, not ended")
+    t.crash_and_start()
+    t.eq({s["state"] for s in t.all().values()}, {"running"}, "readiness is remembered")
+
+
+@test
+def a_live_upgrade_loses_nothing(t):
+    a = Teller(t, "a", start_timeout="1h")
+    t.configure(a.section)
+    t.start()
+    a.wait_began()
+    a.do("send STATUS=wait")
+    a.settle()
+    t.eq(t.ctl("upgrade").code, 0, "the upgrade")
+    t.eq(shown(t, "a"), ("starting", False, "wait"), "as before")
+    a.do("send READY=1")
+    t.wait_state("a", "running")
+    t.check("READY_LOST" not in t.log_text() and "may have said" not in t.log_text(), "nothing was lost")
+
+
+if __name__ == "__main__":
+    main()
