@@ -126,7 +126,7 @@ static void judge(struct messages *m, const struct notifysock_message *message)
 /* At most a batch; false: there is no more. */
 static bool read_batch(struct messages *m)
 {
-    struct notifysock_message message;
+    struct notifysock_message message = {0};
 
     for (int i = 0; i < BATCH; i++) {
         if (m->fd < 0 || !notifysock_receive(m->fd, &message))

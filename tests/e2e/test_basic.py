@@ -41,6 +41,7 @@ SERVICE_KEYS = {
     "sockets": list,
     "cgroup": (str, NOTHING),
     "memory-max": (int, NOTHING),
+    "status-text": (str, NOTHING),
 }
 EXIT_KEYS = {
     "how": str,

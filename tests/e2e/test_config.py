@@ -63,7 +63,7 @@ ERRORS = {
 }
 
 NOT_YET = [
-    'ready = "notify"',
+    'ready = "log:up"',
     'after = {"b"}',
     'requires = {"b"}',
     'wants = {"b"}',
