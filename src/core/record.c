@@ -211,6 +211,8 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     put_control(&w, &svc->control);
     put_u8(&w, svc->ready_lost);
     put_u8(&w, (uint8_t)svc->told);
+    /* A shutdown has a record of its own, and without that it does not outlive us. */
+    put_u8(&w, svc->stop_held && !svc->shutting_down);
     return finish(&w);
 }
 

@@ -150,6 +150,7 @@ static void get_later_members(struct reader *r, struct svc *svc)
         return;
     svc->ready_lost = get_bool(r);
     svc->told = (enum svc_told)get_enum(r, TOLD_N);
+    svc->stop_held = r->version >= RECORD_VERSION_HELD && get_bool(r);
 }
 
 void record_read_service(struct reader *r, struct svc *svc)

@@ -78,6 +78,7 @@ static void begin_life(struct svc *svc, const struct spawn *spawn)
     svc->idle = false;
     svc->deadline = 0;
     svc->stop_phase = STOP_NONE;
+    svc->stop_held = false;
     svc->reason[0] = '\0';
     svc->restarts = spawn->restarts;
     svc->row = spawn->row;

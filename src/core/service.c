@@ -397,6 +397,8 @@ static const struct {
     [SVC_EV_RESTART] = {step_on_restart, OF_SERVICE},
     [SVC_EV_RESET] = {step_on_reset, OF_SERVICE},
     [SVC_EV_SHUTDOWN] = {step_on_shutdown, OF_SERVICE},
+    [SVC_EV_STOP_NOW] = {step_on_stop_now, OF_SERVICE},
+    [SVC_EV_CALL_OFF] = {step_on_call_off, OF_SERVICE},
     [SVC_EV_HURRY] = {step_on_hurry, OF_SERVICE},
     [SVC_EV_CONFIG] = {step_on_config, OF_SERVICE},
     [SVC_EV_BOOT] = {on_boot, OF_SERVICE},

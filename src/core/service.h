@@ -32,6 +32,10 @@
  * and may be copied: the supervisor steps a copy and commits it once its record
  * is written.
  *
+ * What other services mean to this one is decided in core/graph.h.  Here it is only
+ * seen that one which waits for its start gets its turn when that may be, and that
+ * a stop which has to wait for other stops is kept in `stop_held`, and recorded.
+ *
  * An event belongs to one life: events about a process carry the number of its
  * life, and one of another life than the present changes nothing.
  */
@@ -174,17 +178,20 @@ struct svc {
     uint64_t group_start;       /* start time of its leader; 0: not known; 1: it had ended before we knew the group */
     enum svc_stop_phase stop_phase;
     enum svc_stop_cause stop_cause;
+    bool stop_held;              /* its stop, or restart, was asked for and waits for other services */
     struct exit_info exit;       /* last one; how = NONE before the first */
     char reason[SVC_REASON_MAX]; /* "" = nothing to say */
 };
 
 enum svc_event_type {
     SVC_EV_START,       /* command: start */
-    SVC_EV_STOP,        /* command: stop; .text: the reason to be shown, NULL for "stopped by command" */
-    SVC_EV_RESTART,     /* command: restart */
+    SVC_EV_STOP,        /* command: stop; .hold; .text: the reason to be shown, NULL for "stopped by command" */
+    SVC_EV_RESTART,     /* command: restart; .hold; .text: the same, NULL for "restarted by command" */
     SVC_EV_RESET,       /* command: forget failures */
     SVC_EV_RELOAD,      /* command: reload; svc_refuses_reload() was asked */
-    SVC_EV_SHUTDOWN,    /* supd is ending */
+    SVC_EV_SHUTDOWN,    /* supd is ending; .hold */
+    SVC_EV_STOP_NOW,    /* the stop that was held back may begin */
+    SVC_EV_CALL_OFF,    /* the start that waits will not be; .failed: it failed; .text: why */
     SVC_EV_HURRY,       /* a second SIGTERM: stop-timeout is now zero */
     SVC_EV_CONFIG,      /* .stop: how its process is to be ended from now on, by a new configuration */
     SVC_EV_BOOT,        /* after a restore: nothing more will be learnt about the past, go on from here */
@@ -228,6 +235,8 @@ struct svc_event {
     struct exit_info exit;
     unsigned group_left;
     int64_t usec;
+    bool hold; /* other services have to stop first: SVC_EV_STOP_NOW will tell */
+    bool failed;
     const char *text;
 };
 
@@ -279,7 +288,7 @@ bool svc_has_process(const struct svc *svc);
 /* Are its sockets to be open?  From the moment it is wanted, over restarts and backoffs, until it is stopped or given up. */
 bool svc_wants_sockets(const struct svc *svc);
 
-/* Does it wait for its turn to fork something? */
+/* Does it wait for its turn to fork something (or, in `waiting`, for other services and a start slot)? */
 bool svc_is_queued(const struct svc *svc);
 
 /* Has it a control process that was forked and whose end is not yet known? */

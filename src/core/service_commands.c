@@ -10,6 +10,7 @@ void step_on_start(struct step *s)
 
     svc->row = 0;
     svc->desired_up = true;
+    svc->stop_held = false;
     switch (svc->state) {
     case SVC_STOPPED:
     case SVC_BACKOFF:
@@ -17,17 +18,18 @@ void step_on_start(struct step *s)
     case SVC_FAILED:
         if (svc->shutting_down)
             break;
-        step_reason(svc, "started by command");
+        step_reason(svc, "%s", s->event->text ? s->event->text : "started by command");
         step_enqueue(s, false);
         return;
     case SVC_STOPPING:
         /* Whatever it is being ended for, it is to run afterwards. */
         svc->stop_cause = STOP_BY_COMMAND;
+        step_reason(svc, "restarted by command");
         break;
     case SVC_WAITING:
         if (!svc->idle)
             break;
-        step_reason(svc, "started by command");
+        step_reason(svc, "%s", s->event->text ? s->event->text : "started by command");
         step_enqueue(s, false);
         return;
     case SVC_STARTING:
@@ -35,6 +37,17 @@ void step_on_start(struct step *s)
     case SVC_N_STATES:
         break;
     }
+    step_act(s, ACT_RECORD, 0);
+}
+
+/* Of a service that is up.  The reason is the caller's. */
+static void stop_or_hold(struct step *s)
+{
+    if (!s->event->hold) {
+        step_begin_stop(s, STOP_BY_COMMAND);
+        return;
+    }
+    s->svc->stop_held = true;
     step_act(s, ACT_RECORD, 0);
 }
 
@@ -61,7 +74,7 @@ void step_on_stop(struct step *s)
     case SVC_STARTING:
     case SVC_RUNNING:
         step_reason(svc, "%s", why);
-        step_begin_stop(s, STOP_BY_COMMAND);
+        stop_or_hold(s);
         return;
     case SVC_STOPPING:
         svc->stop_cause = STOP_BY_COMMAND;
@@ -83,8 +96,8 @@ void step_on_restart(struct step *s)
     }
     svc->row = 0;
     svc->desired_up = true;
-    step_reason(svc, "restarted by command");
-    step_begin_stop(s, STOP_BY_COMMAND);
+    step_reason(svc, "%s", s->event->text ? s->event->text : "restarted by command");
+    stop_or_hold(s);
 }
 
 void step_on_reset(struct step *s)
@@ -116,7 +129,7 @@ void step_on_shutdown(struct step *s)
     case SVC_STARTING:
     case SVC_RUNNING:
         step_reason(svc, "supd is shutting down");
-        step_begin_stop(s, STOP_BY_COMMAND);
+        stop_or_hold(s);
         return;
     case SVC_STOPPED:
     case SVC_STOPPING:
@@ -125,6 +138,41 @@ void step_on_shutdown(struct step *s)
     case SVC_N_STATES:
         return;
     }
+}
+
+void step_on_stop_now(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (!svc->stop_held)
+        return;
+    svc->stop_held = false;
+    if (svc->state == SVC_STARTING || svc->state == SVC_RUNNING) {
+        step_begin_stop(s, STOP_BY_COMMAND);
+        return;
+    }
+    /* It has ended by itself meanwhile, and is being cleared away. */
+    if (svc->state == SVC_STOPPING)
+        svc->stop_cause = STOP_BY_COMMAND;
+    step_act(s, ACT_RECORD, 0);
+}
+
+void step_on_call_off(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->state != SVC_WAITING)
+        return;
+    step_act(s, ACT_UNQUEUE, 0);
+    svc->next_is_restart = false;
+    if (!s->event->failed) {
+        svc->desired_up = false;
+        step_to_stopped(s, s->event->text);
+        return;
+    }
+    step_state(s, SVC_FAILED);
+    step_reason(svc, "%s", s->event->text);
+    step_act(s, ACT_RECORD, 0);
 }
 
 void step_on_hurry(struct step *s)

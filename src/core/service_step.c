@@ -171,6 +171,7 @@ void step_begin_stop(struct step *s, enum svc_stop_cause cause)
 
     unqueue(s);
     step_state(s, SVC_STOPPING);
+    svc->stop_held = svc->stop_held && cause != STOP_BY_COMMAND;
     svc->stop_cause = cause;
     if (cause == STOP_BY_TIMEOUT && (svc->pre_exec || svc->control.pre_exec)) {
         /* It hangs before its exec with every signal blocked: nothing else gets through. */
@@ -281,8 +282,7 @@ void step_settle_stop(struct step *s)
     if (svc->shutting_down) {
         step_to_stopped(s, "supd is shutting down");
     } else if (svc->desired_up) {
-        step_reason(svc, "restarted by command");
-        step_enqueue(s, false);
+        step_enqueue(s, false); /* the reason stands since the restart was asked for */
     } else {
         step_to_stopped(s, NULL); /* the reason stands since the stop began */
     }
@@ -357,8 +357,9 @@ void step_settle_policy(struct step *s, bool abnormal)
 void step_settle(struct step *s)
 {
     struct svc *svc = s->svc;
-    bool asked =
-        svc->shutting_down || !svc->desired_up || (svc->state == SVC_STOPPING && svc->stop_cause == STOP_BY_COMMAND);
+    bool asked = svc->shutting_down || !svc->desired_up ||
+                 (svc->state == SVC_STOPPING && svc->stop_cause == STOP_BY_COMMAND) ||
+                 svc->stop_held; /* its end was wanted, if not yet */
     bool timed_out = svc->state == SVC_STOPPING && svc->stop_cause == STOP_BY_TIMEOUT;
 
     if (svc->state == SVC_STOPPING && svc->stop_cause == STOP_OF_LEFTOVERS && !svc->exit_pre_exec) {
@@ -370,6 +371,7 @@ void step_settle(struct step *s)
     svc->group_start = 0;
     svc->todo = 0;
     svc->stop_phase = STOP_NONE;
+    svc->stop_held = false;
     if (svc->type == TYPE_FORKING)
         step_act(s, ACT_REMOVE_PID_FILE, 0);
     if (asked)

@@ -105,6 +105,8 @@ void step_on_stop(struct step *s);
 void step_on_restart(struct step *s);
 void step_on_reset(struct step *s);
 void step_on_shutdown(struct step *s);
+void step_on_stop_now(struct step *s);
+void step_on_call_off(struct step *s);
 void step_on_hurry(struct step *s);
 void step_on_config(struct step *s);
 void step_on_reload(struct step *s);

@@ -128,6 +128,19 @@ enum spec_limit_name {
 
 #define SPEC_LIMIT_INFINITY UINT64_MAX
 
+/* How a service depends on others: core/graph.h. */
+enum spec_dep {
+    DEP_AFTER,
+    DEP_BEFORE,
+    DEP_REQUIRES,
+    DEP_REQUISITE,
+    DEP_WANTS,
+    DEP_BINDS_TO,
+    DEP_PART_OF,
+    DEP_CONFLICTS,
+    SPEC_N_DEPS,
+};
+
 /* In the unit of setrlimit(2). */
 struct spec_limit {
     uint64_t soft;
@@ -162,6 +175,7 @@ struct spec {
     struct spec_cpus *cpus; /* NULL: all that supd has */
     struct spec_int oom_score_adj;
     struct spec_limit *limits[SPEC_N_LIMITS]; /* by enum spec_limit_name; NULL: as supd was started with */
+    char **deps[SPEC_N_DEPS];                 /* by enum spec_dep: names of services, or of one that has instances */
     struct spec_int instances;                /* as written; of an instance itself, and where there are none, unset */
     bool enabled;
     bool essential; /* once it is exited or failed, supd stops everything and exits with its status */
@@ -229,6 +243,7 @@ enum key_type {
     KEY_INSTANCES,         /* struct spec_int */
     KEY_READY,             /* struct spec_ready */
     KEY_NOTIFY_ACCESS,     /* enum notify_access */
+    KEY_NAMES,             /* char **, one of spec->deps: names of services */
     KEY_SIZE_LIMIT,        /* struct cgroup_limit: bytes, or infinity */
     KEY_COUNT_LIMIT,       /* struct cgroup_limit: a number, or infinity */
     KEY_CPU_MAX,           /* struct cgroup_cpu_max */
@@ -307,6 +322,9 @@ bool exit_set_has_code(const struct exit_set *set, int code);
 bool exit_set_has_signal(const struct exit_set *set, int signo);
 
 bool spec_cpus_has(const struct spec_cpus *cpus, unsigned cpu);
+
+/* after, before, ..., as the key is called. */
+const char *spec_dep_name(enum spec_dep dep);
 
 /* The enum spec_limit_name that the key is about; -1: none. */
 int spec_limit_of(const struct spec_key *key);

@@ -65,6 +65,9 @@ extern const struct key_type_ops key_type_strv;
 extern const struct key_type_ops key_type_exit_set;
 extern const struct key_type_ops key_type_listen;
 
+/* spec_types_names.c: other services */
+extern const struct key_type_ops key_type_names;
+
 /* spec_types_words.c: one of some words */
 extern const struct key_type_ops key_type_restart;
 extern const struct key_type_ops key_type_start;
@@ -135,6 +138,7 @@ bool key_vector_set(const struct key_input *in, void *to);
 char **key_vector_get(const struct spec_key *key, const void *from);
 void key_vector_dup(void *value);
 void key_vector_free(void *value);
+bool key_vector_equal(const void *a, const void *b);
 
 /* The same for two strings; NULL equals NULL only. */
 bool key_same_string(const char *a, const char *b);

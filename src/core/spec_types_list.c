@@ -28,7 +28,7 @@ void key_vector_free(void *value)
     strv_free(*(char ***)value);
 }
 
-static bool equal_vectors(const void *a, const void *b)
+bool key_vector_equal(const void *a, const void *b)
 {
     return strv_equal(*(char **const *)a, *(char **const *)b);
 }
@@ -86,7 +86,7 @@ const struct key_type_ops key_type_strv = {
     .get = key_vector_get,
     .dup = key_vector_dup,
     .free = key_vector_free,
-    .equal = equal_vectors,
+    .equal = key_vector_equal,
 };
 
 static char **copy_values(char *const *values, size_t n)
@@ -132,7 +132,7 @@ const struct key_type_ops key_type_argv = {
     .get = key_vector_get,
     .dup = key_vector_dup,
     .free = key_vector_free,
-    .equal = equal_vectors,
+    .equal = key_vector_equal,
 };
 
 /* ---- sockets ---- */
@@ -180,7 +180,7 @@ const struct key_type_ops key_type_listen = {
     .get = key_vector_get,
     .dup = key_vector_dup,
     .free = key_vector_free,
-    .equal = equal_vectors,
+    .equal = key_vector_equal,
 };
 
 /* What is looked at are the words, not the text: a dump writes them as a list. */
@@ -207,7 +207,7 @@ const struct key_type_ops key_type_hook = {
     .get = key_vector_get,
     .dup = key_vector_dup,
     .free = key_vector_free,
-    .equal = equal_vectors,
+    .equal = key_vector_equal,
 };
 
 /* ---- exit codes and signals ---- */
