@@ -119,7 +119,7 @@ enum graph_need {
     GRAPH_NEED_STOP,   /* to have stopped; it is on its way */
     GRAPH_NEED_START,  /* to be started: it is down */
     GRAPH_NEED_FAILED, /* to be up, which it will not be: the start fails */
-    GRAPH_NEED_YIELD,  /* it conflicts with us and came first: the start does not take place */
+    GRAPH_NEED_YIELD,  /* to be gone, for it conflicts; but it came first: the start fails */
 };
 
 /* EDGE is one of NODE's. */
@@ -133,8 +133,8 @@ bool graph_may_stop(struct graph *graph, uint32_t node);
 enum graph_do {
     GRAPH_DO_GO,      /* NODE waits for its start: nothing is in the way any more */
     GRAPH_DO_HOLD,    /* the same: it waits for others */
-    GRAPH_DO_FAIL,    /* the start of NODE fails because of OTHER */
-    GRAPH_DO_YIELD,   /* the start of NODE is called off because of OTHER, with which it conflicts */
+    GRAPH_DO_FAIL,    /* the start of NODE fails because OTHER will not be up */
+    GRAPH_DO_YIELD,   /* the start of NODE fails because OTHER, with which it conflicts, is there */
     GRAPH_DO_START,   /* start NODE, which OTHER requires */
     GRAPH_DO_END,     /* NODE waits for its stop: nothing is in the way any more */
     GRAPH_DO_STOP,    /* stop NODE, which is bound to OTHER, and OTHER has ended */

@@ -210,7 +210,7 @@ void graph_look(struct graph *graph, uint32_t node, graph_do_fn fn, void *ctx)
 {
     size_t n;
     const struct graph_edge *edges = graph_edges(graph, node, &n);
-    const struct svc *svc = n > 0 ? graph->svcs[node] : NULL;
+    const struct svc *svc = node < graph->n ? graph->svcs[node] : NULL;
 
     if (svc != NULL && waits_for_start(svc))
         look_at_start(graph, node, true, fn, ctx);

@@ -191,7 +191,7 @@ enum svc_event_type {
     SVC_EV_RELOAD,      /* command: reload; svc_refuses_reload() was asked */
     SVC_EV_SHUTDOWN,    /* supd is ending; .hold */
     SVC_EV_STOP_NOW,    /* the stop that was held back may begin */
-    SVC_EV_CALL_OFF,    /* the start that waits will not be; .failed: it failed; .text: why */
+    SVC_EV_CALL_OFF,    /* the start that waits fails because of another service; .text: why */
     SVC_EV_HURRY,       /* a second SIGTERM: stop-timeout is now zero */
     SVC_EV_CONFIG,      /* .stop: how its process is to be ended from now on, by a new configuration */
     SVC_EV_BOOT,        /* after a restore: nothing more will be learnt about the past, go on from here */
@@ -236,7 +236,6 @@ struct svc_event {
     unsigned group_left;
     int64_t usec;
     bool hold; /* other services have to stop first: SVC_EV_STOP_NOW will tell */
-    bool failed;
     const char *text;
 };
 

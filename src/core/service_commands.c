@@ -165,11 +165,6 @@ void step_on_call_off(struct step *s)
         return;
     step_act(s, ACT_UNQUEUE, 0);
     svc->next_is_restart = false;
-    if (!s->event->failed) {
-        svc->desired_up = false;
-        step_to_stopped(s, s->event->text);
-        return;
-    }
     step_state(s, SVC_FAILED);
     step_reason(svc, "%s", s->event->text);
     step_act(s, ACT_RECORD, 0);

@@ -120,6 +120,7 @@ static struct svc draw_svc(void)
         .group_start = draw(),
         .stop_phase = (enum svc_stop_phase)draw_below(STOP_POST + 1),
         .stop_cause = (enum svc_stop_cause)draw_below(STOP_BY_FAILURE + 1),
+        .stop_held = draw_below(2),
         .exit = draw_exit(),
     };
     size_t len = draw_below(SVC_REASON_MAX);

@@ -338,6 +338,77 @@ START_TEST(limit_ends_in_failed_with_the_last_reason)
 }
 END_TEST
 
+START_TEST(stop_waits_for_other_services)
+{
+    const struct svc_event stop = {.type = SVC_EV_STOP, .hold = true};
+    const struct svc_event restart = {.type = SVC_EV_RESTART, .hold = true, .text = "restarted with db"};
+
+    reach(SVC_RUNNING);
+    feed(stop);
+    is(SVC_RUNNING, "R");
+    ck_assert(svc.stop_held && !svc.desired_up);
+    step(SVC_EV_BOOT);
+    is(SVC_RUNNING, "");
+    step(SVC_EV_STOP_NOW);
+    is(SVC_STOPPING, "R G15");
+    ck_assert(!svc.stop_held);
+    ck_assert_str_eq(svc.reason, "stopped by command");
+
+    /* A start calls it off. */
+    reach(SVC_STARTING);
+    feed(stop);
+    step(SVC_EV_EXECED);
+    is(SVC_RUNNING, "");
+    step(SVC_EV_START);
+    is(SVC_RUNNING, "R");
+    ck_assert(!svc.stop_held && svc.desired_up);
+    step(SVC_EV_STOP_NOW);
+    is(SVC_RUNNING, "");
+
+    /* It ends by itself meanwhile: as it was wanted. */
+    reach(SVC_RUNNING);
+    feed(stop);
+    exits_code(1);
+    group(0);
+    is(SVC_STOPPED, "R");
+    ck_assert(!svc.stop_held);
+
+    reach(SVC_RUNNING);
+    feed(restart);
+    is(SVC_RUNNING, "R");
+    ck_assert(svc.stop_held && svc.desired_up);
+    exits_code(1);
+    group(1);
+    is(SVC_STOPPING, "R G15 W");
+    step(SVC_EV_STOP_NOW);
+    is(SVC_STOPPING, "R");
+    group(0);
+    is(SVC_WAITING, "R Q");
+    ck_assert(!svc.next_is_restart);
+
+    reach(SVC_RUNNING);
+    feed((struct svc_event){.type = SVC_EV_SHUTDOWN, .hold = true});
+    is(SVC_RUNNING, "R");
+    step(SVC_EV_STOP_NOW);
+    is(SVC_STOPPING, "R G15");
+    ck_assert_str_eq(svc.reason, "supd is shutting down");
+}
+END_TEST
+
+START_TEST(start_is_called_off)
+{
+    reach(SVC_WAITING);
+    feed((struct svc_event){.type = SVC_EV_CALL_OFF, .text = "db failed: exit 1"});
+    is(SVC_FAILED, "U R");
+    ck_assert_str_eq(svc.reason, "db failed: exit 1");
+    ck_assert(svc.desired_up);
+
+    reach(SVC_RUNNING);
+    feed((struct svc_event){.type = SVC_EV_CALL_OFF, .text = "too late"});
+    is(SVC_RUNNING, "");
+}
+END_TEST
+
 START_TEST(start_during_a_stop_is_not_lost)
 {
     reach(SVC_STOPPING);
@@ -877,6 +948,8 @@ Suite *check_suite(void)
     tcase_add_test(tc, stable_run_is_started_again_at_once);
     tcase_add_test(tc, a_start_by_command_is_no_automatic_restart);
     tcase_add_test(tc, limit_ends_in_failed_with_the_last_reason);
+    tcase_add_test(tc, stop_waits_for_other_services);
+    tcase_add_test(tc, start_is_called_off);
     tcase_add_test(tc, start_during_a_stop_is_not_lost);
     tcase_add_test(tc, stop_before_the_exec);
     tcase_add_test(tc, restart_is_a_stop_while_up_is_wanted);
