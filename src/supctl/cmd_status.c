@@ -25,16 +25,6 @@ static const struct table_column columns[] = {
     {.heading = "NOTE"},
 };
 
-static const char *number(const json_t *service, const char *key, char *buf, size_t size)
-{
-    const json_t *value = json_object_get(service, key);
-
-    if (!json_is_integer(value))
-        return "-";
-    snprintf(buf, size, "%lld", (long long)json_integer_value(value));
-    return buf;
-}
-
 static const char *memory_of(const json_t *service, char *buf, size_t size)
 {
     const json_t *memory = json_object_get(service, "memory");
@@ -60,9 +50,9 @@ static void add_service(struct table *table, const json_t *service, double now)
     const char *const cells[] = {
         clean_name,
         clean_state,
-        number(service, "pid", pid, sizeof pid),
+        text_integer(service, "pid", pid, sizeof pid),
         seconds_of(service, "uptime", uptime, sizeof uptime),
-        number(service, "restarts", restarts, sizeof restarts),
+        text_integer(service, "restarts", restarts, sizeof restarts),
         memory_of(service, memory, sizeof memory),
         seconds_of(service, "cpu", cpu, sizeof cpu),
         words,

@@ -5,18 +5,8 @@
 
 #include "base/suggest.h"
 #include "core/proto.h"
-#include "supctl/commands.h"
+#include "supctl/help.h"
 #include "supctl/text.h"
-
-struct command {
-    const char *name;
-    const char *args; /* as the help shows them */
-    const char *summary;
-    command_fn run;   /* NULL: named by the contract, not built yet */
-    unsigned options; /* enum option_flags that it takes */
-    size_t min_args;
-    size_t max_args;
-};
 
 #define ANY ((size_t)-1)
 #define WAITS (OPTION_JSON | OPTION_NO_WAIT | OPTION_TIMEOUT)
@@ -49,36 +39,24 @@ static const struct command commands[] = {
 
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
-static void print_help(void)
+/* Words of other tools for what is meant here. */
+static const struct {
+    const char *theirs;
+    const char *ours;
+} other_words[] = {
+    {"list", "status"},           {"list-units", "status"}, {"ls", "status"},     {"ps", "status"},
+    {"show", "status --full"},    {"is-active", "status"},  {"update", "reread"}, {"daemon-reload", "reread"},
+    {"kill", "signal"},           {"freeze", "pause"},      {"thaw", "resume"},   {"reset-failed", "reset"},
+    {"daemon-reexec", "upgrade"}, {"exit", "shutdown"},     {"quit", "shutdown"}, {"monitor", "events"},
+};
+
+static const char *other_word(const char *name)
 {
-    puts("Usage: supctl [OPTION...] [COMMAND [NAME...]]\n"
-         "\n"
-         "Controls supd, the process supervisor.  NAME is the name of a service or a glob.\n"
-         "\n"
-         "Commands:");
-    for (size_t i = 0; i < N_COMMANDS; i++) {
-        if (commands[i].run)
-            printf("  %-9s%-15s %s\n", commands[i].name, commands[i].args, commands[i].summary);
+    for (size_t i = 0; i < sizeof other_words / sizeof *other_words; i++) {
+        if (strcmp(other_words[i].theirs, name) == 0)
+            return other_words[i].ours;
     }
-    puts("\n"
-         "Options, before or after the command:\n"
-         "  -s, --socket PATH     the control socket (default: $SUPD_SOCKET, else\n"
-         "                        /run/supd/control.sock)\n"
-         "      --json            print supd's answer as JSON\n"
-         "      --no-wait         start, stop, restart, shutdown: do not wait for the end\n"
-         "      --timeout TIME    wait no longer than this (30s, 5m)\n"
-         "      --full            status: all about each service, not a line of a table\n"
-         "      --once            top: print one table and end\n"
-         "      --interval TIME   top: how often the table is made anew (2s)\n"
-         "      --dry-run         reread: print what would be done, change nothing\n"
-         "      --restart         reread: restart services whose change needs it\n"
-         "      --rolling         restart: one after another, up to the first that fails\n"
-         "      --leave-services  shutdown: end supd, leave the services running\n"
-         "  -h, --help            print this\n"
-         "  -V, --version         print the version of supctl\n"
-         "\n"
-         "Exit status: 0 done, 1 failed, 2 wrong usage, 3 not running (status NAME),\n"
-         "4 unknown service, 5 not permitted, 7 supd cannot be reached, 8 timed out.");
+    return NULL;
 }
 
 static const struct command *find_command(const char *name)
@@ -91,7 +69,10 @@ static const struct command *find_command(const char *name)
         names[i] = commands[i].name;
     }
     const char *near = suggest_nearest(name, names, N_COMMANDS);
-    if (near)
+    const char *ours = other_word(name);
+    if (ours)
+        complain("unknown command '%s'; here it is 'supctl %s'", name, ours);
+    else if (near)
         complain("unknown command '%s'; did you mean '%s'?", name, near);
     else
         complain("unknown command '%s'; 'supctl --help' lists all", name);
@@ -104,8 +85,8 @@ static bool options_fit(const struct command *command, unsigned given)
 
     if (wrong == 0)
         return true;
-    complain("%s: option '--%s' does not go with this command; 'supctl --help' tells which go with it", command->name,
-             option_name(wrong & -wrong));
+    complain("%s: option '--%s' does not go with this command; 'supctl %s --help' tells which do", command->name,
+             option_name(wrong & -wrong), command->name);
     return false;
 }
 
@@ -123,8 +104,8 @@ static bool args_fit(const struct command *command, size_t n)
 
 static int run(const struct options *options)
 {
-    if (options->help) {
-        print_help();
+    if (options->help && !options->command) {
+        help_print(commands, N_COMMANDS);
         return SUPCTL_DONE;
     }
     if (options->version) {
@@ -137,6 +118,10 @@ static int run(const struct options *options)
     if (!command->run) {
         complain("%s: not supported yet", command->name);
         return SUPCTL_USAGE;
+    }
+    if (options->help) {
+        help_print_command(command);
+        return SUPCTL_DONE;
     }
     if (options->error) {
         complain("%s", options->error);

@@ -192,6 +192,16 @@ const char *text_member(const json_t *object, const char *key)
     return value ? value : "";
 }
 
+const char *text_integer(const json_t *object, const char *key, char *buf, size_t size)
+{
+    const json_t *value = json_object_get(object, key);
+
+    if (!json_is_integer(value))
+        return "-";
+    snprintf(buf, size, "%lld", (long long)json_integer_value(value));
+    return buf;
+}
+
 const char *text_exit(const json_t *info, char *buf, size_t size)
 {
     const char *how = json_string_value(json_object_get(info, "how"));

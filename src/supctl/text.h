@@ -45,6 +45,9 @@ double text_now(void);
 /* The string that OBJECT has under KEY, "" where there is none.  Lives as long as OBJECT does. */
 const char *text_member(const json_t *object, const char *key);
 
+/* The integer that OBJECT has under KEY, "-" where there is none.  Returns BUF or a literal. */
+const char *text_integer(const json_t *object, const char *key, char *buf, size_t size);
+
 /* How a process ended, from the "exit" of a service: "exit 1", "killed by SEGV", "ended, status unknown". */
 const char *text_exit(const json_t *exit, char *buf, size_t size);
 

@@ -137,16 +137,6 @@ static int by_cpu(const void *a, const void *b)
     return order != 0 ? order : by_memory(a, b);
 }
 
-static const char *integer(const json_t *service, const char *key, char *buf, size_t size)
-{
-    const json_t *value = json_object_get(service, key);
-
-    if (!json_is_integer(value))
-        return "-";
-    snprintf(buf, size, "%lld", (long long)json_integer_value(value));
-    return buf;
-}
-
 static void add_row(struct table *table, const struct top_row *row, double now)
 {
     double up = number_of(row->service, "uptime");
@@ -160,12 +150,12 @@ static void add_row(struct table *table, const struct top_row *row, double now)
     const char *const cells[] = {
         *name ? name : "?",
         *state ? state : "?",
-        integer(row->service, "pid", pid, sizeof pid),
+        text_integer(row->service, "pid", pid, sizeof pid),
         share,
         row->memory >= 0 ? size_human((uint64_t)row->memory, memory, sizeof memory) : "-",
-        integer(row->service, "tasks", tasks, sizeof tasks),
+        text_integer(row->service, "tasks", tasks, sizeof tasks),
         up != UNKNOWN ? text_duration_short(up, uptime, sizeof uptime) : "-",
-        integer(row->service, "restarts", restarts, sizeof restarts),
+        text_integer(row->service, "restarts", restarts, sizeof restarts),
         words,
     };
     table_add(table, words_colour(row->service), cells);

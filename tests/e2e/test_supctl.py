@@ -334,6 +334,7 @@ def a_dash_dash_ends_the_options():
 def wrong_usage():
     cases = [
         (["strat", "a"], "supctl: unknown command 'strat'; did you mean 'start'\\?\n"),
+        (["update"], "supctl: unknown command 'update'; here it is 'supctl reread'\n"),
         (["xyzzy"], "supctl: unknown command 'xyzzy'; 'supctl --help' lists all\n"),
         (["start"], "supctl: start: too few words; usage: supctl start NAME.*\n"),
         (["info", "a"], "supctl: info: takes no names; .*\n"),
@@ -356,15 +357,22 @@ def wrong_usage():
 
 @test
 def help_and_version_need_no_supd():
-    for words in ["-h"], ["--help"], ["start", "-h"]:
+    for words in ["-h"], ["--help"]:
         check(supctl(*words), 0, "Usage: supctl .*\nCommands:\n  status .*Exit status: .*")
+    for words in ["stop", "-h"], ["--help", "stop", "x"]:
+        check(supctl(*words), 0, r"Usage: supctl stop \[OPTION...\] NAME...\n\nStop services, .*--no-wait .*")
+    assert "--no-wait" not in supctl("info", "--help").stdout
     for words in ["-V"], ["--version"], ["status", "-V"]:
         check(supctl(*words), 0, "supctl [0-9.]+\n")
 
 
 @test
 def help_fits_a_terminal():
-    for line in supctl("--help").stdout.splitlines():
+    texts = [supctl("--help").stdout]
+    commands = re.findall("^  ([a-z]+) ", texts[0], re.M)
+    assert len(commands) > 10, commands
+    texts += [supctl(command, "--help").stdout for command in commands]
+    for line in "".join(texts).splitlines():
         assert len(line) <= 80, line
 
 
