@@ -198,6 +198,7 @@ void view_print(const json_t *service, double now, const struct table_style *sty
     say_state(service, now, style, out);
     say_string(out, "desired", json_object_get(service, "desired"));
     say_string(out, "reason", json_object_get(service, "reason"));
+    say_string(out, "status", json_object_get(service, "status-text"));
     say_next_start(service, out);
     say_pid(service, out);
     say_command(service, out);

@@ -42,6 +42,8 @@ static void say_running(struct buf *sentence, const json_t *service, double now)
 
     if (json_is_true(json_object_get(service, "stopped")))
         say(sentence, "stopped by signal (SIGSTOP)");
+    if (*text_member(service, "status-text"))
+        say(sentence, "%s", text_member(service, "status-text"));
     if (json_is_true(json_object_get(service, "paused")))
         say(sentence, "paused");
     if (json_is_true(json_object_get(service, "config-stale")))

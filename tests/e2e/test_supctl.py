@@ -217,13 +217,14 @@ def one_service_in_full():
                     log={"out": "/var/log/web", "err": None}, cgroup="/sys/fs/cgroup/x",
                     sockets=[{"listen": "tcp:*:80", "name": "web", "open": True, "error": None},
                              {"listen": "tcp:*:81", "name": "web", "open": False, "error": "in use"}],
-                    **{"memory-max": 67108864, "config-stale": True})
+                    **{"memory-max": 67108864, "config-stale": True, "status-text": "3 clients"})
     with Fake({"service.list": result([whole])}):
         done = supctl("status", "web")
         same(re.sub("(?<=, )[^,\n]*(ago|now)", "AGO", done.stdout), r"""web
   state:      running, paused since 2026-11-21 18:40:00, AGO
   desired:    up
   reason:     fine
+  status:     3 clients
   pid:        12, taken over from an earlier supd
   command:    /bin/sh -c 'echo '\''a b'\Q3 ''
   tasks:      5

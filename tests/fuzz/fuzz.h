@@ -35,6 +35,8 @@ void fuzz_state(const uint8_t *data, size_t size);
 void fuzz_requests(const uint8_t *data, size_t size);
 /* An answer of supd, as supctl shows it. */
 void fuzz_answer(const uint8_t *data, size_t size);
+/* A message of a service on its NOTIFY_SOCKET. */
+void fuzz_notify(const uint8_t *data, size_t size);
 /* An environment file. */
 void fuzz_envfile(const uint8_t *data, size_t size);
 /* An entry of `listen`. */

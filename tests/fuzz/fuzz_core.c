@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuzz/fuzz.h"
 
+#include <jansson.h>
 #include <string.h>
 
 #include "base/signames.h"
 #include "base/strv.h"
 #include "base/units.h"
 #include "core/envfile.h"
+#include "core/notify_msg.h"
 #include "core/socket_spec.h"
 #include "core/spec.h"
 
@@ -20,6 +22,22 @@ void fuzz_envfile(const uint8_t *data, size_t size)
     for (size_t i = 0; env && env[i]; i++)
         FUZZ_CHECK(strchr(env[i], '=') > env[i]);
     strv_free(env);
+}
+
+void fuzz_notify(const uint8_t *data, size_t size)
+{
+    struct notify_msg msg;
+
+    if (!notify_msg_parse((const char *)data, size, &msg))
+        return;
+    FUZZ_CHECK(msg.main_pid >= 0 && msg.extend >= 0);
+    FUZZ_CHECK(memchr(msg.status, '\0', sizeof msg.status) && (msg.has_status || msg.status[0] == '\0'));
+    for (const unsigned char *p = (const unsigned char *)msg.status; *p; p++)
+        FUZZ_CHECK(*p >= ' ' && *p != 0x7f && !(p[0] == 0xc2 && p[1] < 0xa0));
+    /* What is shown must be text for JSON too. */
+    json_t *text = json_string(msg.status);
+    FUZZ_CHECK(text);
+    json_decref(text);
 }
 
 void fuzz_listen(const uint8_t *data, size_t size)

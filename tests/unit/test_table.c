@@ -159,6 +159,7 @@ START_TEST(what_is_said_of_a_service)
         {"{'state':'running','pid':7,'restarts':1,'exit':{'how':'signaled','signal':'SEGV','core':true,'at':997}}",
          "killed by SEGV, 3 s ago, core dumped"},
         {"{'state':'running','pid':7,'starts':2,'restarts':0,'exit':{'how':'exited','code':1,'at':997}}", ""},
+        {"{'state':'running','pid':7,'status-text':'3 clients\\u001b','paused':true}", "3 clients\\x1b; paused"},
         {"{'state':'running','pid':7,'stopped':true}", "stopped by signal (SIGSTOP)"},
         {"{'state':'running','pid':7,'paused':true}", "paused"},
         {"{'state':'running','pid':7,'restarts':1,'exit':{'how':'signaled','signal':'KILL','oom':true,'at':997}}",
