@@ -205,7 +205,11 @@ def an_end_that_is_recorded_at_the_last_moment(t):
         while True:
             f.write(bytes(4096))
     with t.client() as client:
-        eventually(lambda: not client.call("service.reset", names=["b"])[0]["ok"], "nothing can be recorded any more")
+
+        def refused():  # what is left of the room is filled by the records of those that are not
+            return not all(client.call("service.reset", names=["b"])[0]["ok"] for _ in range(100))
+
+        eventually(refused, "nothing can be recorded any more")
     kill(pid, signal.SIGKILL)
     t.wait_state("dies", "failed")
     # Both the room and the order to leave come before supd can look again by itself.
@@ -254,7 +258,7 @@ def read_only_runtime_directory(t):
     t.check(disk.unmount(), "nobody holds the disk")
 
 
-@test(root=True, limit=150)
+@test(root=True)
 def hanging_runtime_directory(t):
     """supd hangs with it, for what it cannot record it must not do; when it thaws all goes on and nothing is lost."""
     disk = Disk(t, t.run_dir)
@@ -266,7 +270,7 @@ def hanging_runtime_directory(t):
         kill(pid, signal.SIGKILL)
         eventually(lambda: read_stat(t.process.pid)[0] == "D", "supd hangs in a write")
         t.check(is_alive(t.marks("a")[0][0]), "a runs on")
-    t.wait_for("dies", lambda s: s["state"] == "running" and s["pid"] != pid, "supd goes on")
+    t.wait_for("dies", lambda s: s["state"] == "running" and s["pid"] not in (None, pid), "supd goes on")
     t.eq(t.status("dies")["exit"]["signal"], "KILL", "the end is known")
     before = t.live()
     t.crash_and_start()

@@ -177,7 +177,7 @@ def supd_dies_first(t):
     eventually(lambda: not is_alive(dead) and not is_alive(removed), "both have ended")
     t.configure(*[tree(t, how, how, count=2) for how in WAYS], tree(t, "dead", "daemon"))
     t.start()
-    t.wait_for("dead", lambda s: s["state"] == "running" and s["pid"] != dead, "it runs again")
+    t.wait_for("dead", lambda s: s["state"] == "running" and s["pid"] not in (None, dead), "it runs again")
     gone(t, pids["dead"], "what the dead one had left")
     eventually(lambda: not any(is_alive(pid) for pid in pids["removed"]), "what the removed one had left has ended")
     for how in WAYS:
