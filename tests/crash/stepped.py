@@ -306,7 +306,7 @@ class Stepped(Supd):
         """So many times it has reached its program; the mark may be later than supd's word that it runs."""
         want = lives * self.sizes[name]
         try:
-            eventually(lambda: len(self.marks(name)) >= want, "marks", 10)
+            eventually(lambda: len(self.marks(name)) >= want, "marks")
         except Failed:
             pass
         self.eq(len(self.marks(name)), want, f"{name}: processes started")

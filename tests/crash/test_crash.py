@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """supd is killed at its k-th system call, or its children's before their exec, and must have lost nothing.
 
-    test_crash.py                       a sample, chosen by $CRASH_SEED, for $CRASH_SECONDS
+    test_crash.py                       a sample, chosen by $CRASH_SEED, for $CRASH_SECONDS (60)
     test_crash.py all [SCENARIO]...     every point of all scenarios, or of some; prints a table
     test_crash.py SCENARIO POINT MODE   one point, as a failure names it
 
@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness  # noqa: E402
 import scenarios  # noqa: E402
 import scenarios_supd  # noqa: E402
-from processes import Failed, Skip  # noqa: E402
+from processes import SLOWER, Failed, Skip  # noqa: E402
 from runner import Runner  # noqa: E402
 from stepped import SIGNALS, Stepped  # noqa: E402
 
@@ -172,7 +172,7 @@ def sample_points(rng, totals):
 def sample(runner):
     """As many points as there is time for, in an order that the seed decides, the scenarios in turn."""
     seed = int(os.environ.get("CRASH_SEED", random.randrange(1 << 30)))
-    seconds = float(os.environ.get("CRASH_SECONDS", "50"))
+    seconds = float(os.environ.get("CRASH_SECONDS", 60 / SLOWER))
     print(f"# CRASH_SEED={seed}")
     counted = count(runner, SCENARIOS)
     skipped = [result["skip"] for result in counted.values() if result["skip"]]

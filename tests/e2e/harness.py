@@ -21,7 +21,7 @@ import traceback
 
 from cgroups import remove_trees
 from instance import Supd
-from processes import Failed, PAUSE, Skip, descendants, kill, skip
+from processes import Failed, PAUSE, SLOWER, Skip, descendants, kill, skip
 
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -32,11 +32,11 @@ PR_SET_CHILD_SUBREAPER = 36
 _tests = []
 
 
-def test(function=None, *, limit=120, reaper=True, root=False):
-    """limit: seconds until the whole test is killed. reaper=False: orphans stay zombies, as under a lazy PID 1."""
+def test(function=None, *, limit=300, reaper=True, root=False):
+    """limit: seconds until the whole test is killed, times $TEST_SLOWER. reaper=False: orphans stay zombies, as under a lazy PID 1."""
 
     def register(func):
-        _tests.append((func, limit, reaper, root))
+        _tests.append((func, limit * SLOWER, reaper, root))
         return func
 
     return register(function) if function else register

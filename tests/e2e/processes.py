@@ -7,8 +7,10 @@ import subprocess
 import time
 
 
-DEADLINE = 40.0  # how long a condition may take on a machine that is busy with other things
+SLOWER = max(1, int(os.environ.get("TEST_SLOWER", "1")))  # where tests run so many times slower, less is repeated
+DEADLINE = 90.0 * SLOWER  # how long a condition may take on a machine that is busy with other things
 PAUSE = float(os.environ.get("TEST_PAUSE", "0.01"))  # between two looks; longer where looking is slow
+LONG_PAUSE = max(PAUSE, 0.1)  # of what has not come true for a second
 
 
 class Skip(Exception):
@@ -99,16 +101,25 @@ def kernel_tells_exits():
     return kernel() >= (6, 15)
 
 
+def rounds(count):
+    """How often to do what is done COUNT times where tests run at full speed: once at least."""
+    return max(1, count // SLOWER)
+
+
 def eventually(condition, what, deadline=DEADLINE):
-    """The first true value of condition(); Failed when the deadline passes."""
-    end = time.monotonic() + deadline
+    """
+    The first true value of condition(); Failed when the deadline passes.  It is looked at less often the longer it takes,
+    so that those who wait leave the processor to those they wait for.
+    """
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        waited = time.monotonic() - began
+        if waited > deadline:
             raise Failed(f"not within {deadline:g} s: {what}")
-        time.sleep(PAUSE)
+        time.sleep(min(max(PAUSE, waited / 10), LONG_PAUSE))
 
 
 class Result:

@@ -10,7 +10,7 @@ import time
 
 from harness import main, test
 from instance import service
-from processes import Failed, eventually, kill, skip
+from processes import Failed, eventually, kill, rounds, skip
 
 
 @test
@@ -79,7 +79,7 @@ def random_crashes(t):
     rng = random.Random(seed)
     expected = {n: "up" for n in names}
     acknowledged = [0]
-    for n in range(60):
+    for n in range(rounds(60)):
         what = f"seed {seed}, round {n}"
         t.start()
         services, census = t.all(), t.census(names + fickle)
@@ -93,7 +93,7 @@ def random_crashes(t):
         commands_until_it_dies(t, rng, names, expected, acknowledged)
         timer.join()
         t.process.wait()
-    t.check(acknowledged[0] > 60, f"commands were answered at all: {acknowledged[0]}")
+    t.check(acknowledged[0] > rounds(60), f"commands were answered at all: {acknowledged[0]}")
     t.start()
 
     def settled():
@@ -149,14 +149,14 @@ def write_world(t, names, value):
     t.configure(*parts)
 
 
-@test(limit=280)
+@test
 def a_bad_day(t):
     """Everything at once, and supd dies again and again. Then all is started: one whole process group of each."""
     names = ["s0", "s1", "s2", "trio0", "trio1", "ends0", "ends1"]
     seed = int(os.environ.get("E2E_SEED", random.randrange(1 << 30)))
     rng = random.Random(seed)
     write_world(t, names, "0")
-    for n in range(40):
+    for n in range(rounds(40)):
         t.start()
         for name, pids in t.census(["s0", "s1", "s2"]).items():
             if name.startswith("s"):
@@ -184,13 +184,13 @@ def a_bad_day(t):
     t.eq(t.live(), [], f"seed {seed}: no process is left")
 
 
-@test(limit=300)
+@test
 def crashes_at_the_start(t):
     """supd dies again and again while it starts many services, or takes them over."""
     names = [f"s{n}" for n in range(40)]
     t.configure(*[t.sleeper(n) for n in names])
     rng = random.Random(3)
-    for n in range(40):
+    for n in range(rounds(40)):
         t.spawn()
         time.sleep(rng.random() * 0.08)  # a random moment is the point
         t.crash()
@@ -202,7 +202,7 @@ def crashes_at_the_start(t):
     t.eq(t.live(), [], "no process is left")
 
 
-@test(limit=200)
+@test
 def crashes_during_the_shutdown(t):
     """TERM was taken: whoever comes next finishes nothing that was not begun and leaves no double."""
     names = [f"s{n}" for n in range(20)]

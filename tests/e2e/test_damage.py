@@ -9,7 +9,7 @@ import shutil
 import signal
 
 from harness import main, test
-from processes import kill, skip
+from processes import kill, rounds, skip
 
 
 DAMAGE = r"(?i)damage|corrupt|truncat|torn|garbage|unreadable|makes no sense|bad record|crc|checksum|skipped|incomplete"
@@ -44,11 +44,11 @@ def damage_services(t):
     return names
 
 
-@test(limit=240)
+@test
 def state_file_cut_short(t):
     names = damage_services(t)
     size = os.path.getsize(t.path("run/state"))
-    steps = sorted({0, 1, size - 1, *range(2, size, max(1, size // 24))})
+    steps = sorted({0, 1, size - 1, *range(2, size, max(1, size // rounds(24)))})
     kept = 0
     for offset in steps:
         t.ctl("restart", "s0")
@@ -56,7 +56,7 @@ def state_file_cut_short(t):
     t.check(kept > 0, "a cut in the last record loses no more than that")
 
 
-@test(limit=240)
+@test
 def state_file_flipped_bytes(t):
     names = damage_services(t)
     rng = random.Random(1)
@@ -65,15 +65,15 @@ def state_file_flipped_bytes(t):
         state[at % len(state)] ^= 1 << bit
         return state
 
-    told = 0
-    for n in range(24):
+    told, flips = 0, rounds(24)
+    for n in range(flips):
         at = rng.randrange(os.path.getsize(t.path("run/state")))
         told += bool(
             re.search(
                 DAMAGE, damaged_start(t, names, lambda s, a=at: flip(s, a, rng.randrange(8)), f"flip {n} at {at}")[1]
             )
         )
-    t.check(told >= 20, f"a flipped bit is told in the log: only {told} of 24 were")
+    t.check(told >= flips * 5 // 6, f"a flipped bit is told in the log: only {told} of {flips} were")
 
 
 @test
@@ -165,7 +165,7 @@ def full_disk(t):
     t.wait_for("dies", lambda s: s["exit"], "the death is seen")
     t.eq(t.status("a")["state"], "running", "a runs on")
     os.unlink(t.path("run/ballast"))
-    t.wait_for("dies", lambda s: s["state"] == "running" and s["pid"] != pid, "with room it goes on")
+    t.wait_for("dies", lambda s: s["state"] == "running" and s["pid"] not in (None, pid), "with room it goes on")
     t.eq(t.ctl("start", "b").code, 0, "b starts")
     before = t.live()
     t.crash_and_start()

@@ -9,7 +9,7 @@ import subprocess
 
 from harness import main, test
 from instance import service
-from processes import eventually, is_alive, is_sanitized, kill, read_stat, run_program
+from processes import DEADLINE, eventually, is_alive, is_sanitized, kill, read_stat, rounds, run_program
 
 
 def memory_of(pid):
@@ -123,7 +123,7 @@ def argument_list_too_long(t):
     t.check("env LONG=" + "y" * 100000 in t.read("seen"), "a long variable")
 
 
-@test(limit=240)
+@test(limit=600)
 def long_life(t):
     """Thousands of starts leave nothing behind in memory, descriptors or the state file; a crash in between neither."""
     t.configure(service("flaps", t.worker("exit", 1), restart_delay="0"), t.sleeper("a"))
@@ -131,14 +131,14 @@ def long_life(t):
     t.wait_for("flaps", lambda s: s["starts"] > 300, "starts")
     pid = t.process.pid
     memory, descriptors = memory_of(pid), descriptors_of(pid)
-    largest = 0
+    largest, many = 0, rounds(3000)
 
     def grown():
         nonlocal largest
         largest = max(largest, os.path.getsize(t.path("run/state")))
-        return t.status("flaps")["starts"] > 3000
+        return t.status("flaps")["starts"] > many
 
-    eventually(grown, "three thousand starts", 120)
+    eventually(grown, f"{many} starts", 3 * DEADLINE)
     if not is_sanitized(os.environ["SUPD"]):
         t.check(memory_of(pid) - memory < 2 << 20, f"memory grew from {memory} to {memory_of(pid)}")
     t.check(descriptors_of(pid) <= descriptors + 8, f"descriptors grew from {descriptors} to {descriptors_of(pid)}")
@@ -147,7 +147,7 @@ def long_life(t):
     for n in range(10):
         t.crash_and_start()
         now = t.status("flaps")["starts"]
-        t.check(now >= max(starts, 3000), f"crash {n}: {now} starts, {starts} before")
+        t.check(now >= max(starts, many), f"crash {n}: {now} starts, {starts} before")
         starts = t.wait_for("flaps", lambda s, w=now + 50: s["starts"] > w, "it goes on")["starts"]
     t.eq((len(t.marks("a")), len(t.live("a"))), (1, 1), "the other one was not touched")
 

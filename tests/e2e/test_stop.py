@@ -116,7 +116,7 @@ def leftovers_after_a_stop(t):
     t.eq(t.status("a")["exit"]["code"], 0, "the exit is that of the main process")
 
 
-@test(limit=180)
+@test
 def two_hundred_at_once(t):
     """TERM to supd ends all together: the deaf ones share one timeout."""
     deaf = [f"deaf{n}" for n in range(40)]

@@ -11,7 +11,7 @@ import time
 
 from harness import main, test
 from instance import service
-from processes import DEADLINE, Failed, eventually, is_alive, kill, read_stat, skip
+from processes import DEADLINE, Failed, eventually, is_alive, kill, read_stat, rounds, skip
 
 
 def own_binary(t):
@@ -98,7 +98,7 @@ def services_stay_and_stay_children(t):
     t.eq(t.terminate(), 0, "exit status")
 
 
-@test(limit=300)
+@test
 def a_hundred_upgrades_under_load(t):
     names = [f"s{n}" for n in range(6)]
     t.configure(
@@ -110,6 +110,7 @@ def a_hundred_upgrades_under_load(t):
     before = t.settle(names, "at first")
     supd = t.process.pid
     start = quiet_descriptors(t)
+    upgrades = rounds(100)
     done, problems, calls = threading.Event(), [], [0]
 
     def guarded(function):
@@ -154,7 +155,7 @@ def a_hundred_upgrades_under_load(t):
 
     threads = [guarded(f) for f in (ask, connect, cycle, batch)]
     try:
-        for n in range(100):
+        for n in range(upgrades):
             if n % 3 == 0:
                 t.call("supd.upgrade")
             else:
@@ -166,7 +167,7 @@ def a_hundred_upgrades_under_load(t):
         for thread in threads:
             thread.join()
     t.eq(problems[:3], [], "what callers saw")
-    t.eq(t.log_text().count("upgraded from supd"), 100, "upgrades")
+    t.eq(t.log_text().count("upgraded from supd"), upgrades, "upgrades")
     t.check(calls[0] > 0, "somebody asked")
     t.eq(t.process.pid, supd, "supd's pid")
     services = t.all()
@@ -275,7 +276,7 @@ def traced_services_stay_traced(t):
     t.eq((s["exit"]["how"], s["exit"]["signal"], s["exit"]["source"]), ("signaled", "TERM", "ptrace"), "its end")
 
 
-@test(limit=200)
+@test
 def a_broken_binary_is_not_run(t):
     binary = own_binary(t)
     with open(binary, "rb") as f:
@@ -468,7 +469,7 @@ def the_lock_stays_held(t):
     t.eq(t.terminate(), 0, "exit status")
 
 
-@test(limit=200)
+@test
 def killed_in_the_middle(t):
     t.configure(t.sleeper("a"), t.sleeper("b"))
     t.start()

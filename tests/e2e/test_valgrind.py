@@ -7,7 +7,7 @@ import subprocess
 
 from harness import main, test
 from instance import service
-from processes import eventually, is_sanitized, skip
+from processes import DEADLINE, eventually, is_sanitized, skip
 
 RESTARTS = 1000
 
@@ -27,10 +27,10 @@ def spawn_under_valgrind(t, *options):
         t.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=t.dir, start_new_session=True
         )
-    eventually(t.answers, "supd answers under valgrind", 120)
+    eventually(t.answers, "supd answers under valgrind", 2 * DEADLINE)
 
 
-@test(limit=280)
+@test(limit=500)
 def a_thousand_restarts(t):
     if not shutil.which("valgrind"):
         skip("valgrind is not installed")
@@ -47,11 +47,11 @@ def a_thousand_restarts(t):
     def enough():
         return sum(s["restarts"] for s in t.all().values()) >= RESTARTS
 
-    eventually(enough, f"{RESTARTS} restarts", 200)
+    eventually(enough, f"{RESTARTS} restarts", 4 * DEADLINE)
     t.eq(t.status("a")["state"], "running", "the one that stays")
     t.ctl("restart", "a")
     t.ctl("reread", "--restart")
-    t.eq(t.terminate(deadline=60), 0, "exit status")
+    t.eq(t.terminate(deadline=2 * DEADLINE), 0, "exit status")
     # Without what it says of system calls that it does not know.
     report = "".join(line for line in t.read("valgrind.log").splitlines(True) if line.startswith("=="))
     t.match(report[-400:], r"ERROR SUMMARY: 0 errors", "errors")

@@ -54,7 +54,7 @@ def expect(t, way, status, code=None, sig=None):
     t.check(e["source"] in sources, f"{way}: {status['name']}: source {e['source']}")
 
 
-@test(limit=240)
+@test
 def what_is_picked_is_told(t):
     for way in (*WAYS, "auto"):
         if way == "netlink" and not in_first_namespaces():
@@ -100,7 +100,7 @@ def ends(t, way):
     finish(t)
 
 
-@test(limit=240)
+@test
 def ends_are_seen(t):
     each_way(t, ends)
 
@@ -129,7 +129,7 @@ def crashes(t, way):
     finish(t)
 
 
-@test(limit=240)
+@test
 def crash_after_crash(t):
     each_way(t, crashes)
 
@@ -165,7 +165,7 @@ def stopped(t, way):
     finish(t)
 
 
-@test(limit=240)
+@test
 def stopped_services(t):
     each_way(t, stopped)
 
@@ -184,7 +184,7 @@ def crowd(t, way):
     finish(t)
 
 
-@test(limit=240)
+@test
 def two_hundred_die_at_once(t):
     each_way(t, crowd)
 
@@ -234,7 +234,7 @@ def stranger(t, way):
     os.waitpid(pid, 0)
 
 
-@test(limit=240, root=True)
+@test(root=True)
 def a_number_used_again(t):
     each_way(t, stranger)
 

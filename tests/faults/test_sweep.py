@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """One system call of supd's, or of its children's before their exec, fails: nothing may be lost, nothing double.
 
-    test_sweep.py                       a sample, chosen by $FAULTS_SEED, for $FAULTS_SECONDS
+    test_sweep.py                       a sample, chosen by $FAULTS_SEED, for $FAULTS_SECONDS (30)
     test_sweep.py all [CALL]...         every call of the sweep, or some, at every point; prints a table
     test_sweep.py CALL WHEN ERROR       one fault, as a failure names it; see fault.c
 
@@ -23,7 +23,7 @@ sys.path[1:1] = [os.path.join(HERE, "..", "e2e"), os.path.join(HERE, "..", "cras
 
 import harness  # noqa: E402
 from faulted import Faulted  # noqa: E402
-from processes import Failed, Skip, is_sanitized, skip  # noqa: E402
+from processes import SLOWER, Failed, Skip, is_sanitized, skip  # noqa: E402
 
 # What may go wrong in the kernel, and with which errors.  N+M: M calls in a row fail.
 DESCRIPTORS = ("EMFILE", "ENFILE")
@@ -171,7 +171,7 @@ def until(end, rng, pairs):
 def sample():
     """Families in turn, each for its share of the time."""
     seed = int(os.environ.get("FAULTS_SEED", random.randrange(1 << 30)))
-    seconds = float(os.environ.get("FAULTS_SECONDS", "20"))
+    seconds = float(os.environ.get("FAULTS_SECONDS", 30 / SLOWER))
     print(f"# FAULTS_SEED={seed}")
     families = {
         "descriptors": ("openat", "pipe2", "pidfd_open", "socket", "accept4", "epoll_ctl", "epoll_create1", "fcntl"),
