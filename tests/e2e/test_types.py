@@ -324,7 +324,7 @@ def forking_by_pid_file(t):
         forking(t, "two", "setsid sleep 1000 & setsid sleep 1000 &", restart="no"),
         forking(t, "none", "true", restart="no"),
         forking(t, "bad", "exit 4", restart="no"),
-        forking(t, "stale", "sleep 1000 &", pid_file=t.path("stale.pid"), start_timeout="500ms", restart="no"),
+        forking(t, "stale", "sleep 1000 &", pid_file=t.path("stale.pid"), start_timeout="5s", restart="no"),
     )
     t.start()
     s = t.wait_state("a", "running")
