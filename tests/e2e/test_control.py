@@ -423,7 +423,7 @@ def start_while_it_starts(t):
     held["stopped"] = held["late"] = t.worker("for-ever")
     for name in held:
         os.mkfifo(t.path(name))
-    later = {"restart_delay": "1h", "restart_delay_max": "1h"}
+    later = {"restart_delay": "1h", "restart_delay_max": "1h", "restart_reset": "1h"}
     t.configure(
         *[
             service(name, command, log=t.path(name), start_timeout="8s" if name == "late" else "1h", **later)

@@ -313,7 +313,10 @@ def killed_while_job_control_holds_it(t):
 def many_exit_at_once(t):
     """SIGCHLD is not queued: none may be lost when many end together."""
     count = 300
-    t.configure("defaults { restart-delay = 1h\n restart-delay-max = 1h }", *[t.sleeper(f"s{n}") for n in range(count)])
+    t.configure(
+        "defaults { restart-delay = 1h\n restart-delay-max = 1h\n restart-reset = 1h }",
+        *[t.sleeper(f"s{n}") for n in range(count)],
+    )
     t.start()
     services = t.wait_all("running")
     for s in services.values():
