@@ -118,6 +118,41 @@ static void take_main(struct svc_image *image, const struct spawn *spawn)
     image->has_process = true;
 }
 
+/* As far as this its life had come, whatever supd could not record of that: the disk may have been full. */
+static void come_to_role(struct svc *svc, enum svc_role role)
+{
+    switch (role) {
+    case ROLE_START:
+        svc->todo &= ~(unsigned)(TODO_PRE_START | TODO_START);
+        return;
+    case ROLE_POST_START:
+        svc->todo &= ~(unsigned)(TODO_PRE_START | TODO_START | TODO_READY);
+        return;
+    case ROLE_RELOAD:
+        if (svc->state == SVC_STARTING)
+            svc->state = SVC_RUNNING;
+        svc->todo = 0;
+        return;
+    case ROLE_STOP:
+        if (svc->state != SVC_STOPPING)
+            svc->stop_cause = STOP_BY_COMMAND;
+        svc->state = SVC_STOPPING;
+        if (svc->stop_phase == STOP_NONE)
+            svc->stop_phase = STOP_COMMAND;
+        return;
+    case ROLE_POST_STOP:
+        if (svc->state != SVC_STOPPING)
+            svc->stop_cause = STOP_OF_LEFTOVERS;
+        svc->state = SVC_STOPPING;
+        svc->stop_phase = STOP_POST;
+        return;
+    case ROLE_SERVICE:
+    case ROLE_PRE_START:
+    case ROLE_N:
+        return;
+    }
+}
+
 static void take_control(struct svc_image *image, const struct spawn *spawn)
 {
     struct svc *svc = &image->svc;
@@ -137,10 +172,9 @@ static void take_control(struct svc_image *image, const struct spawn *spawn)
         .inode = spawn->proc.inode,
     };
     image->has_control = true;
-    if (spawn->role != ROLE_START)
-        return;
-    svc->todo &= ~(unsigned)(TODO_PRE_START | TODO_START);
-    svc->proc.digest = spawn->proc.digest;
+    come_to_role(svc, spawn->role);
+    if (spawn->role == ROLE_START)
+        svc->proc.digest = spawn->proc.digest;
 }
 
 static void replay_spawn(struct entry **table, struct reader *r)

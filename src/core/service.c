@@ -6,15 +6,35 @@
 
 #include "core/service_step.h"
 
-/* Its control process was adopted, or its end was told, before. */
-static void boot_control(struct step *s)
+/* Is the control process, which has not run yet, one that there is a time for now? */
+static bool control_is_due(const struct svc *svc)
+{
+    if (svc->state != SVC_STOPPING)
+        return true;
+    return (svc->control.role == ROLE_STOP && svc->stop_phase == STOP_COMMAND) ||
+           (svc->control.role == ROLE_POST_STOP && svc->stop_phase == STOP_POST);
+}
+
+/* Its control process was adopted, or its end was told, before.  COUNTED: what the main process has left is counted. */
+static void boot_control(struct step *s, bool counted)
 {
     struct svc *svc = s->svc;
 
-    if (svc->control.ended)
+    if (svc->control.ended) {
         step_act(s, ACT_CHECK_CONTROL, 0);
-    else if (svc->control.pid == 0)
-        step_act(s, ACT_QUEUE, 0); /* it has not recorded itself, so it has not run */
+        return;
+    }
+    if (svc->control.pid != 0)
+        return;
+    /* It has not recorded itself, so it has not run. */
+    if (!control_is_due(svc)) {
+        step_drop_control(svc);
+        if (!counted)
+            step_go_on(s);
+        return;
+    }
+    svc->deadline = 0; /* its time begins with its fork */
+    step_act(s, ACT_QUEUE, 0);
 }
 
 /* On its way up, and nothing of it is there: on where we died. */
@@ -31,6 +51,12 @@ static void boot_starting(struct step *s)
         step_act(s, ACT_FIND_MAIN, 0);
     } else if (svc->ended) {
         step_over(s);
+    } else if (svc->controls > 0) {
+        /* What was done before its main process, which has not recorded itself, is not done again. */
+        svc->todo |= TODO_START;
+        svc->deadline = 0;
+        step_act(s, ACT_RECORD, 0);
+        step_act(s, ACT_QUEUE, 0);
     } else {
         step_enqueue(s, false); /* no child of that life has recorded itself, so none has run */
     }
@@ -39,17 +65,16 @@ static void boot_starting(struct step *s)
 static void on_boot(struct step *s)
 {
     struct svc *svc = s->svc;
+    /* We died between the end of the main process and what was to follow from it. */
+    bool is_left = !svc_has_process(svc) && svc->group != 0 && (svc->ended || svc->state == SVC_STOPPING);
 
-    if (svc->control.role != ROLE_SERVICE) {
-        boot_control(s);
-        return;
-    }
-    if (!svc_has_process(svc) && svc->group != 0 && (svc->ended || svc->state == SVC_STOPPING)) {
-        /* We died between the end of the main process and what was to follow from it. */
+    if (is_left)
         step_act(s, ACT_CHECK_GROUP, 0);
+    if (svc->control.role != ROLE_SERVICE) {
+        boot_control(s, is_left);
         return;
     }
-    if (svc_has_process(svc))
+    if (is_left || svc_has_process(svc))
         return;
     switch (svc->state) {
     case SVC_STOPPED:
@@ -272,6 +297,8 @@ static void on_exited(struct step *s)
     if (svc->state != SVC_STOPPING && end_control(s) && !check)
         return;
     if (!check) {
+        if (svc->control.role != ROLE_SERVICE)
+            step_act(s, ACT_RECORD, 0); /* nothing follows before that has ended, too */
         step_over(s);
         return;
     }
@@ -322,6 +349,12 @@ static void on_group(struct step *s)
     step_over(s);
 }
 
+static void kill_reload(struct step *s)
+{
+    s->svc->deadline = s->now.mono + KILL_AGAIN;
+    step_act(s, ACT_SIGNAL_CONTROL, SIGNAL_KILL);
+}
+
 /* The service itself is left alone. */
 static void reload_timed_out(struct step *s)
 {
@@ -331,8 +364,7 @@ static void reload_timed_out(struct step *s)
         return;
     step_reason(s->svc, "%s: timed out after %s", svc_role_name(ROLE_RELOAD),
                 duration_format(s->spec->start_timeout, buf, sizeof buf));
-    s->svc->deadline = s->now.mono + KILL_AGAIN;
-    step_act(s, ACT_SIGNAL_CONTROL, SIGNAL_KILL);
+    kill_reload(s);
 }
 
 static void on_deadline(struct step *s)
@@ -362,7 +394,9 @@ static void on_deadline(struct step *s)
         reload_timed_out(s);
         return;
     case SVC_STOPPING:
-        if (svc->stop_phase == STOP_COMMAND && !svc->control.pre_exec)
+        if (svc->stop_phase == STOP_COMMAND && svc->control.role == ROLE_RELOAD)
+            kill_reload(s); /* stop-command comes all the same */
+        else if (svc->stop_phase == STOP_COMMAND && !svc->control.pre_exec)
             step_send_stop(s);
         else
             step_kill(s);

@@ -327,8 +327,6 @@ const char *svc_exit_words(const struct exit_info *exit, char *buf, size_t size)
 int svc_exit_status(const struct svc *svc);
 
 const char *svc_state_name(enum svc_state state);
-/* For restoring; false when WORD is none. */
-bool svc_state_parse(const char *word, enum svc_state *state);
 
 const char *exit_how_name(enum exit_how how);
 const char *exit_source_name(enum exit_source source);

@@ -187,7 +187,8 @@ static void control_done(struct step *s)
     }
     step_drop_control(svc);
     if (svc->state == SVC_STOPPING) {
-        if (role == ROLE_STOP)
+        /* Unless it took too long, and the stop-signal was sent meanwhile. */
+        if (role == ROLE_STOP && svc->stop_phase == STOP_COMMAND)
             step_send_stop(s);
         else
             step_go_on(s);
@@ -215,6 +216,10 @@ static void control_done(struct step *s)
         return;
     case ROLE_POST_START:
         svc->todo &= ~(unsigned)TODO_POST_START;
+        if (svc->todo & TODO_FIND_MAIN) {
+            step_act(s, ACT_FIND_MAIN, 0); /* it was found once, but that could not be recorded */
+            return;
+        }
         step_up(s);
         return;
     case ROLE_SERVICE:
@@ -270,6 +275,9 @@ void step_on_control_group(struct step *s)
         control_done(s);
         return;
     }
+    /* Who hangs in the kernel is killed again; where there was no fork by us, no time was set. */
+    if (svc->state == SVC_STOPPING && svc->deadline == 0)
+        svc->deadline = s->now.mono + KILL_AGAIN;
     step_act(s, ACT_SIGNAL_CONTROL, SIGNAL_KILL);
     step_act(s, ACT_WATCH_CONTROL, 0);
 }

@@ -81,10 +81,18 @@ static bool main_is_there(const struct svc *svc)
     return svc_has_process(svc) || svc->group != 0;
 }
 
+/* As long as no main process is known, it may be any of those that the start command has left. */
+static enum kill_mode kill_mode_of(const struct svc *svc)
+{
+    enum kill_mode mode = svc->proc.stop.kill_mode;
+
+    return mode == KILL_MODE_PROCESS && !svc_has_process(svc) ? KILL_MODE_GROUP : mode;
+}
+
 void step_kill(struct step *s)
 {
     struct svc *svc = s->svc;
-    bool main_only = svc->proc.stop.kill_mode == KILL_MODE_PROCESS || svc->pre_exec;
+    bool main_only = kill_mode_of(svc) == KILL_MODE_PROCESS || svc->pre_exec;
 
     if (svc->stop_phase != STOP_POST)
         svc->stop_phase = STOP_KILLED;
@@ -105,7 +113,7 @@ static bool signals_all(enum kill_mode mode)
 static void signal_main(struct step *s)
 {
     struct svc *svc = s->svc;
-    enum kill_mode mode = svc->proc.stop.kill_mode;
+    enum kill_mode mode = kill_mode_of(svc);
 
     /* Under the other modes what a process has left gets SIGKILL, once it is counted, or is let go. */
     if (svc_has_process(svc) || signals_all(mode))

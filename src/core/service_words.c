@@ -57,17 +57,6 @@ const char *svc_state_name(enum svc_state state)
     return state_names[state];
 }
 
-bool svc_state_parse(const char *word, enum svc_state *state)
-{
-    for (size_t i = 0; i < SVC_N_STATES; i++) {
-        if (strcmp(word, state_names[i]) == 0) {
-            *state = (enum svc_state)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 const char *exit_how_name(enum exit_how how)
 {
     static const char *const names[] = {

@@ -251,6 +251,7 @@ void process_fork(struct process *process)
     char err[SVC_REASON_MAX];
     struct spawn_child child;
 
+    thaw(process); /* a stop-command would hang before its exec */
     if (!spawn(process, &stop, &child, err, sizeof err)) {
         process_tell_fork_failed(process, err);
         return;

@@ -3,61 +3,28 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/strv.h"
-#include "check_main.h"
 #include "core/record.h"
-#include "core/service.h"
+#include "unit/one_service.h"
 
 #define IS(text) strcmp(svc.reason, text) == 0
 
-static struct spec *spec;
-static struct svc svc;
-static struct timestamp now;
-static uint64_t rng;
-static struct svc_actions actions;
-
 static void setup(void)
 {
-    spec = spec_new("x");
+    setup_service();
     spec->start = START_ON_DEMAND;
     spec->listen = strv_push(strv_push(NULL, xstrdup("tcp:127.0.0.1:80,name=a")), xstrdup("unix:/x"));
-    now = (struct timestamp){.mono = 1000 * USEC_PER_SEC, .wall = 5000 * USEC_PER_SEC};
-    rng = 1;
     svc_init(&svc, spec, now);
-}
-
-static void teardown(void)
-{
-    spec_free(spec);
-}
-
-static void step(enum svc_event_type type)
-{
-    struct svc_event event = {.type = type, .life = svc.life, .pid = 7, .stop.signal = 15};
-
-    svc_step(&svc, spec, &event, now, &rng, &actions);
-}
-
-static bool did(enum svc_action_type type)
-{
-    for (size_t i = 0; i < actions.n; i++) {
-        if (actions.items[i].type == type)
-            return true;
-    }
-    return false;
 }
 
 /* Its turn, and its whole run of USEC. */
 static void run(int64_t usec, int code)
 {
     step(SVC_EV_SLOT);
-    step(SVC_EV_FORKED);
+    main_forked();
     step(SVC_EV_EXECED);
     ck_assert_int_eq(svc.state, SVC_RUNNING);
     now.mono += usec;
-    struct svc_event event = {.type = SVC_EV_EXITED, .life = svc.life, .exit = {.how = EXIT_HOW_EXITED, .code = code}};
-    svc_step(&svc, spec, &event, now, &rng, &actions);
+    feed((struct svc_event){.type = SVC_EV_EXITED, .exit = {.how = EXIT_HOW_EXITED, .code = code}});
     step(SVC_EV_GROUP);
 }
 
@@ -69,17 +36,17 @@ static bool is_idle(void)
 START_TEST(from_one_connection_to_the_next)
 {
     step(SVC_EV_BOOT);
-    ck_assert(is_idle() && did(ACT_RECORD) && !did(ACT_QUEUE));
+    ck_assert(is_idle() && acted(ACT_RECORD) && !acted(ACT_QUEUE));
     ck_assert_str_eq(svc.reason, "waiting for a connection on tcp:127.0.0.1:80 and 1 more");
     for (unsigned life = 1; life <= 3; life++) {
         now.mono += USEC_PER_SEC;
         step(SVC_EV_DEMAND);
-        ck_assert(svc.state == SVC_WAITING && !svc.idle && did(ACT_RECORD) && did(ACT_QUEUE));
+        ck_assert(svc.state == SVC_WAITING && !svc.idle && acted(ACT_RECORD) && acted(ACT_QUEUE));
         ck_assert_str_eq(svc.reason, "started by a connection");
         step(SVC_EV_DEMAND);
         ck_assert_uint_eq(actions.n, 0);
         run(USEC_PER_SEC / 10, 0);
-        ck_assert(is_idle() && did(ACT_RECORD) && !did(ACT_QUEUE));
+        ck_assert(is_idle() && acted(ACT_RECORD) && !acted(ACT_QUEUE));
         ck_assert_uint_eq(svc.life, life);
         ck_assert_uint_eq(svc.restarts, 0);
         ck_assert_uint_eq(svc.row, 0);
@@ -97,14 +64,14 @@ START_TEST(commands)
 
     /* Started by command it starts now, and does not wait for anybody. */
     step(SVC_EV_START);
-    ck_assert(svc.state == SVC_WAITING && !svc.idle && did(ACT_QUEUE));
+    ck_assert(svc.state == SVC_WAITING && !svc.idle && acted(ACT_QUEUE));
     run(0, 0);
     ck_assert(is_idle());
     step(SVC_EV_START);
-    ck_assert(svc.state == SVC_WAITING && !svc.idle && did(ACT_RECORD) && did(ACT_QUEUE));
+    ck_assert(svc.state == SVC_WAITING && !svc.idle && acted(ACT_RECORD) && acted(ACT_QUEUE));
     run(0, 0);
     step(SVC_EV_RESTART);
-    ck_assert(!svc.idle && did(ACT_QUEUE));
+    ck_assert(!svc.idle && acted(ACT_QUEUE));
     run(0, 0);
     step(SVC_EV_RESET);
     ck_assert(is_idle());
@@ -123,9 +90,8 @@ START_TEST(a_failure_waits_and_then_for_a_connection)
     ck_assert_uint_eq(svc.row, 1);
     step(SVC_EV_DEMAND);
     ck_assert_int_eq(svc.state, SVC_BACKOFF);
-    now.mono = svc.deadline;
-    step(SVC_EV_DEADLINE);
-    ck_assert(is_idle() && did(ACT_RECORD) && !did(ACT_QUEUE));
+    deadline();
+    ck_assert(is_idle() && acted(ACT_RECORD) && !acted(ACT_QUEUE));
 
     spec->restart = RESTART_NO;
     step(SVC_EV_DEMAND);
@@ -149,13 +115,13 @@ START_TEST(one_that_takes_nothing_is_slowed)
     step(SVC_EV_BOOT);
     for (int i = 0; i < 20; i++) {
         step(SVC_EV_DEMAND);
-        ck_assert(did(ACT_QUEUE));
+        ck_assert(acted(ACT_QUEUE));
         run(1000, 0);
         ck_assert(is_idle());
     }
     for (int i = 0; i < 3; i++) {
         step(SVC_EV_DEMAND);
-        ck_assert(svc.state == SVC_BACKOFF && did(ACT_RECORD) && !did(ACT_QUEUE));
+        ck_assert(svc.state == SVC_BACKOFF && acted(ACT_RECORD) && !acted(ACT_QUEUE));
         ck_assert_ptr_nonnull(strstr(svc.reason, "more than 20 times within 2s"));
         ck_assert(svc_wants_sockets(&svc));
         delays[i] = svc.deadline - now.mono;
@@ -169,7 +135,7 @@ START_TEST(one_that_takes_nothing_is_slowed)
 
     now.mono += 2 * USEC_PER_SEC;
     step(SVC_EV_DEMAND);
-    ck_assert_msg(did(ACT_QUEUE), "another 20 after a while");
+    ck_assert_msg(acted(ACT_QUEUE), "another 20 after a while");
     run(0, 0);
     spec->restart = RESTART_NO;
     for (int i = 0; i < 19; i++) {
@@ -190,14 +156,13 @@ START_TEST(a_new_configuration)
     ck_assert(is_idle() && IS("waiting for a connection on udp:*:53"));
     spec->start = START_AUTO;
     step(SVC_EV_CONFIG);
-    ck_assert(svc.state == SVC_WAITING && !svc.idle && did(ACT_RECORD) && did(ACT_QUEUE));
+    ck_assert(svc.state == SVC_WAITING && !svc.idle && acted(ACT_RECORD) && acted(ACT_QUEUE));
     run(0, 0);
     ck_assert_int_eq(svc.state, SVC_BACKOFF);
     spec->start = START_ON_DEMAND;
     step(SVC_EV_CONFIG);
     ck_assert_int_eq(svc.state, SVC_BACKOFF);
-    now.mono = svc.deadline;
-    step(SVC_EV_DEADLINE);
+    deadline();
     ck_assert(is_idle());
 }
 END_TEST
@@ -223,13 +188,13 @@ START_TEST(over_the_death_of_supd)
     ck_assert(is_idle());
     step(SVC_EV_DEMAND);
     crash();
-    ck_assert_msg(!svc.idle && did(ACT_QUEUE), "a start that was asked for is not forgotten");
+    ck_assert_msg(!svc.idle && acted(ACT_QUEUE), "a start that was asked for is not forgotten");
     run(0, 0);
     crash();
     ck_assert(is_idle());
     spec->start = START_AUTO;
     crash();
-    ck_assert_msg(!svc.idle && did(ACT_QUEUE), "the configuration is another now");
+    ck_assert_msg(!svc.idle && acted(ACT_QUEUE), "the configuration is another now");
     spec->start = START_ON_DEMAND;
     step(SVC_EV_STOP);
     crash();
@@ -245,11 +210,10 @@ START_TEST(when_sockets_are_open)
     run(0, 0);
     ck_assert_int_eq(svc.state, SVC_BACKOFF);
     ck_assert(svc_wants_sockets(&svc));
-    now.mono = svc.deadline;
-    step(SVC_EV_DEADLINE);
+    deadline();
     step(SVC_EV_SLOT);
     ck_assert(svc_wants_sockets(&svc));
-    step(SVC_EV_FORKED);
+    main_forked();
     step(SVC_EV_EXECED);
     step(SVC_EV_RESTART);
     ck_assert(svc.state == SVC_STOPPING && svc_wants_sockets(&svc));
@@ -267,7 +231,7 @@ Suite *check_suite(void)
     Suite *suite = suite_create("demand");
     TCase *tc = tcase_create("demand");
 
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, setup, teardown_service);
     tcase_add_test(tc, from_one_connection_to_the_next);
     tcase_add_test(tc, commands);
     tcase_add_test(tc, a_failure_waits_and_then_for_a_connection);

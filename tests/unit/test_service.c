@@ -5,29 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "check_main.h"
+#include "unit/one_service.h"
 
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
-#define PID 4711
-
-static struct spec *spec;
-static struct svc svc;
-static struct timestamp now;
-static uint64_t rng;
-static struct svc_actions actions;
-
-static void setup(void)
-{
-    spec = spec_new("x");
-    now = (struct timestamp){.mono = 1000 * USEC_PER_SEC, .wall = 5000 * USEC_PER_SEC};
-    rng = 1;
-    svc_init(&svc, spec, now);
-}
-
-static void teardown(void)
-{
-    spec_free(spec);
-}
 
 static void pass(int64_t usec)
 {
@@ -35,31 +15,9 @@ static void pass(int64_t usec)
     now.wall += usec;
 }
 
-static void feed(struct svc_event event)
-{
-    svc_step(&svc, spec, &event, now, &rng, &actions);
-}
-
-/* An event about the present life. */
-static void step(enum svc_event_type type)
-{
-    feed((struct svc_event){.type = type, .life = svc.life});
-}
-
-static void forked(void)
-{
-    feed((struct svc_event){
-        .type = SVC_EV_FORKED,
-        .life = svc.life,
-        .pid = PID,
-        .digest = 99,
-        .stop = {.signal = spec->stop_signal, .kill_mode = spec->kill_mode, .timeout = spec->stop_timeout},
-    });
-}
-
 static void exits(struct exit_info exit)
 {
-    feed((struct svc_event){.type = SVC_EV_EXITED, .life = svc.life, .exit = exit});
+    feed((struct svc_event){.type = SVC_EV_EXITED, .exit = exit});
 }
 
 static void exits_code(int code)
@@ -74,20 +32,12 @@ static void dies(int signo)
 
 static void fails_before_exec(const char *text)
 {
-    feed((struct svc_event){
-        .type = SVC_EV_EXITED, .life = svc.life, .exit = {.how = EXIT_HOW_EXITED, .code = 127}, .text = text});
+    feed((struct svc_event){.type = SVC_EV_EXITED, .exit = {.how = EXIT_HOW_EXITED, .code = 127}, .text = text});
 }
 
 static void group(unsigned left)
 {
-    feed((struct svc_event){.type = SVC_EV_GROUP, .life = svc.life, .group_left = left});
-}
-
-static void deadline(void)
-{
-    ck_assert_int_ne(svc.deadline, 0);
-    pass(svc.deadline - now.mono);
-    step(SVC_EV_DEADLINE);
+    feed((struct svc_event){.type = SVC_EV_GROUP, .group_left = left});
 }
 
 /* The last step's actions as text: R record, Q queue, U unqueue, F fork, M15 G15 signal main or group, C check, W watch. */
@@ -131,7 +81,7 @@ static void reach(enum svc_state state)
     if (state == SVC_WAITING)
         return;
     step(SVC_EV_SLOT);
-    forked();
+    main_forked();
     if (state == SVC_STARTING)
         return;
     step(SVC_EV_EXECED);
@@ -249,7 +199,7 @@ START_TEST(a_run_from_start_to_backoff_and_back)
     ck_assert_int_eq(svc.deadline, now.mono + spec->start_timeout);
     ck_assert_uint_eq(svc.life, 1);
     ck_assert(!svc_has_process(&svc));
-    forked();
+    main_forked();
     is(SVC_STARTING, "");
     ck_assert(svc_has_process(&svc));
     ck_assert_int_eq(svc.group, PID);
@@ -323,7 +273,7 @@ START_TEST(limit_ends_in_failed_with_the_last_reason)
     is(SVC_BACKOFF, "R");
     deadline();
     step(SVC_EV_SLOT);
-    forked();
+    main_forked();
     step(SVC_EV_EXECED);
     exits_code(9);
     group(0);
@@ -549,8 +499,7 @@ START_TEST(fork_failure_keeps_the_last_exit)
     struct exit_info last = svc.exit;
     deadline();
     step(SVC_EV_SLOT);
-    feed((struct svc_event){
-        .type = SVC_EV_FORK_FAILED, .life = svc.life, .text = "fork: Resource temporarily unavailable"});
+    feed((struct svc_event){.type = SVC_EV_FORK_FAILED, .text = "fork: Resource temporarily unavailable"});
     is(SVC_BACKOFF, "R");
     same_exit(&svc.exit, &last);
     ck_assert_str_eq(svc.reason, "fork: Resource temporarily unavailable");
@@ -689,8 +638,9 @@ START_TEST(events_of_another_life_change_nothing)
             svc.life += 5;
             struct svc before;
             memcpy(&before, &svc, sizeof svc); /* its padding too */
-            feed((struct svc_event){
-                .type = of_a_life[i / 2], .life = i % 2 ? svc.life - 1 : svc.life + 1, .pid = 1, .text = "late"});
+            struct svc_event late = {
+                .type = of_a_life[i / 2], .life = i % 2 ? svc.life - 1 : svc.life + 1, .pid = 1, .text = "late"};
+            svc_step(&svc, spec, &late, now, &rng, &actions);
             ck_assert_mem_eq(&svc, &before, sizeof svc);
             ck_assert_uint_eq(actions.n, 0);
         }
@@ -912,14 +862,6 @@ START_TEST(ends_in_words)
 
     for (size_t i = 0; i < LEN(table); i++)
         ck_assert_str_eq(svc_exit_words(&table[i].exit, buf, sizeof buf), table[i].words);
-    for (int i = 0; i < SVC_N_STATES; i++) {
-        enum svc_state state = SVC_N_STATES;
-
-        ck_assert(svc_state_parse(svc_state_name((enum svc_state)i), &state));
-        ck_assert_int_eq(state, i);
-    }
-    enum svc_state state;
-    ck_assert(!svc_state_parse("asleep", &state));
 }
 END_TEST
 
@@ -942,7 +884,7 @@ Suite *check_suite(void)
     Suite *suite = suite_create("service");
     TCase *tc = tcase_create("service");
 
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, setup_service, teardown_service);
     tcase_add_test(tc, every_command_in_every_state);
     tcase_add_test(tc, a_run_from_start_to_backoff_and_back);
     tcase_add_test(tc, stable_run_is_started_again_at_once);

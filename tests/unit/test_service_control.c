@@ -1,113 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Types of services and their control processes, step by step. */
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/strv.h"
-#include "check_main.h"
-#include "core/service.h"
-
-#define PID 4711
-
-static struct spec *spec;
-static struct svc svc;
-static struct timestamp now;
-static uint64_t rng;
-static struct svc_actions actions;
-
-static void setup(void)
-{
-    spec = spec_new("x");
-    spec->command = strv_push(NULL, xstrdup("/bin/x"));
-    now = (struct timestamp){.mono = 1000 * USEC_PER_SEC, .wall = 5000 * USEC_PER_SEC};
-    rng = 1;
-    svc_init(&svc, spec, now);
-}
-
-static void teardown(void)
-{
-    spec_free(spec);
-}
-
-static void feed(struct svc_event event)
-{
-    event.life = svc.life;
-    event.control = svc.control.number;
-    svc_step(&svc, spec, &event, now, &rng, &actions);
-}
-
-static void step(enum svc_event_type type)
-{
-    feed((struct svc_event){.type = type});
-}
-
-static bool did(enum svc_action_type type)
-{
-    for (size_t i = 0; i < actions.n; i++) {
-        if (actions.items[i].type == type)
-            return true;
-    }
-    return false;
-}
-
-static char **hook(const char *program)
-{
-    return strv_push(NULL, xstrdup(program));
-}
-
-static void start(void)
-{
-    step(SVC_EV_BOOT);
-    ck_assert(svc_is_queued(&svc));
-    step(SVC_EV_SLOT);
-}
-
-/* The control process is in ROLE, waits for its turn unless it has had it, and runs. */
-static void control_runs(enum svc_role role)
-{
-    ck_assert_int_eq(svc.control.role, role);
-    if (svc_is_queued(&svc))
-        step(SVC_EV_SLOT);
-    ck_assert(did(ACT_FORK_CONTROL));
-    feed((struct svc_event){.type = SVC_EV_CONTROL_FORKED, .pid = PID + 1});
-    feed((struct svc_event){.type = SVC_EV_CONTROL_EXECED, .start_ticks = 77});
-    ck_assert(svc_has_control(&svc));
-}
-
-static void control_exits(int code)
-{
-    feed((struct svc_event){.type = SVC_EV_CONTROL_EXITED,
-                            .exit = {.how = EXIT_HOW_EXITED, .code = code, .source = EXIT_SOURCE_WAIT}});
-    ck_assert(did(ACT_RECORD) && did(ACT_CHECK_CONTROL));
-    step(SVC_EV_CONTROL_GROUP);
-}
-
-static void main_runs(void)
-{
-    if (svc_is_queued(&svc))
-        step(SVC_EV_SLOT);
-    ck_assert(did(ACT_FORK));
-    feed((struct svc_event){.type = SVC_EV_FORKED, .pid = PID, .stop = svc_stop_params(spec)});
-    feed((struct svc_event){.type = SVC_EV_EXECED, .start_ticks = 55});
-}
-
-static void main_exits(int code)
-{
-    feed((struct svc_event){.type = SVC_EV_EXITED, .exit = {.how = EXIT_HOW_EXITED, .code = code}});
-    step(SVC_EV_GROUP);
-}
-
-static void all_hooks(void)
-{
-    spec->pre_start = hook("/bin/pre");
-    spec->post_start = hook("/bin/post");
-    spec->reload_command = hook("/bin/reload");
-    spec->stop_command = hook("/bin/stop");
-    spec->post_stop = hook("/bin/end");
-}
+#include "unit/control_service.h"
 
 START_TEST(a_life_with_every_hook)
 {
@@ -128,10 +25,10 @@ START_TEST(a_life_with_every_hook)
     ck_assert_int_eq(svc.state, SVC_RUNNING);
     control_exits(0);
     step(SVC_EV_STOP);
-    ck_assert(did(ACT_RECORD) && !did(ACT_SIGNAL_GROUP));
+    ck_assert(acted(ACT_RECORD) && !acted(ACT_SIGNAL_GROUP));
     control_runs(ROLE_STOP);
     control_exits(0);
-    ck_assert(did(ACT_RECORD) && did(ACT_SIGNAL_GROUP));
+    ck_assert(acted(ACT_RECORD) && acted(ACT_SIGNAL_GROUP));
     main_exits(0);
     ck_assert_int_eq(svc.state, SVC_STOPPING);
     control_runs(ROLE_POST_STOP);
@@ -176,7 +73,7 @@ START_TEST(what_a_hook_leaves_is_killed_first)
     control_runs(ROLE_PRE_START);
     feed((struct svc_event){.type = SVC_EV_CONTROL_EXITED, .exit = {.how = EXIT_HOW_EXITED}});
     feed((struct svc_event){.type = SVC_EV_CONTROL_GROUP, .group_left = 2});
-    ck_assert(did(ACT_SIGNAL_CONTROL) && did(ACT_WATCH_CONTROL));
+    ck_assert(acted(ACT_SIGNAL_CONTROL) && acted(ACT_WATCH_CONTROL));
     ck_assert_int_eq(actions.items[0].signal, SIGKILL);
     ck_assert(!svc_is_queued(&svc));
     step(SVC_EV_CONTROL_GROUP);
@@ -219,7 +116,7 @@ START_TEST(oneshot)
     main_runs();
     main_exits(0);
     ck_assert_int_eq(svc.state, SVC_RUNNING);
-    ck_assert(did(ACT_RECORD));
+    ck_assert(acted(ACT_RECORD));
     step(SVC_EV_BOOT); /* a later supd does not do it again */
     ck_assert_int_eq(svc.state, SVC_RUNNING);
     step(SVC_EV_STOP);
@@ -238,14 +135,14 @@ START_TEST(forking)
     start();
     control_runs(ROLE_START);
     control_exits(0);
-    ck_assert(did(ACT_FIND_MAIN));
+    ck_assert(acted(ACT_FIND_MAIN));
     ck_assert_int_eq(svc.group, PID + 1);
     feed((struct svc_event){.type = SVC_EV_MAIN_FOUND, .pid = 99, .start_ticks = 5, .group = 98, .group_start = 1});
-    ck_assert(did(ACT_RECORD));
+    ck_assert(acted(ACT_RECORD));
     ck_assert_int_eq(svc.state, SVC_RUNNING);
     ck_assert_int_eq(svc.proc.pid, 99);
     main_exits(0);
-    ck_assert(did(ACT_REMOVE_PID_FILE));
+    ck_assert(acted(ACT_REMOVE_PID_FILE));
     ck_assert_int_ne(svc.state, SVC_RUNNING);
 
     svc.state = SVC_STOPPED;
@@ -255,7 +152,7 @@ START_TEST(forking)
     control_exits(0);
     feed((struct svc_event){.type = SVC_EV_MAIN_MISSING, .text = "nobody"});
     ck_assert_int_eq(svc.state, SVC_STOPPING); /* what the command has left is counted, and ended */
-    ck_assert(did(ACT_CHECK_GROUP));
+    ck_assert(acted(ACT_CHECK_GROUP));
     step(SVC_EV_GROUP);
     ck_assert_str_eq(svc.reason, "nobody");
     ck_assert_int_eq(svc.state, SVC_BACKOFF);
@@ -273,12 +170,13 @@ START_TEST(a_time_out_of_stop_command)
     control_exits(0);
     step(SVC_EV_STOP);
     control_runs(ROLE_STOP);
-    now.mono = svc.deadline;
-    step(SVC_EV_DEADLINE);
-    ck_assert(did(ACT_SIGNAL_GROUP) && did(ACT_SIGNAL_CONTROL));
+    deadline();
+    ck_assert(acted(ACT_SIGNAL_GROUP) && acted(ACT_SIGNAL_CONTROL));
     ck_assert_int_eq(svc.stop_phase, STOP_SIGNALLED);
-    now.mono = svc.deadline;
-    step(SVC_EV_DEADLINE);
+    control_exits(1);
+    ck_assert(!acted(ACT_SIGNAL_GROUP)); /* not once more */
+    ck_assert_int_eq(svc.stop_phase, STOP_SIGNALLED);
+    deadline();
     ck_assert_int_eq(svc.stop_phase, STOP_KILLED);
 }
 END_TEST
@@ -291,7 +189,7 @@ START_TEST(reload_is_refused)
     spec->reload_signal = SIGHUP;
     ck_assert_ptr_null(svc_refuses_reload(&svc, spec));
     step(SVC_EV_RELOAD);
-    ck_assert(did(ACT_RELOAD_SIGNAL));
+    ck_assert(acted(ACT_RELOAD_SIGNAL));
     step(SVC_EV_STOP);
     ck_assert_ptr_nonnull(strstr(svc_refuses_reload(&svc, spec), "not running"));
 }
@@ -329,7 +227,7 @@ START_TEST(ready_comes_before_post_start)
     ck_assert(svc_awaits_ready(&svc));
     ck_assert_int_ne(svc.deadline, 0);
     step(SVC_EV_READY);
-    ck_assert(did(ACT_RECORD));
+    ck_assert(acted(ACT_RECORD));
     control_runs(ROLE_POST_START);
     control_exits(0);
     ck_assert_int_eq(svc.state, SVC_RUNNING);
@@ -401,7 +299,7 @@ START_TEST(ready_may_have_been_lost)
     ck_assert_int_eq(svc.deadline, 0);
     step(SVC_EV_ADOPTED);
     step(SVC_EV_READY_LOST);
-    ck_assert(did(ACT_RECORD));
+    ck_assert(acted(ACT_RECORD));
     ck_assert_int_gt(svc.deadline, now.mono); /* not for ever, */
     step(SVC_EV_READY_LOST);
     ck_assert_int_eq(actions.n, 0);
@@ -441,9 +339,9 @@ START_TEST(what_it_tells)
     ck_assert_int_eq(svc.deadline, 0);
 
     step(SVC_EV_RELOADING);
-    ck_assert(did(ACT_RECORD) && svc.told == TOLD_RELOADING);
+    ck_assert(acted(ACT_RECORD) && svc.told == TOLD_RELOADING);
     step(SVC_EV_READY);
-    ck_assert(did(ACT_RECORD) && svc.told == TOLD_NOTHING);
+    ck_assert(acted(ACT_RECORD) && svc.told == TOLD_NOTHING);
     step(SVC_EV_READY);
     ck_assert_int_eq(actions.n, 0);
     step(SVC_EV_STOPPING);
@@ -482,8 +380,8 @@ START_TEST(ready_does_not_go_with_everything)
         bool ok = spec_validate(spec, err, sizeof err);
         ck_assert_msg(ok == (cases[i].word == NULL), "%zu: %s", i, err);
         ck_assert_msg(ok || strstr(err, cases[i].word), "%zu: %s", i, err);
-        teardown();
-        setup();
+        teardown_service();
+        setup_control();
     }
 }
 END_TEST
@@ -493,7 +391,7 @@ Suite *check_suite(void)
     Suite *suite = suite_create("service_control");
     TCase *tc = tcase_create("service_control");
 
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, setup_control, teardown_service);
     tcase_add_test(tc, a_life_with_every_hook);
     tcase_add_test(tc, pre_start_fails);
     tcase_add_test(tc, what_a_hook_leaves_is_killed_first);
