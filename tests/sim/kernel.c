@@ -31,7 +31,7 @@ static bool number_is_free(const struct world *w, int32_t pid)
 }
 
 /* The number that was given back last, if it can be had: the worst that may happen. */
-static struct proc *new_proc(struct world *w, enum proc_kind kind)
+struct proc *kernel_new_proc(struct world *w, enum proc_kind kind)
 {
     int32_t pid = 0;
 
@@ -50,11 +50,11 @@ static struct proc *new_proc(struct world *w, enum proc_kind kind)
 
     struct proc *p = &w->procs[pid];
     *p = (struct proc){.kind = kind, .pid = pid, .group = pid, .uid = ++w->next_uid, .start = ++w->ticks};
-    p->leader = p->uid;
+    p->leader = p->root = p->uid;
     return p;
 }
 
-static void free_proc(struct world *w, struct proc *p)
+void kernel_free_proc(struct world *w, struct proc *p)
 {
     w->gone[p->uid % GONE].uid = p->uid;
     w->gone[p->uid % GONE].exit = p->exit;
@@ -62,34 +62,43 @@ static void free_proc(struct world *w, struct proc *p)
     p->stage = PROC_FREE;
 }
 
-static struct exit_info code(int32_t value)
+static bool lives(const struct world *w, int32_t pid, uint64_t uid)
 {
-    return (struct exit_info){.how = EXIT_HOW_EXITED, .code = value};
+    return pid >= 2 && kernel_alive(&w->procs[pid]) && w->procs[pid].uid == uid;
 }
 
-static struct exit_info by_signal(int32_t signo)
+/* Is there somebody below supd, and below init, to reap it at once? */
+static bool has_own_parent(const struct world *w, const struct proc *p)
 {
-    return (struct exit_info){.how = EXIT_HOW_SIGNALED, .signal = signo};
+    if (p->kind == KIND_MEMBER)
+        return lives(w, p->group, p->leader);
+    if (p->kind != KIND_DAEMON)
+        return p->kind == KIND_STRANGER;
+    for (int32_t pid = 2; pid < PIDS; pid++) {
+        if (lives(w, pid, p->starter))
+            return true;
+    }
+    return false;
 }
 
-/* Is the main process of this member's group there to reap it? */
-static bool leader_lives(const struct world *w, const struct proc *p)
+static const char *word_of(const struct proc *p)
 {
-    const struct proc *leader = &w->procs[p->group];
+    static const char *const words[] = {"-", "main", "control", "daemon", "member"};
 
-    return kernel_alive(leader) && leader->uid == p->leader;
+    return words[p->kind];
 }
 
-static void end_proc(struct world *w, struct proc *p, struct exit_info exit)
+void kernel_end(struct world *w, struct proc *p, struct exit_info exit)
 {
-    sim_trace(w, "  process %d (%s) ends: %s %d", p->pid, p->kind == KIND_STRANGER ? "-" : sim_names[p->service],
-              exit_how_name(exit.how), exit.how == EXIT_HOW_EXITED ? exit.code : exit.signal);
+    sim_trace(w, "  process %d (%s %s) ends: %s %d", p->pid, p->kind == KIND_STRANGER ? "" : sim_names[p->service],
+              word_of(p), exit_how_name(exit.how), exit.how == EXIT_HOW_EXITED ? exit.code : exit.signal);
     p->exit = exit;
     p->stage = PROC_ZOMBIE;
     p->doomed = false;
+    p->frozen = false;
     oracle_ended(w, p);
-    if (p->kind == KIND_STRANGER || (p->kind == KIND_MEMBER && leader_lives(w, p)))
-        free_proc(w, p);
+    if (has_own_parent(w, p))
+        kernel_free_proc(w, p);
     else if (w->running && p->parent == w->incarnation)
         w->supd.sigchld = true;
 }
@@ -101,24 +110,30 @@ struct proc *kernel_find(struct world *w, struct handle handle)
     return handle.uid != 0 && p->stage != PROC_FREE && p->uid == handle.uid ? p : NULL;
 }
 
-struct proc *kernel_fork(struct world *w, int service, uint64_t life, const uint8_t *record, size_t len)
+struct proc *kernel_fork(struct world *w, int service, const struct svc *svc, enum svc_role role, const uint8_t *record,
+                         size_t len)
 {
     if (w->forks_fail && !sim_one_in(w, 4))
         return NULL;
-    struct proc *p = new_proc(w, KIND_MAIN);
+    struct proc *p = kernel_new_proc(w, role == ROLE_SERVICE ? KIND_MAIN : KIND_CONTROL);
     if (!p)
         return NULL;
 
     p->stage = PROC_FORKED;
     p->parent = w->incarnation;
     p->service = service;
-    p->life = life;
+    p->life = svc->life;
+    p->role = role;
+    p->number = role == ROLE_SERVICE ? 0 : svc->control.number;
+    p->finite = role != ROLE_SERVICE || svc->type == TYPE_ONESHOT;
     p->file = w->file_id;
     p->record_len = len;
     memcpy(p->record, record, len);
     w->seen.forks++;
+    w->seen.controls[role] += role != ROLE_SERVICE;
     oracle_forked(w, p);
-    sim_trace(w, "  %s: child %d, life %llu", sim_names[service], p->pid, (unsigned long long)life);
+    sim_trace(w, "  %s: child %d, life %llu, %s %u", sim_names[service], p->pid, (unsigned long long)p->life,
+              role == ROLE_SERVICE ? "main" : svc_role_name(role), p->number);
     return p;
 }
 
@@ -137,19 +152,31 @@ struct handle kernel_open(struct world *w, int32_t pid, uint64_t start, uint64_t
     return kernel_handle(&w->procs[pid]);
 }
 
-size_t kernel_group(struct world *w, int32_t number, uint64_t start, struct handle *out, size_t max)
+/* Is the number still that of this group, as far as its leader tells? */
+static bool number_is_its_own(const struct world *w, const struct group *group)
 {
+    if (group->number < 2 || group->number >= PIDS)
+        return false;
+    const struct proc *leader = &w->procs[group->number];
+    return group->start == 0 || leader->stage == PROC_FREE || leader->start == group->start;
+}
+
+static bool carries(const struct group *group, const struct proc *p)
+{
+    return group->carries && p->kind != KIND_STRANGER && p->service == group->service && p->life == group->life &&
+           p->role == ROLE_SERVICE && !p->let_go;
+}
+
+size_t kernel_group(const struct world *w, const struct group *group, struct handle *out, size_t max)
+{
+    bool by_number = number_is_its_own(w, group);
     size_t n = 0;
 
-    if (number < 2 || number >= PIDS)
-        return 0;
-    const struct proc *leader = &w->procs[number];
-    if (start != 0 && leader->stage != PROC_FREE && leader->start != start)
-        return 0;
     for (int i = 2; i < PIDS; i++) {
         const struct proc *p = &w->procs[i];
+        bool is_member = by_number && p->group == group->number && p->start >= group->start;
 
-        if (!kernel_alive(p) || p->group != number || p->start < start)
+        if (!kernel_alive(p) || (!is_member && !carries(group, p)))
             continue;
         if (out && n < max)
             out[n] = kernel_handle(p);
@@ -171,18 +198,20 @@ bool kernel_group_is_empty(const struct world *w, struct handle leader)
 
 /* ---- signals ---- */
 
-static void take_signal(struct world *w, struct proc *p, int32_t signo)
+void kernel_take_signal(struct world *w, struct proc *p, int32_t signo)
 {
     if (p->stage == PROC_ZOMBIE)
         return;
     if (signo == SIGKILL && sim_one_in(w, 4))
         p->doomed = true;
     else if (signo == SIGKILL)
-        end_proc(w, p, by_signal(SIGKILL));
+        kernel_end(w, p, exit_signal(SIGKILL));
+    else if (p->frozen)
+        p->pending = signo;
     else if (half_started(p) && sim_one_in(w, 2))
-        end_proc(w, p, by_signal(signo));
+        kernel_end(w, p, exit_signal(signo));
     else if (p->stage == PROC_EXECED && sim_one_in(w, 2))
-        end_proc(w, p, sim_one_in(w, 2) ? by_signal(signo) : code((int32_t)sim_draw(w, 3)));
+        kernel_end(w, p, sim_one_in(w, 2) ? exit_signal(signo) : exit_code((int32_t)sim_draw(w, 3)));
 }
 
 /*
@@ -190,49 +219,101 @@ static void take_signal(struct world *w, struct proc *p, int32_t signo)
  * leader.  When that leader, and then another one with its number, have ended before supd looked, the other's members
  * cannot be told apart.
  */
-static bool is_past_telling(const struct world *w, const struct service *service, const struct proc *p)
+static bool is_past_telling(const struct world *w, const struct group *group, const struct proc *p)
 {
-    const struct life *life = &w->oracles[service - w->supd.services].lives[service->svc.life % LIVES];
+    bool foreign = p->service != group->service || p->life != group->life || p->let_go;
 
-    return (service->pidfd.uid == 0 || !w->group_pidfd) && p->kind == KIND_MEMBER && p->group == service->svc.group &&
-           p->leader != life->uid && w->procs[p->group].stage == PROC_FREE;
+    return (group->leader.uid == 0 || !w->group_pidfd) && (p->kind == KIND_MEMBER || p->kind == KIND_DAEMON) &&
+           p->group == group->number && foreign && w->procs[p->group].stage == PROC_FREE;
 }
 
-static void deliver(struct world *w, struct service *service, struct proc *p, int32_t signo)
+static void deliver(struct world *w, struct proc *p, int32_t signo)
 {
     sim_trace(w, "  signal %d to process %d", signo, p->pid);
-    if (is_past_telling(w, service, p))
-        w->seen.mistaken++;
-    else
-        oracle_signal(w, service, p, signo);
-    take_signal(w, p, signo);
+    kernel_take_signal(w, p, signo);
 }
 
-void kernel_signal(struct world *w, struct service *service, struct handle to, int32_t signo)
+void kernel_signal(struct world *w, struct service *service, struct handle to, int32_t signo, bool ends)
 {
     sys(w);
     struct proc *p = kernel_find(w, to);
 
-    if (p && p->stage != PROC_ZOMBIE)
-        deliver(w, service, p, signo);
+    if (!p || p->stage == PROC_ZOMBIE)
+        return;
+    sim_require(w, p->service == service_index(w, service) && p->life == service->svc.life,
+                "%s: signal %d to process %d of another life", sim_names[p->service], signo, p->pid);
+    if (!ends)
+        return;
+    oracle_signal(w, service, p, signo);
+    deliver(w, p, signo);
 }
 
 /* In one step by the leader's pidfd, or else one after another, with everything that may happen between. */
-void kernel_signal_group(struct world *w, struct service *service, int32_t signo)
+void kernel_signal_group(struct world *w, struct service *service, const struct group *group, int32_t signo)
 {
-    uint64_t leader = w->group_pidfd ? service->pidfd.uid : 0;
-    uint64_t start = leader == 0 ? service->svc.proc.start_ticks : 0;
+    uint64_t leader = w->group_pidfd ? group->leader.uid : 0;
     struct handle members[PIDS];
 
     sys(w);
-    size_t n = kernel_group(w, service->svc.group, start, members, PIDS);
+    size_t n = kernel_group(w, group, members, PIDS);
     for (size_t i = 0; i < n; i++) {
         if (leader == 0)
             sys(w);
         struct proc *p = kernel_find(w, members[i]);
-        if (p && kernel_alive(p) && (leader == 0 || p->leader == leader))
-            deliver(w, service, p, signo);
+        if (!p || !kernel_alive(p) || (leader != 0 && p->leader != leader && !carries(group, p)))
+            continue;
+        if (is_past_telling(w, group, p))
+            w->seen.mistaken++;
+        else
+            oracle_signal(w, service, p, signo);
+        deliver(w, p, signo);
     }
+}
+
+void kernel_freeze(struct world *w, int service, bool on)
+{
+    sys(w);
+    for (int i = 2; i < PIDS; i++) {
+        struct proc *p = &w->procs[i];
+
+        if (!kernel_alive(p) || p->kind == KIND_STRANGER || p->service != service || p->let_go || p->frozen == on)
+            continue;
+        p->frozen = on;
+        int32_t pending = p->pending;
+        p->pending = 0;
+        if (pending != 0)
+            kernel_take_signal(w, p, pending);
+    }
+}
+
+/* ---- the main process of a forking service ---- */
+
+enum main_found kernel_find_main(struct world *w, const struct group *group, bool by_pid_file, struct handle *found)
+{
+    struct handle members[PIDS];
+    const struct proc *daemon = NULL;
+
+    sys(w);
+    size_t n = kernel_group(w, group, members, PIDS);
+    for (size_t i = 0; i < n; i++) {
+        const struct proc *p = kernel_find(w, members[i]);
+
+        /* The rest are children of it, unless it has ended. */
+        if (p && p->kind == KIND_DAEMON && carries(group, p))
+            daemon = p;
+    }
+    if (n == 0)
+        return MAIN_IS_NOT;
+    if (by_pid_file && (!daemon || !daemon->named))
+        return MAIN_NOT_YET;
+    if (!daemon && n > 1)
+        return MAIN_IS_NOT;
+    if (!daemon)
+        daemon = kernel_find(w, members[0]);
+    if (!daemon || !carries(group, daemon))
+        return MAIN_IS_NOT;
+    *found = kernel_handle(daemon);
+    return MAIN_IS_THERE;
 }
 
 /* ---- ends ---- */
@@ -260,150 +341,7 @@ bool kernel_exit_status(struct world *w, struct handle handle, struct exit_info 
 void kernel_reap(struct world *w, struct proc *p)
 {
     oracle_reaped(w, p);
-    free_proc(w, p);
-}
-
-/* ---- what processes do ---- */
-
-/* To the file that it inherited, whatever has become of that. */
-static int child_write(struct world *w, struct proc *p)
-{
-    size_t len = p->record_len;
-
-    if (w->full && w->room < len)
-        len = w->room;
-    if (w->full)
-        w->room -= len;
-    if (p->file == w->file_id)
-        buf_add(&w->file, p->record, len);
-    return len == p->record_len ? 0 : -1;
-}
-
-static void record_self(struct world *w, struct proc *p)
-{
-    record_finish_spawn(p->record, p->record_len, p->pid, p->start, kernel_inode(w, p));
-    if (child_write(w, p) < 0) {
-        w->seen.torn++;
-        p->failing = true;
-        sim_trace(w, "  child %d cannot record itself", p->pid);
-        return;
-    }
-    p->stage = PROC_RECORDED;
-    oracle_child_recorded(w, p);
-    sim_trace(w, "  child %d has recorded itself", p->pid);
-}
-
-static void go_on(struct world *w, struct proc *p)
-{
-    if (p->doomed) {
-        end_proc(w, p, by_signal(SIGKILL));
-    } else if (p->failing) {
-        end_proc(w, p, code(203));
-    } else if (!w->quiet && sim_one_in(w, 40)) {
-        end_proc(w, p, by_signal(SIGKILL)); /* out of memory */
-    } else if (p->stage == PROC_FORKED) {
-        record_self(w, p);
-    } else if (!w->quiet && sim_one_in(w, 10)) {
-        p->failing = true;
-    } else {
-        p->stage = PROC_EXECED;
-        sim_trace(w, "  child %d is the program of %s now", p->pid, sim_names[p->service]);
-    }
-}
-
-static void fork_member(struct world *w, const struct proc *p)
-{
-    if (kernel_group(w, p->group, 0, NULL, 0) > MEMBERS_MAX)
-        return;
-    struct proc *member = new_proc(w, KIND_MEMBER);
-    if (!member)
-        return;
-    member->stage = PROC_EXECED;
-    member->group = p->group;
-    member->leader = p->leader;
-    member->service = p->service;
-    member->life = p->life;
-    member->parent = p->parent;
-    member->let_go = p->let_go;
-}
-
-static void program_acts(struct world *w, struct proc *p)
-{
-    if (p->doomed)
-        end_proc(w, p, by_signal(SIGKILL));
-    else if (w->quiet)
-        return;
-    else if (sim_one_in(w, 6))
-        fork_member(w, p);
-    else if (sim_one_in(w, p->kind == KIND_MAIN ? 10 : 5))
-        end_proc(w, p,
-                 sim_one_in(w, 2) ? code((int32_t)sim_draw(w, 4)) : by_signal(sim_one_in(w, 2) ? SIGSEGV : SIGTERM));
-}
-
-static bool has_no_parent(const struct world *w, const struct proc *p)
-{
-    return !w->running || p->parent != w->incarnation;
-}
-
-static void proc_acts(struct world *w, struct proc *p)
-{
-    switch (p->stage) {
-    case PROC_FREE:
-        break;
-    case PROC_FORKED:
-    case PROC_RECORDED:
-        go_on(w, p);
-        break;
-    case PROC_EXECED:
-        if (p->kind == KIND_STRANGER)
-            end_proc(w, p, code(0));
-        else
-            program_acts(w, p);
-        break;
-    case PROC_ZOMBIE:
-        if (has_no_parent(w, p))
-            free_proc(w, p); /* init is slow, but it reaps */
-        break;
-    }
-}
-
-void kernel_act(struct world *w)
-{
-    unsigned first = sim_draw(w, PIDS - 2);
-
-    if (sim_one_in(w, 6)) {
-        struct proc *stranger = new_proc(w, KIND_STRANGER);
-        if (stranger)
-            stranger->stage = PROC_EXECED;
-        return;
-    }
-    for (unsigned i = 0; i < PIDS - 2; i++) {
-        struct proc *p = &w->procs[2 + (first + i) % (PIDS - 2)];
-
-        if (p->stage == PROC_FREE || (p->kind == KIND_STRANGER && sim_one_in(w, 2)))
-            continue;
-        proc_acts(w, p);
-        return;
-    }
-}
-
-bool kernel_cooperate(struct world *w)
-{
-    for (int i = 2; i < PIDS; i++) {
-        struct proc *p = &w->procs[i];
-        bool orphan = p->stage == PROC_ZOMBIE && has_no_parent(w, p);
-
-        if (half_started(p) || orphan || (kernel_alive(p) && p->doomed)) {
-            proc_acts(w, p);
-            return true;
-        }
-        /* Whoever is none of supd's business goes, or there might be no pid left for those who are. */
-        if (kernel_alive(p) && (p->kind == KIND_STRANGER || p->let_go)) {
-            end_proc(w, p, code(0));
-            return true;
-        }
-    }
-    return false;
+    kernel_free_proc(w, p);
 }
 
 bool kernel_half_started(struct world *w, bool kill)
@@ -415,7 +353,7 @@ bool kernel_half_started(struct world *w, bool kill)
             continue;
         any = true;
         if (kill)
-            end_proc(w, &w->procs[i], by_signal(SIGKILL));
+            kernel_end(w, &w->procs[i], exit_signal(SIGKILL));
     }
     return any;
 }
@@ -427,6 +365,22 @@ void kernel_reboot(struct world *w)
     w->ticks = 0; /* so that old pids and start times come again */
     w->last_freed = 0;
     w->epoch.init_start++;
+}
+
+/* ---- the state file ---- */
+
+/* To the file that it inherited, whatever has become of that. */
+int kernel_child_write(struct world *w, struct proc *p)
+{
+    size_t len = p->record_len;
+
+    if (w->full && w->room < len)
+        len = w->room;
+    if (w->full)
+        w->room -= len;
+    if (p->file == w->file_id)
+        buf_add(&w->file, p->record, len);
+    return len == p->record_len ? 0 : -1;
 }
 
 /* ---- supd's own calls ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The model of src/supd/supervisor.c and process.c: the same effects in the same
- * order, on a kernel that can be looked into.
+ * The model of src/supd/supervisor.c: the same effects in the same order, on a
+ * kernel that can be looked into.
  */
 #include <string.h>
 
@@ -9,12 +9,6 @@
 
 #define START_SLOTS 2
 #define FORKS_PER_TURN 2
-#define SWEEP_MAX 3
-#define LEFTOVERS_POLL (100 * USEC_PER_MSEC)
-#define PATIENCE (2 * USEC_PER_SEC)
-#define WATCH_RETRY (100 * USEC_PER_MSEC)
-
-static void count_group(struct world *w, struct service *s);
 
 static bool has_action(const struct svc_actions *actions, enum svc_action_type type)
 {
@@ -27,20 +21,13 @@ static bool has_action(const struct svc_actions *actions, enum svc_action_type t
 
 /* ---- the table and the queue ---- */
 
-struct svc_stop_params model_stop_params(const struct spec *spec)
-{
-    return (struct svc_stop_params){
-        .signal = spec->stop_signal,
-        .kill_mode = spec->kill_mode,
-        .timeout = spec->stop_timeout,
-    };
-}
-
 struct service *model_add(struct world *w, int i, const struct spec *spec, uint64_t digest)
 {
     struct service *s = &w->supd.services[i];
 
     *s = (struct service){.used = true, .spec = spec, .digest = digest};
+    s->main.service = s->control.service = s;
+    s->control.control = true;
     svc_init(&s->svc, spec, w->now);
     return s;
 }
@@ -49,7 +36,8 @@ void model_set_spec(struct world *w, struct service *s, const struct spec *spec,
 {
     s->spec = spec;
     s->digest = digest;
-    model_event(w, s, (struct svc_event){.type = SVC_EV_CONFIG, .stop = model_stop_params(spec)});
+    oracle_configured(w, s);
+    model_event(w, s, (struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
 }
 
 static void enqueue(struct world *w, struct service *s)
@@ -94,26 +82,6 @@ void model_remove(struct world *w, struct service *s)
         condemn(w, s);
 }
 
-static void close_report(struct world *w, struct service *s)
-{
-    if (s->report.uid == 0)
-        return;
-    s->report = (struct handle){0};
-    w->supd.pre_exec--;
-    persist_after_exec(w);
-    if (w->supd.n_starts > 0)
-        w->supd.woken = true;
-}
-
-static void release(struct world *w, struct service *s)
-{
-    close_report(w, s);
-    s->failure = false;
-    s->watched = false;
-    s->has_left = false;
-    s->pidfd = (struct handle){0};
-}
-
 static void delete_condemned(struct world *w)
 {
     for (int i = 0; i < SERVICES; i++) {
@@ -127,18 +95,18 @@ static void delete_condemned(struct world *w)
         if (!is_gone(s))
             continue;
         sim_trace(w, "  %s: removed", sim_names[i]);
-        release(w, s);
+        process_release(w, &s->main);
+        process_release(w, &s->control);
         s->used = false;
     }
 }
 
 static bool is_busy(const struct service *s)
 {
-    return s->used && (svc_has_process(&s->svc) || s->svc.group != 0 || s->is_child);
+    return s->used && (svc_is_busy(&s->svc) || s->main.is_child || s->control.is_child);
 }
 
-/* The last one that ends lets supd end. */
-static void update_busy(struct world *w, const struct service *s)
+void model_update_busy(struct world *w, const struct service *s)
 {
     if (w->supd.phase == PHASE_STOPPING && !is_busy(s))
         w->supd.woken = true;
@@ -152,6 +120,7 @@ static void shutdown_check(struct world *w)
         if (is_busy(&w->supd.services[i]))
             return;
     }
+    oracle_at_end(w);
     sys(w);
     buf_reset(&w->file);
     w->file_exists = false;
@@ -181,48 +150,6 @@ static void on_queue(struct world *w)
 
 /* ---- carrying out ---- */
 
-static void signal_main(struct world *w, struct service *s, int32_t signo)
-{
-    kernel_signal(w, s, s->pidfd, signo);
-}
-
-static void signal_group(struct world *w, struct service *s, int32_t signo)
-{
-    if (s->svc.pre_exec)
-        signal_main(w, s, signo);
-    else if (s->svc.group > 0)
-        kernel_signal_group(w, s, signo);
-}
-
-static void fork_child(struct world *w, struct service *s)
-{
-    struct svc_stop_params stop = model_stop_params(s->spec);
-    const char *name = sim_names[service_index(w, s)];
-    uint8_t record[RECORD_MAX];
-    size_t len = record_encode_spawn(record, ROLE_SERVICE, name, &s->svc, s->digest, &stop, w->now);
-
-    sys(w);
-    oracle_fork(w, s);
-    const struct proc *p = kernel_fork(w, service_index(w, s), s->svc.life, record, len);
-    if (!p) {
-        model_event(w, s, (struct svc_event){.type = SVC_EV_FORK_FAILED, .life = s->svc.life, .text = "fork: no room"});
-        return;
-    }
-    s->pidfd = s->report = kernel_handle(p);
-    s->child = p->pid;
-    s->is_child = true;
-    s->check_after_reap = false;
-    w->supd.pre_exec++;
-    sys(w);
-    model_event(w, s,
-                (struct svc_event){.type = SVC_EV_FORKED,
-                                   .life = s->svc.life,
-                                   .pid = s->child,
-                                   .inode = kernel_inode(w, p),
-                                   .digest = s->digest,
-                                   .stop = stop});
-}
-
 static void carry_out(struct world *w, struct service *s, struct svc_action action)
 {
     switch (action.type) {
@@ -235,26 +162,44 @@ static void carry_out(struct world *w, struct service *s, struct svc_action acti
         dequeue(w, s);
         break;
     case ACT_FORK:
-        fork_child(w, s);
+        process_fork(w, &s->main);
         break;
     case ACT_SIGNAL_MAIN:
+        process_signal(w, &s->main, action.signal);
+        break;
     case ACT_SIGNAL_GROUP:
-        if (action.type == ACT_SIGNAL_MAIN)
-            signal_main(w, s, action.signal);
-        else
-            signal_group(w, s, action.signal);
+        process_signal_all(w, &s->main, action.signal);
         break;
     case ACT_CHECK_GROUP:
-        if (s->is_child)
-            s->check_after_reap = true;
-        else
-            count_group(w, s);
+        process_check_left(w, &s->main);
         break;
     case ACT_WATCH_GROUP:
-        s->left_watched = true;
+        s->main.left_watched = true;
         break;
-    default:
-        sim_require(w, false, "action %d for a simple service", (int)action.type);
+    case ACT_FORK_CONTROL:
+        process_fork(w, &s->control);
+        break;
+    case ACT_SIGNAL_CONTROL:
+        process_signal_all(w, &s->control, action.signal);
+        break;
+    case ACT_CHECK_CONTROL:
+        process_check_left(w, &s->control);
+        break;
+    case ACT_WATCH_CONTROL:
+        s->control.left_watched = true;
+        break;
+    case ACT_RELOAD_SIGNAL:
+        w->seen.reloads++;
+        kernel_signal(w, s, s->main.pidfd, action.signal, false);
+        break;
+    case ACT_FIND_MAIN:
+        process_search_begin(w, s);
+        break;
+    case ACT_REMOVE_PID_FILE:
+        sys(w);
+        break;
+    case ACT_N:
+        sim_require(w, false, "an action that is none");
     }
 }
 
@@ -268,10 +213,12 @@ static void commit(struct world *w, struct service *s, const struct svc *next, c
         persist_fact(w, s);
     s->timer_at = s->svc.deadline;
     if (!svc_has_process(&s->svc) && s->svc.group == 0)
-        release(w, s);
+        process_release(w, &s->main);
+    if (s->svc.control.role == ROLE_SERVICE)
+        process_release(w, &s->control);
     for (size_t i = 0; i < actions->n; i++)
         carry_out(w, s, actions->items[i]);
-    update_busy(w, s);
+    model_update_busy(w, s);
     if (is_gone(s))
         condemn(w, s);
 }
@@ -299,158 +246,6 @@ bool model_command(struct world *w, struct service *s, enum svc_event_type type)
         return false;
     oracle_changed(w, s, &before, &next, &event);
     commit(w, s, &next, &actions, true);
-    return true;
-}
-
-/* ---- what is left of a group ---- */
-
-static void count_group(struct world *w, struct service *s)
-{
-    const struct svc *svc = &s->svc;
-
-    sys(w);
-    size_t n =
-        kernel_group_is_empty(w, s->pidfd) ? 0 : kernel_group(w, svc->group, svc->group_start, s->left, LEFTOVERS_MAX);
-    s->has_left = true;
-    s->left_watched = false;
-    s->n_left = n < LEFTOVERS_MAX ? n : LEFTOVERS_MAX;
-    model_event(w, s, (struct svc_event){.type = SVC_EV_GROUP, .life = svc->life, .group_left = (unsigned)n});
-}
-
-static bool leftovers_turn(struct world *w, struct service *s)
-{
-    if (!s->has_left || !s->left_watched)
-        return false;
-    for (size_t i = 0; i < s->n_left; i++) {
-        const struct proc *p = kernel_find(w, s->left[i]);
-        if (p && kernel_alive(p))
-            return false;
-    }
-    count_group(w, s);
-    return true;
-}
-
-/* ---- ends ---- */
-
-static void tell_execed(struct world *w, struct service *s)
-{
-    uint64_t start = w->procs[s->child].start; /* not reaped, so the number is its own */
-
-    model_event(w, s, (struct svc_event){.type = SVC_EV_EXECED, .life = s->svc.life, .start_ticks = start});
-}
-
-static bool report_turn(struct world *w, struct service *s)
-{
-    const struct proc *p = kernel_find(w, s->report);
-
-    if (!p || s->failure || p->stage == PROC_ZOMBIE)
-        return false;
-    if (p->failing) {
-        s->failure = true;
-        return true;
-    }
-    if (p->stage != PROC_EXECED)
-        return false;
-    sys(w);
-    if (!kernel_find(w, s->report) || p->stage == PROC_ZOMBIE)
-        return true; /* its end is there now, and tells more */
-    tell_execed(w, s);
-    close_report(w, s);
-    return true;
-}
-
-static struct service *service_of_child(struct world *w, int32_t pid)
-{
-    for (int i = 0; i < SERVICES; i++) {
-        struct service *s = &w->supd.services[i];
-
-        if (s->used && s->is_child && s->child == pid)
-            return s;
-    }
-    return NULL;
-}
-
-static void child_ended(struct world *w, const struct proc *p)
-{
-    struct service *s = service_of_child(w, p->pid);
-
-    if (!s)
-        return;
-    bool failed = s->failure || (s->report.uid != 0 && p->failing);
-    struct exit_info exit = p->exit;
-
-    s->failure = false;
-    if (!failed && s->report.uid != 0 && exit.how == EXIT_HOW_EXITED)
-        tell_execed(w, s);
-    exit.source = EXIT_SOURCE_WAIT;
-    exit.at = w->now.wall;
-    model_event(w, s,
-                (struct svc_event){.type = SVC_EV_EXITED,
-                                   .life = s->svc.life,
-                                   .exit = exit,
-                                   .start_ticks = p->start,
-                                   .text = failed ? "exec: no" : NULL});
-    close_report(w, s);
-}
-
-static void child_reaped(struct world *w, int32_t pid)
-{
-    struct service *s = service_of_child(w, pid);
-
-    if (!s)
-        return;
-    s->is_child = false;
-    update_busy(w, s);
-    if (s->check_after_reap) {
-        s->check_after_reap = false;
-        count_group(w, s);
-    }
-}
-
-/* Peek, record, reap: each child that has ended, from anywhere in the list. */
-static bool sigchld_turn(struct world *w)
-{
-    unsigned taken = 0;
-    int first = (int)sim_draw(w, PIDS);
-
-    if (!w->supd.sigchld)
-        return false;
-    w->supd.sigchld = false;
-    for (int i = 0; i < PIDS && taken < SWEEP_MAX; i++) {
-        struct proc *p = &w->procs[(first + i) % PIDS];
-
-        if (p->stage != PROC_ZOMBIE || p->parent != w->incarnation)
-            continue;
-        child_ended(w, p);
-        sys(w);
-        int32_t pid = p->pid;
-        kernel_reap(w, p);
-        sys(w);
-        child_reaped(w, pid);
-        taken++;
-    }
-    w->supd.sigchld = w->supd.sigchld || taken == SWEEP_MAX;
-    return true;
-}
-
-/* The pidfd of an adopted process: readable at its end, and then asked until it tells, or patience is over. */
-static bool watch_turn(struct world *w, struct service *s)
-{
-    struct exit_info exit = {.how = EXIT_HOW_UNKNOWN};
-    const struct proc *p = kernel_find(w, s->pidfd);
-
-    if (!s->watched || (p && kernel_alive(p)) || (s->give_up != 0 && w->now.mono < s->watch_at))
-        return false;
-    if (!kernel_exit_status(w, s->pidfd, &exit)) {
-        if (s->give_up == 0)
-            s->give_up = w->now.mono + PATIENCE;
-        s->watch_at = w->now.mono + WATCH_RETRY;
-        if (w->now.mono < s->give_up)
-            return true;
-    }
-    s->watched = false;
-    exit.at = w->now.wall;
-    model_event(w, s, (struct svc_event){.type = SVC_EV_EXITED, .life = s->svc.life, .exit = exit});
     return true;
 }
 
@@ -482,12 +277,12 @@ static bool retry_turn(struct world *w)
 }
 
 #define COMMON_TURNS 3
-#define SERVICE_TURNS 4
+#define SERVICE_TURNS 8
 
 static bool one_turn(struct world *w, unsigned which)
 {
     if (which == 0)
-        return sigchld_turn(w);
+        return process_sigchld_turn(w);
     if (which == 1)
         return queue_turn(w);
     if (which == 2)
@@ -496,15 +291,16 @@ static bool one_turn(struct world *w, unsigned which)
     struct service *s = &w->supd.services[which / SERVICE_TURNS];
     if (!s->used)
         return false;
-    switch (which % SERVICE_TURNS) {
+    struct process *process = which % 2 ? &s->control : &s->main;
+    switch (which % SERVICE_TURNS / 2) {
     case 0:
-        return report_turn(w, s);
+        return process_report_turn(w, process);
     case 1:
-        return timer_turn(w, s);
+        return process_watch_turn(w, process);
     case 2:
-        return watch_turn(w, s);
+        return process_leftovers_turn(w, process);
     default:
-        return leftovers_turn(w, s);
+        return process->control ? process_search_turn(w, s) : timer_turn(w, s);
     }
 }
 
@@ -537,8 +333,13 @@ int64_t model_next_timer(const struct world *w)
         if (!s->used)
             continue;
         sooner(&next, s->timer_at);
-        if (s->watched && s->give_up != 0)
-            sooner(&next, s->watch_at);
+        sooner(&next, s->search_at);
+        for (int control = 0; control < 2; control++) {
+            const struct process *process = control ? &s->control : &s->main;
+
+            if (process->watched && process->give_up != 0)
+                sooner(&next, process->watch_at);
+        }
     }
     return next;
 }

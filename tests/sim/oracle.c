@@ -26,12 +26,7 @@ static const char *name_of(const struct world *w, const struct service *s)
     return sim_names[service_index(w, s)];
 }
 
-static struct life *life_of(struct oracle *o, uint64_t life)
-{
-    return &o->lives[life % LIVES];
-}
-
-static bool same_exit(const struct exit_info *a, const struct exit_info *b)
+bool oracle_same_exit(const struct exit_info *a, const struct exit_info *b)
 {
     return a->how == b->how && a->code == b->code && a->signal == b->signal;
 }
@@ -54,6 +49,11 @@ void oracle_snapshot(struct world *w, int i, const struct svc *svc)
     o->life = svc->life;
     o->restarts = svc->restarts;
     o->desired_later = bit(svc->desired_up);
+
+    /* The main process of a forking service has no record but this. */
+    struct life *life = oracle_life(o, svc->life);
+    if (life->life == svc->life && svc->type == TYPE_FORKING && svc->proc.pid > 0)
+        life->recorded = true;
 }
 
 /* ---- events ---- */
@@ -61,7 +61,22 @@ void oracle_snapshot(struct world *w, int i, const struct svc *svc)
 static bool is_of_a_life(enum svc_event_type type)
 {
     return type == SVC_EV_FORKED || type == SVC_EV_FORK_FAILED || type == SVC_EV_EXECED || type == SVC_EV_ADOPTED ||
-           type == SVC_EV_EXITED || type == SVC_EV_GROUP;
+           type == SVC_EV_EXITED || type == SVC_EV_GROUP || type == SVC_EV_MAIN_FOUND || type == SVC_EV_MAIN_MISSING;
+}
+
+static bool is_of_a_control(enum svc_event_type type)
+{
+    return type == SVC_EV_CONTROL_FORKED || type == SVC_EV_CONTROL_FORK_FAILED || type == SVC_EV_CONTROL_EXECED ||
+           type == SVC_EV_CONTROL_ADOPTED || type == SVC_EV_CONTROL_EXITED || type == SVC_EV_CONTROL_GROUP;
+}
+
+/* Of another life, or of another control process, than the present. */
+static bool is_past(const struct svc *svc, const struct svc_event *event)
+{
+    bool control = is_of_a_control(event->type);
+
+    return ((control || is_of_a_life(event->type)) && event->life != svc->life) ||
+           (control && (svc->control.role == ROLE_SERVICE || event->control != svc->control.number));
 }
 
 static bool has_given_up(const struct svc *svc)
@@ -100,14 +115,15 @@ static void time_next_start(const struct world *w, struct oracle *o, const struc
     o->not_before = unstable ? w->now.mono + wait : 0;
 }
 
-static void let_members_go(struct world *w, struct oracle *o, uint64_t life, bool go)
+static void let_members_go(struct world *w, struct oracle *o, uint64_t number, bool go)
 {
-    const struct life *l = life_of(o, life);
+    const struct life *life = oracle_life(o, number);
 
     for (int pid = 2; pid < PIDS; pid++) {
         struct proc *p = &w->procs[pid];
+        bool below = p->kind == KIND_MEMBER || p->kind == KIND_DAEMON;
 
-        if (p->kind == KIND_MEMBER && l->life == life && p->leader == l->uid)
+        if (below && p->role == ROLE_SERVICE && life->life == number && p->root == life->root)
             p->let_go = go;
     }
 }
@@ -120,8 +136,8 @@ static void check_end(struct world *w, const struct service *s, const struct svc
     sim_require(w, before->ended || after->ended, "%s: an end was not taken", name_of(w, s));
     if (before->ended)
         return;
-    sim_require(w, same_exit(&after->exit, &event->exit), "%s: another end than was told", name_of(w, s));
-    time_next_start(w, o, s, before, event->text != NULL);
+    sim_require(w, oracle_same_exit(&after->exit, &event->exit), "%s: another end than was told", name_of(w, s));
+    time_next_start(w, o, s, before, event->text != NULL || after->result != RESULT_NONE);
     if (before->proc.stop.kill_mode == KILL_MODE_PROCESS)
         let_members_go(w, o, before->life, true);
 }
@@ -133,7 +149,7 @@ void oracle_changed(struct world *w, const struct service *s, const struct svc *
     const char *name = name_of(w, s);
     bool slot = event->type == SVC_EV_SLOT;
 
-    if (is_of_a_life(event->type) && event->life != before->life) {
+    if (is_past(before, event)) {
         sim_require(w, memcmp(before, after, sizeof *before) == 0, "%s: news of another life changed it", name);
         return;
     }
@@ -156,19 +172,35 @@ void oracle_changed(struct world *w, const struct service *s, const struct svc *
 
     if (event->type == SVC_EV_EXITED)
         check_end(w, s, before, after, event);
-    else if (event->type == SVC_EV_FORK_FAILED)
+    else if (before->result == RESULT_NONE && after->result != RESULT_NONE)
         time_next_start(w, o, s, before, true);
     else if (event->type == SVC_EV_START || event->type == SVC_EV_RESTART)
         o->not_before = 0;
+    oracle_life_changed(w, s, before, after, event);
 }
 
 void oracle_acknowledged(struct world *w, const struct service *s, enum svc_event_type type, enum svc_state before)
 {
     struct oracle *o = oracle_of(w, s);
 
-    if (type == SVC_EV_RESET && before != SVC_FAILED && before != SVC_EXITED)
+    if (type == SVC_EV_RELOAD || (type == SVC_EV_RESET && before != SVC_FAILED && before != SVC_EXITED))
         return;
     o->desired_now = o->desired_later = bit(type == SVC_EV_START || type == SVC_EV_RESTART);
+}
+
+/* What nobody has recorded has not been. */
+static void restore_lives(struct world *w, const struct service *s)
+{
+    struct oracle *o = oracle_of(w, s);
+    struct life *present = oracle_life(o, s->svc.life);
+
+    for (size_t i = 0; i < LIVES; i++) {
+        if (o->lives[i].life > s->svc.life)
+            o->lives[i] = (struct life){0};
+    }
+    if (present->life == s->svc.life && s->svc.state == SVC_RUNNING)
+        present->stop_command_is_due = false;
+    oracle_configured(w, s);
 }
 
 void oracle_restored(struct world *w, const struct service *s, bool recorded)
@@ -179,6 +211,7 @@ void oracle_restored(struct world *w, const struct service *s, bool recorded)
                 "%s: an acknowledged command is forgotten: it is wanted %s", name_of(w, s),
                 s->svc.desired_up ? "up" : "down");
     o->desired_now = o->desired_later = bit(s->svc.desired_up);
+    restore_lives(w, s);
     if (!s->svc.ended || s->svc.life != o->after)
         o->not_before = 0; /* that end was known to nobody but the dead */
     if (!s->svc.ended)
@@ -193,178 +226,121 @@ void oracle_restored(struct world *w, const struct service *s, bool recorded)
 
 /* ---- what cannot be taken back ---- */
 
-void oracle_fork(struct world *w, const struct service *s)
+/* What a control process has left is killed once its end is recorded, and a reload-command that takes too long. */
+static bool may_be_killed(const struct svc *durable, const struct proc *p)
 {
-    struct oracle *o = oracle_of(w, s);
-    int i = service_index(w, s);
-
-    sim_require(w, s->svc.desired_up && w->supd.phase == PHASE_RUN, "%s: a fork that nobody wants", sim_names[i]);
-    sim_require(w, s->svc.life > o->life, "%s: life %" PRIu64 " begins again", sim_names[i], s->svc.life);
-    for (int pid = 2; pid < PIDS; pid++) {
-        const struct proc *p = &w->procs[pid];
-
-        sim_require(w, p->kind == KIND_STRANGER || p->service != i || p->let_go || !kernel_alive(p),
-                    "%s: a fork while process %d of life %" PRIu64 " is there", sim_names[i], pid, p->life);
-    }
-    *life_of(o, s->svc.life) = (struct life){.life = s->svc.life, .restarts = s->svc.restarts};
-}
-
-void oracle_forked(struct world *w, const struct proc *p)
-{
-    life_of(&w->oracles[p->service], p->life)->uid = p->uid;
-}
-
-void oracle_child_recorded(struct world *w, const struct proc *p)
-{
-    struct oracle *o = &w->oracles[p->service];
-    struct life *life = life_of(o, p->life);
-
-    life->recorded = true;
-    if (p->life > o->life)
-        o->life = p->life;
-    if (life->restarts > o->restarts)
-        o->restarts = life->restarts;
-}
-
-void oracle_ended(struct world *w, const struct proc *p)
-{
-    struct life *life = life_of(&w->oracles[p->service], p->life);
-
-    if (p->kind != KIND_MAIN || life->uid != p->uid)
-        return;
-    life->ended = true;
-    life->exit = p->exit;
+    if (durable->stop_phase == STOP_KILLED)
+        return true;
+    return p->role != ROLE_SERVICE &&
+           (durable->stop_phase == STOP_POST || durable->control.ended || durable->control.role == ROLE_RELOAD);
 }
 
 void oracle_signal(struct world *w, const struct service *s, struct proc *p, int32_t signo)
 {
-    const struct oracle *o = oracle_of(w, s);
+    struct oracle *o = oracle_of(w, s);
     int i = service_index(w, s);
 
     sim_require(w, p->kind != KIND_STRANGER, "%s: signal %d to a stranger, process %d", sim_names[i], signo, p->pid);
     sim_require(w, p->service == i && p->life == s->svc.life && !p->let_go,
                 "%s: signal %d to process %d, which is none of its present life", sim_names[i], signo, p->pid);
+    sim_require(w, p->role == ROLE_SERVICE || p->number == s->svc.control.number,
+                "%s: signal %d to process %d of a control process that is done", sim_names[i], signo, p->pid);
     if (s->unrecorded)
         return; /* a fact that no disk had room for: all that could be done */
-    sim_require(w, o->in_file && o->durable.life == p->life && o->durable.stop_phase != STOP_NONE,
-                "%s: signal %d is not recorded", sim_names[i], signo);
+    bool known = o->in_file && o->durable.life == p->life;
     if (signo == SIGKILL) {
-        sim_require(w, o->durable.stop_phase == STOP_KILLED, "%s: SIGKILL is not recorded", sim_names[i]);
+        sim_require(w, known && may_be_killed(&o->durable, p), "%s: SIGKILL is not recorded", sim_names[i]);
         return;
     }
+    sim_require(w, known && o->durable.stop_phase != STOP_NONE, "%s: signal %d is not recorded", sim_names[i], signo);
     sim_require(w, ++p->stop_signals == 1, "%s: process %d gets the stop-signal again", sim_names[i], p->pid);
+    if (p->uid == oracle_life(o, p->life)->uid)
+        oracle_main_is_stopped(w, s);
+}
+
+static bool end_is_recorded(const struct svc *durable, const struct proc *p)
+{
+    if (p->kind != KIND_CONTROL)
+        return durable->ended;
+    return durable->control.number == p->number ? durable->control.ended : durable->controls >= p->number;
 }
 
 void oracle_reaped(struct world *w, const struct proc *p)
 {
     const struct service *s = &w->supd.services[p->service];
-    const struct oracle *o = &w->oracles[p->service];
+    struct oracle *o = &w->oracles[p->service];
+    bool is_main = p->uid == oracle_life(o, p->life)->uid && (p->kind == KIND_MAIN || s->main.is_child);
 
-    if (p->kind != KIND_MAIN || !s->used || s->svc.life != p->life || s->unrecorded)
+    if ((!is_main && p->kind != KIND_CONTROL) || !s->used || s->svc.life != p->life || s->unrecorded)
         return;
-    sim_require(w, o->in_file && o->durable.life == p->life && o->durable.ended,
+    sim_require(w, o->in_file && o->durable.life == p->life && end_is_recorded(&o->durable, p),
                 "%s: reaped before its end is recorded", sim_names[p->service]);
-}
-
-/* ---- what a successor reads ---- */
-
-/* What the child's own record knows better is not compared. */
-static void check_durable(const struct world *w, int i, const struct svc_image *image)
-{
-    uint8_t a[RECORD_MAX];
-    uint8_t b[RECORD_MAX];
-    struct svc want = w->oracles[i].durable;
-
-    want.proc = image->svc.proc;
-    want.group = image->svc.group;
-    want.group_start = image->svc.group_start;
-    want.todo = image->svc.todo;
-    want.began = image->svc.began;
-    size_t len = record_encode_service(a, sim_names[i], &want);
-    sim_require(w, len == record_encode_service(b, sim_names[i], &image->svc) && memcmp(a, b, len) == 0,
-                "%s: the file does not give back what was recorded", sim_names[i]);
-}
-
-static void check_image(struct world *w, int i, const struct svc_image *image)
-{
-    struct oracle *o = &w->oracles[i];
-
-    sim_require(w, image || (!o->in_file && o->life == 0), "%s: not in the file any more", sim_names[i]);
-    if (!image)
-        return;
-    sim_require(w, image->svc.life >= o->life && image->svc.restarts >= o->restarts, "%s: the counters went back",
-                sim_names[i]);
-    const struct life *life = life_of(o, image->svc.life);
-    sim_require(w, !image->has_process || (life->life == image->svc.life && life->uid != 0 && life->recorded),
-                "%s: a process that never was", sim_names[i]);
-    sim_require(w, !image->has_process || image->svc.proc.start_ticks != 0, "%s: a pid without its start time",
-                sim_names[i]);
-    if (o->in_file && image->svc.life == o->durable.life)
-        check_durable(w, i, image);
-}
-
-void oracle_replay(struct world *w, const struct replay *replay)
-{
-    for (int i = 0; i < SERVICES; i++)
-        check_image(w, i, replay_find(replay, sim_names[i]));
-    for (int pid = 2; pid < PIDS; pid++) {
-        const struct proc *p = &w->procs[pid];
-
-        if (p->kind != KIND_MAIN || !kernel_alive(p))
-            continue;
-        const struct svc_image *image = replay_find(replay, sim_names[p->service]);
-        sim_require(w,
-                    image && image->has_process && image->svc.proc.pid == pid &&
-                        image->svc.proc.start_ticks == p->start && image->svc.life == p->life,
-                    "%s: process %d lives and is forgotten", sim_names[p->service], pid);
-    }
 }
 
 /* ---- after every step ---- */
 
-static bool is_settled(const struct svc *svc)
+bool oracle_is_settled(const struct svc *svc)
 {
     return svc->state != SVC_STARTING && svc->state != SVC_RUNNING && svc->state != SVC_STOPPING;
 }
 
 static bool exit_is_true(struct oracle *o, const struct svc *svc)
 {
-    const struct life *present = life_of(o, svc->life);
+    const struct life *present = oracle_life(o, svc->life);
 
     if (svc->ended && present->life == svc->life && present->uid != 0)
-        return present->ended && (svc->exit.how == EXIT_HOW_UNKNOWN || same_exit(&svc->exit, &present->exit));
-    if (svc->exit.how == EXIT_HOW_NONE || svc->exit.how == EXIT_HOW_UNKNOWN || same_exit(&svc->exit, &o->exit))
+        return present->ended && (svc->exit.how == EXIT_HOW_UNKNOWN || oracle_same_exit(&svc->exit, &present->exit));
+    if (svc->exit.how == EXIT_HOW_NONE || svc->exit.how == EXIT_HOW_UNKNOWN || oracle_same_exit(&svc->exit, &o->exit))
         return true;
     for (size_t i = 0; i < LIVES; i++) {
-        if (o->lives[i].ended && o->lives[i].life <= svc->life && same_exit(&svc->exit, &o->lives[i].exit))
+        const struct life *life = &o->lives[i];
+
+        if (life->life > svc->life)
+            continue;
+        if ((life->ended && oracle_same_exit(&svc->exit, &life->exit)) ||
+            (life->start_ended && oracle_same_exit(&svc->exit, &life->start_exit)))
             return true;
     }
     return false;
 }
 
+/* Must a deadline be set, may one? */
 static void check_times(const struct world *w, const struct service *s)
 {
     const struct svc *svc = &s->svc;
-    bool counting = svc->state == SVC_STARTING && svc->ended;
-    bool timed =
-        svc->state == SVC_STOPPING || svc->state == SVC_BACKOFF || (svc->state == SVC_STARTING && svc->deadline != 0);
+    bool queued = svc_is_queued(svc);
+    bool must = svc->state == SVC_BACKOFF || (svc->state == SVC_STOPPING && !queued);
+    bool may = must || svc->state == SVC_STARTING || (svc->state == SVC_RUNNING && svc->control.role == ROLE_RELOAD);
 
-    sim_require(w, counting || (svc->deadline != 0) == timed, "%s: deadline %" PRId64, name_of(w, s), svc->deadline);
+    sim_require(w, (!must || svc->deadline != 0) && (may || svc->deadline == 0), "%s: deadline %" PRId64, name_of(w, s),
+                svc->deadline);
     sim_require(w, s->timer_at == svc->deadline, "%s: its timer is not set", name_of(w, s));
-    sim_require(w, s->queued == (svc->state == SVC_WAITING && !svc->idle), "%s: queued %d", name_of(w, s), s->queued);
+    sim_require(w, s->queued == queued, "%s: queued %d", name_of(w, s), s->queued);
+}
+
+/* A oneshot service whose work is done. */
+static bool remains(const struct svc *svc)
+{
+    return svc->state == SVC_RUNNING && svc->type == TYPE_ONESHOT && svc->ended;
+}
+
+static bool waits_for(struct world *w, const struct process *process)
+{
+    return kernel_find(w, process->pidfd) || process->is_child || process->watched || process->left_watched;
 }
 
 static void check_service(struct world *w, const struct service *s)
 {
     struct oracle *o = oracle_of(w, s);
     const struct svc *svc = &s->svc;
-    const struct proc *p = kernel_find(w, s->pidfd);
-    bool waits = p || s->is_child || s->watched || s->left_watched;
+    const struct proc *p = kernel_find(w, s->main.pidfd);
+    bool waits = waits_for(w, &s->main) || waits_for(w, &s->control) || s->queued || s->search_at != 0 || remains(svc);
 
     check_times(w, s);
     sim_require(w, bit(svc->desired_up) == o->desired_now, "%s: wanted %d", name_of(w, s), svc->desired_up);
-    sim_require(w, !is_settled(svc) || svc->group == 0, "%s: settled, and holds on to a group", name_of(w, s));
-    sim_require(w, is_settled(svc) || waits, "%s: waits for a process that is not there", name_of(w, s));
+    sim_require(w, !oracle_is_settled(svc) || !svc_is_busy(svc), "%s: settled, and holds on to something",
+                name_of(w, s));
+    sim_require(w, oracle_is_settled(svc) || waits, "%s: waits for a process that is not there", name_of(w, s));
     sim_require(w, svc->desired_up || (svc->state != SVC_WAITING && svc->state != SVC_RUNNING), "%s: runs unwanted",
                 name_of(w, s));
     sim_require(w, !svc_has_process(svc) || !p || (p->pid == svc->proc.pid && p->life == svc->life),
@@ -378,6 +354,7 @@ static void check_service(struct world *w, const struct service *s)
 void oracle_step(struct world *w)
 {
     unsigned mains[SERVICES] = {0};
+    unsigned controls[SERVICES] = {0};
     unsigned all[SERVICES] = {0};
 
     for (int pid = 2; pid < PIDS; pid++) {
@@ -385,16 +362,18 @@ void oracle_step(struct world *w)
 
         if (p->kind == KIND_STRANGER || !kernel_alive(p))
             continue;
-        mains[p->service] += p->kind == KIND_MAIN;
+        mains[p->service] += p->kind == KIND_MAIN || (p->kind == KIND_DAEMON && !p->let_go);
+        controls[p->service] += p->kind == KIND_CONTROL;
         all[p->service] += !p->let_go;
     }
     for (int i = 0; i < SERVICES; i++) {
         const struct service *s = &w->supd.services[i];
 
-        sim_require(w, mains[i] <= 1, "%s: %u processes", sim_names[i], mains[i]);
+        sim_require(w, mains[i] <= 1 && controls[i] <= 1, "%s: %u main processes, %u control processes", sim_names[i],
+                    mains[i], controls[i]);
         if (!w->running)
             continue;
-        sim_require(w, all[i] == 0 || (s->used && !is_settled(&s->svc)), "%s: %s, and something of it lives",
+        sim_require(w, all[i] == 0 || (s->used && !oracle_is_settled(&s->svc)), "%s: %s, and something of it lives",
                     sim_names[i], s->used ? svc_state_name(s->svc.state) : "removed");
         if (s->used)
             check_service(w, s);
@@ -404,13 +383,14 @@ void oracle_step(struct world *w)
 static void check_rest(struct world *w, const struct service *s)
 {
     const struct svc *svc = &s->svc;
-    const struct proc *p = kernel_find(w, s->pidfd);
+    const struct proc *p = kernel_find(w, s->main.pidfd);
     bool up = svc->state == SVC_RUNNING;
     bool idle = svc->state == SVC_WAITING && svc->idle && s->spec->start == START_ON_DEMAND;
 
     sim_require(w, up || idle || has_given_up(svc) || svc->state == SVC_STOPPED, "%s: %s is no state to rest in",
                 name_of(w, s), svc_state_name(svc->state));
-    sim_require(w, up == (p && kernel_alive(p)), "%s: at rest, and the kernel does not agree", name_of(w, s));
+    sim_require(w, up == ((p && kernel_alive(p)) || remains(svc)), "%s: at rest, and the kernel does not agree",
+                name_of(w, s));
     sim_require(w, svc->desired_up || svc->state == SVC_STOPPED, "%s: not wanted, and not stopped", name_of(w, s));
     sim_require(w, !svc->desired_up || up || idle || has_given_up(svc), "%s: wanted, and not running", name_of(w, s));
     sim_require(w, !s->unrecorded, "%s: a fact was never recorded", name_of(w, s));
@@ -425,5 +405,15 @@ void oracle_at_rest(struct world *w)
         sim_require(w, s->used == (w->conf[i] >= 0), "%s: not as the configuration says", sim_names[i]);
         if (s->used)
             check_rest(w, s);
+    }
+}
+
+void oracle_at_end(struct world *w)
+{
+    for (int pid = 2; pid < PIDS; pid++) {
+        const struct proc *p = &w->procs[pid];
+
+        sim_require(w, p->kind == KIND_STRANGER || p->let_go || !kernel_alive(p), "%s: process %d is left at the end",
+                    sim_names[p->service], pid);
     }
 }

@@ -11,7 +11,8 @@
 
 /* Opened, and the start time compared; what could not be is in no handle. */
 struct survey {
-    struct handle alive[SERVICES];
+    struct handle mains[SERVICES];
+    struct handle controls[SERVICES];
     size_t n;
 };
 
@@ -25,17 +26,22 @@ static void survey(struct world *w, struct survey *found)
     for (int i = 0; i < SERVICES; i++) {
         const struct svc_image *image = image_of(w, i);
 
-        if (!image || !image->has_process)
-            continue;
-        found->alive[i] = kernel_open(w, image->svc.proc.pid, image->svc.proc.start_ticks, image->svc.proc.inode);
-        found->n += found->alive[i].uid != 0;
+        if (image && image->has_process) {
+            const struct svc_proc *proc = &image->svc.proc;
+            found->mains[i] = kernel_open(w, proc->pid, proc->start_ticks, proc->inode);
+        }
+        if (image && image->has_control) {
+            const struct svc_control *control = &image->svc.control;
+            found->controls[i] = kernel_open(w, control->pid, control->start_ticks, control->inode);
+        }
+        found->n += (found->mains[i].uid != 0) + (found->controls[i].uid != 0);
     }
 }
 
 /* Runs but is not in the configuration any more: there to be stopped. */
 static void add_orphan(struct world *w, int i)
 {
-    struct service *s = model_add(w, i, w->specs[i][0], 0);
+    struct service *s = model_add(w, i, w->orphans[i], 0);
 
     s->svc.desired_up = false;
     s->removing = true;
@@ -64,28 +70,24 @@ static void restore(struct world *w, const struct survey *found)
             continue;
         if (image)
             s->svc = image->svc;
-        s->pidfd = found->alive[i];
+        s->main.pidfd = found->mains[i];
+        s->control.pidfd = found->controls[i];
         oracle_restored(w, s, image != NULL);
     }
 }
 
 static void resume(struct world *w, struct service *s)
 {
-    struct svc_event event = {.life = s->svc.life};
+    uint32_t control = s->svc.control.number;
 
-    if (s->pidfd.uid != 0) {
-        event.type = SVC_EV_ADOPTED;
-        model_event(w, s, event);
-        event.type = SVC_EV_CONFIG;
-        event.stop = s->removing ? s->svc.proc.stop : model_stop_params(s->spec);
-        model_event(w, s, event);
-        s->watched = true;
-        s->give_up = 0;
-    } else if (svc_has_process(&s->svc)) {
-        event.type = SVC_EV_EXITED;
-        event.exit = (struct exit_info){.how = EXIT_HOW_UNKNOWN, .at = w->now.wall};
-        model_event(w, s, event);
-    }
+    if (svc_has_process(&s->svc))
+        process_tell_fate(w, &s->main);
+    /* Unless what became of the main process has ended that too. */
+    if (svc_has_control(&s->svc) && s->svc.control.number == control)
+        process_tell_fate(w, &s->control);
+    model_event(
+        w, s,
+        (struct svc_event){.type = SVC_EV_CONFIG, .stop = s->removing ? s->svc.proc.stop : svc_stop_params(s->spec)});
     if (s->removing)
         model_remove(w, s);
     model_event(w, s, (struct svc_event){.type = SVC_EV_BOOT});

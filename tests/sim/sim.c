@@ -13,7 +13,6 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "base/strv.h"
 #include "sim.h"
 
 #define WORLD_STEPS 10000
@@ -63,6 +62,26 @@ static void show_service(const struct world *w, int i)
            svc_state_name(svc->state), svc->desired_up ? "up" : "down", svc->life, svc->proc.pid, svc->group,
            svc->ended ? ", ended" : "", svc->adopted ? ", adopted" : "", s->removing ? ", removing" : "",
            s->unrecorded ? ", unrecorded" : "");
+    if (svc->control.role != ROLE_SERVICE)
+        printf("#      %s %u, pid %d%s%s\n", svc_role_name(svc->control.role), svc->control.number, svc->control.pid,
+               svc->control.pre_exec ? ", before its exec" : "", svc->control.ended ? ", ended" : "");
+    printf("#      %s, phase %d, cause %d, result %d, todo %x, queued %d\n", service_type_name(svc->type),
+           (int)svc->stop_phase, (int)svc->stop_cause, (int)svc->result, svc->todo, s->queued);
+}
+
+static void show_processes(const struct world *w)
+{
+    static const char *const kinds[] = {"stranger", "main", "control", "daemon", "member"};
+    static const char *const stages[] = {"free", "forked", "recorded", "runs", "zombie"};
+
+    for (int pid = 2; pid < PIDS; pid++) {
+        const struct proc *p = &w->procs[pid];
+
+        if (p->stage != PROC_FREE && p->kind != KIND_STRANGER)
+            printf("#   process %d: %s of %s, life %" PRIu64 ", role %d, group %d, %s%s%s\n", pid, kinds[p->kind],
+                   sim_names[p->service], p->life, (int)p->role, p->group, stages[p->stage],
+                   p->let_go ? ", let go" : "", p->frozen ? ", frozen" : "");
+    }
 }
 
 void sim_require(const struct world *w, bool holds, const char *fmt, ...)
@@ -78,6 +97,7 @@ void sim_require(const struct world *w, bool holds, const char *fmt, ...)
     putchar('\n');
     for (int i = 0; w->running && i < SERVICES; i++)
         show_service(w, i);
+    show_processes(w);
     printf("# again: tests/sim/sim --seed %" PRIu64 " --steps %u --trace\n", w->seed, w->steps);
     printf("not ok - seed %" PRIu64 "\n", w->seed);
     fflush(stdout);
@@ -86,34 +106,6 @@ void sim_require(const struct world *w, bool holds, const char *fmt, ...)
 
 /* ---- a world ---- */
 
-static int64_t pick(struct world *w, const int64_t *values, size_t n)
-{
-    return values[sim_draw(w, (unsigned)n)];
-}
-
-static struct spec *draw_spec(struct world *w, int i, int version)
-{
-    static const int64_t delays[] = {0, USEC_PER_SEC / 10, USEC_PER_SEC, 5 * USEC_PER_SEC};
-    static const int64_t timeouts[] = {0, USEC_PER_SEC, 10 * USEC_PER_SEC};
-    struct spec *spec = spec_new(sim_names[i]);
-
-    spec->command = strv_push(spec->command, xasprintf("/program/%d", version / 2));
-    spec->enabled = !sim_one_in(w, 4);
-    spec->restart = sim_one_in(w, 2) ? RESTART_ALWAYS : (enum restart_policy)sim_draw(w, RESTART_ALWAYS + 1);
-    spec->restart_reset = (10 + version) * USEC_PER_SEC; /* so that no two are the same */
-    spec->restart_delay = pick(w, delays, 4);
-    spec->restart_limit = sim_one_in(w, 3) ? 1 + sim_draw(w, 5) : 0;
-    spec->start_timeout = pick(w, timeouts, 3);
-    spec->stop_timeout = pick(w, timeouts, 3);
-    spec->stop_signal = sim_one_in(w, 2) ? SIGTERM : SIGINT;
-    spec->kill_mode = (enum kill_mode)sim_draw(w, KILL_MODE_N);
-    if (sim_one_in(w, 4)) {
-        spec->start = START_ON_DEMAND;
-        spec->listen = strv_push(spec->listen, xstrdup("unix:@socket"));
-    }
-    return spec;
-}
-
 static void make_world(struct world *w, uint64_t seed, unsigned steps, bool trace)
 {
     memset(w, 0, sizeof *w);
@@ -121,30 +113,7 @@ static void make_world(struct world *w, uint64_t seed, unsigned steps, bool trac
     w->steps = steps;
     w->trace = trace;
     w->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-    w->now = (struct timestamp){.mono = 100 * USEC_PER_SEC, .wall = 1000 * USEC_PER_SEC};
-    w->tells_exits = sim_one_in(w, 2);
-    w->reads_zeros = sim_one_in(w, 2);
-    w->group_pidfd = sim_one_in(w, 2);
-    w->slack = 1000 + sim_draw(w, 20000);
-    strcpy(w->epoch.boot_id, "model");
-    for (int i = 0; i < SERVICES; i++) {
-        for (int v = 0; v < SPECS; v++) {
-            w->specs[i][v] = draw_spec(w, i, v);
-            w->digests[i][v] = spec_process_digest(w->specs[i][v]);
-        }
-        w->conf[i] = (int)sim_draw(w, SPECS);
-    }
-}
-
-static void free_world(struct world *w)
-{
-    for (int i = 0; i < SERVICES; i++) {
-        for (int v = 0; v < SPECS; v++)
-            spec_free(w->specs[i][v]);
-    }
-    replay_free(w->replay);
-    buf_free(&w->scratch);
-    buf_free(&w->file);
+    world_configure(w);
 }
 
 static void pass(struct world *w, int64_t usec)
@@ -157,11 +126,13 @@ static void pass(struct world *w, int64_t usec)
 
 static void command(struct world *w)
 {
-    static const enum svc_event_type verbs[] = {SVC_EV_START, SVC_EV_STOP, SVC_EV_RESTART, SVC_EV_RESET};
+    static const enum svc_event_type verbs[] = {SVC_EV_START, SVC_EV_STOP, SVC_EV_RESTART, SVC_EV_RESET, SVC_EV_RELOAD};
     struct service *s = &w->supd.services[sim_draw(w, SERVICES)];
-    enum svc_event_type verb = verbs[sim_draw(w, 4)];
+    enum svc_event_type verb = verbs[sim_draw(w, 5)];
 
     if (w->supd.phase != PHASE_RUN || !s->used || (s->removing && verb != SVC_EV_STOP))
+        return;
+    if (verb == SVC_EV_RELOAD && svc_refuses_reload(&s->svc, s->spec))
         return;
     enum svc_state before = s->svc.state;
     struct svc same = s->svc;
@@ -217,17 +188,34 @@ static void demand(struct world *w)
         model_event(w, s, (struct svc_event){.type = SVC_EV_DEMAND});
 }
 
+/* Of a service that is up: what has no word in the core, which need not know of it. */
+static void pause_or_resume(struct world *w)
+{
+    struct service *s = &w->supd.services[sim_draw(w, SERVICES)];
+
+    if (!s->used || s->svc.state != SVC_RUNNING)
+        return;
+    w->seen.pauses++;
+    kernel_freeze(w, service_index(w, s), sim_one_in(w, 2));
+}
+
+/* Of another life, or of another control process of this one. */
 static void late_event(struct world *w)
 {
-    static const enum svc_event_type types[] = {SVC_EV_FORKED,  SVC_EV_FORK_FAILED, SVC_EV_EXECED,
-                                                SVC_EV_ADOPTED, SVC_EV_EXITED,      SVC_EV_GROUP};
+    static const enum svc_event_type types[] = {SVC_EV_FORKED,         SVC_EV_FORK_FAILED,    SVC_EV_EXECED,
+                                                SVC_EV_ADOPTED,        SVC_EV_EXITED,         SVC_EV_GROUP,
+                                                SVC_EV_MAIN_FOUND,     SVC_EV_MAIN_MISSING,   SVC_EV_CONTROL_FORKED,
+                                                SVC_EV_CONTROL_EXECED, SVC_EV_CONTROL_EXITED, SVC_EV_CONTROL_GROUP};
     struct service *s = &w->supd.services[sim_draw(w, SERVICES)];
+    unsigned which = sim_draw(w, sizeof types / sizeof *types);
+    bool control = which >= 8 && sim_one_in(w, 2);
 
     if (!s->used)
         return;
     model_event(w, s,
-                (struct svc_event){.type = types[sim_draw(w, 6)],
-                                   .life = s->svc.life + (sim_one_in(w, 2) ? 1 : (uint64_t)-1),
+                (struct svc_event){.type = types[which],
+                                   .life = control ? s->svc.life : s->svc.life + (sim_one_in(w, 2) ? 1 : (uint64_t)-1),
+                                   .control = s->svc.control.number + (control ? 1 : 0),
                                    .pid = 2 + (int32_t)sim_draw(w, PIDS - 2),
                                    .exit = {.how = EXIT_HOW_EXITED},
                                    .group_left = sim_draw(w, 2),
@@ -323,6 +311,9 @@ static void supd_step(struct world *w)
     case 7:
     case 8:
         demand(w);
+        break;
+    case 9:
+        pause_or_resume(w);
         break;
     default:
         if (!model_turn(w))
@@ -434,6 +425,11 @@ static void show_seen(const struct world *w)
            "again, %u rewrites, %u torn records, %u refusals, %u mistaken, %u times at rest\n",
            w->seed, w->steps, w->seen.forks, w->seen.crashes, w->seen.quits, w->seen.shutdowns, w->seen.reboots,
            w->seen.reuses, w->seen.rewrites, w->seen.torn, w->seen.refusals, w->seen.mistaken, w->seen.settled);
+    printf("#   control processes:");
+    for (int role = ROLE_PRE_START; role < ROLE_N; role++)
+        printf(" %u %s,", w->seen.controls[role], svc_role_name((enum svc_role)role));
+    printf(" %u taken back; main processes: %u found, %u missing; %u reload-signals, %u pauses\n",
+           w->seen.adopted_controls, w->seen.mains_found, w->seen.mains_missing, w->seen.reloads, w->seen.pauses);
 }
 
 static void play(uint64_t seed, unsigned steps, bool trace, bool show)
@@ -451,7 +447,7 @@ static void play(uint64_t seed, unsigned steps, bool trace, bool show)
     /* A walk that never met them would prove nothing. */
     sim_require(w, steps < WORLD_STEPS || (w->seen.crashes > 0 && w->seen.forks > 0 && w->seen.settled > 0),
                 "nothing happened");
-    free_world(w);
+    world_free(w);
     free(w);
 }
 

@@ -4,10 +4,16 @@
  * the state file and of the supervisor around it, driven at random.
  *
  *   sim.c      the driver: what may happen next, settling, the command line
+ *   world.c    a world: what its services are configured to be
  *   kernel.c   processes, pids that are used again, groups, signals, the file
- *   model.c    the supervisor: events, records before actions, forks, ends
+ *   programs.c what processes do
+ *   model.c    the supervisor: events, records before actions, the queue
+ *   process.c  the supervisor: forks, ends, what is left, main processes that are looked for
+ *   persist.c  the supervisor: what is written to the state file
  *   reattach.c the supervisor: what an earlier one left, reloads, shutdown
  *   oracle.c   the promises, held against what truly is
+ *   oracle_replay.c  the same of what a successor reads
+ *   oracle_life.c  the same of the processes of one life, and their order
  *
  * A supd may die at every call into its kernel: sys() leaves it by longjmp, so
  * all that it has lives in struct supd and nothing of it needs to be freed.
@@ -29,7 +35,7 @@
 
 #define SERVICES 4
 #define SPECS 4 /* versions of each service's configuration */
-#define PIDS 32 /* numbers 2..PIDS-1: few, so that they are used again at once */
+#define PIDS 40 /* numbers 2..PIDS-1: few, so that they are used again at once */
 #define MEMBERS_MAX 3
 #define LIVES 64 /* so many last lives of a service are remembered by the oracle */
 #define GONE 256 /* and so many last processes that were reaped */
@@ -37,7 +43,8 @@
 /* ---- what truly is ---- */
 
 enum proc_stage { PROC_FREE, PROC_FORKED, PROC_RECORDED, PROC_EXECED, PROC_ZOMBIE };
-enum proc_kind { KIND_STRANGER, KIND_MAIN, KIND_MEMBER };
+/* A daemon is what the start command of a forking service leaves to be its main process. */
+enum proc_kind { KIND_STRANGER, KIND_MAIN, KIND_CONTROL, KIND_DAEMON, KIND_MEMBER };
 
 struct proc {
     enum proc_stage stage;
@@ -46,13 +53,22 @@ struct proc {
     int32_t group;   /* number of its process group and session */
     uint64_t uid;    /* never used again */
     uint64_t leader; /* uid of the leader of its group */
+    uint64_t root;   /* uid of the child of supd that it is, or comes of */
     uint64_t start;  /* ticks, as in /proc */
     uint64_t parent; /* the supd that is its parent; any other number: init */
     int service;
     uint64_t life;
-    bool doomed;  /* SIGKILL was sent, it hangs in the kernel for a moment */
-    bool failing; /* it has said why it cannot exec, and exits next */
-    bool let_go;  /* its leader has ended under kill-mode = process: none of supd's business any more */
+    enum svc_role role; /* that it, or whom it comes of, plays; of what the start command leaves: ROLE_SERVICE */
+    uint32_t number;    /* of a control process, and of its members */
+    bool finite;        /* it does its work and ends */
+    bool has_daemon;    /* KIND_CONTROL: the daemon was made */
+    uint64_t starter;   /* KIND_DAEMON: uid of the start command */
+    bool named;         /* KIND_DAEMON: it has written its pid-file */
+    bool frozen;        /* no signal but SIGKILL reaches it: */
+    int32_t pending;    /* but one, once it goes on */
+    bool doomed;        /* SIGKILL was sent, it hangs in the kernel for a moment */
+    bool failing;       /* it has said why it cannot exec, and exits next */
+    bool let_go;        /* its leader has ended under kill-mode = process: none of supd's business any more */
     unsigned stop_signals;
     struct exit_info exit;
     uint64_t file; /* the state file that it inherited */
@@ -70,13 +86,10 @@ struct handle {
 
 #define LEFTOVERS_MAX 2
 
-struct service {
-    bool used;
-    bool removing;
-    bool unrecorded;
-    struct svc svc;
-    const struct spec *spec;
-    uint64_t digest;
+/* The main process, or the control process. */
+struct process {
+    struct service *service;
+    bool control;
     struct handle pidfd;
     struct handle report; /* of the child whose report pipe is open */
     bool failure;         /* what it reported was read */
@@ -90,6 +103,18 @@ struct service {
     bool left_watched;
     size_t n_left;
     struct handle left[LEFTOVERS_MAX];
+};
+
+struct service {
+    bool used;
+    bool removing;
+    bool unrecorded;
+    struct svc svc;
+    const struct spec *spec;
+    uint64_t digest;
+    struct process main;
+    struct process control;
+    int64_t search_at; /* the next look for a main process; 0: none is looked for */
     int64_t timer_at;
     bool queued;
     bool condemned;
@@ -118,11 +143,18 @@ struct supd {
 
 struct life {
     uint64_t life;
-    uint64_t uid;      /* of its main process; 0: no child was made for it */
+    uint64_t uid;      /* of its main process; 0: none was made, or found, for it */
+    uint64_t root;     /* uid of the child that it is, or that has left it */
     uint64_t restarts; /* until it, by the child's own record */
     bool recorded;
     bool ended;
     struct exit_info exit;
+    const struct spec *by;    /* the configuration that it began with; NULL: another has come between */
+    unsigned ran;             /* roles that a process has recorded itself for: 1 << enum svc_role */
+    unsigned tried;           /* and for which there could be none, or it ended before it could do that */
+    bool stop_command_is_due; /* its stop was asked for when it was up */
+    bool start_ended;
+    struct exit_info start_exit; /* of the start command */
 };
 
 struct oracle {
@@ -172,6 +204,7 @@ struct world {
 
     struct epoch epoch;
     struct spec *specs[SERVICES][SPECS];
+    struct spec *orphans[SERVICES]; /* of one that the configuration does not name any more */
     uint64_t digests[SERVICES][SPECS];
     int conf[SERVICES]; /* the configuration on disk: version or -1 */
     int in_force[SERVICES];
@@ -189,6 +222,7 @@ struct world {
     struct oracle oracles[SERVICES];
     struct {
         unsigned crashes, quits, reboots, reuses, forks, rewrites, refusals, settled, torn, shutdowns, mistaken;
+        unsigned controls[ROLE_N], adopted_controls, mains_found, mains_missing, reloads, pauses;
     } seen;
 };
 
@@ -215,21 +249,59 @@ static inline struct handle kernel_handle(const struct proc *p)
     return (struct handle){.pid = p->pid, .uid = p->uid};
 }
 bool kernel_alive(const struct proc *p);
-/* A child of supd's, or NULL where none can be made.  RECORD: what it is to complete. */
-struct proc *kernel_fork(struct world *w, int service, uint64_t life, const uint8_t *record, size_t len);
+/* A child of supd's that is to play ROLE in the present life of SVC, or NULL where none can be made.  RECORD: what it is
+ * to complete. */
+struct proc *kernel_fork(struct world *w, int service, const struct svc *svc, enum svc_role role, const uint8_t *record,
+                         size_t len);
 /* Of its pidfd: 0 on a kernel that has none of its own for each. */
 uint64_t kernel_inode(const struct world *w, const struct proc *p);
 /* pidfd_open and the comparison of start times and inodes. */
 struct handle kernel_open(struct world *w, int32_t pid, uint64_t start, uint64_t inode);
-/* Living members of the group NUMBER that are not older than START; NULL for OUT counts only. */
-size_t kernel_group(struct world *w, int32_t number, uint64_t start, struct handle *out, size_t max);
+
+/* Whose processes are meant: as os/procgroup.h, and as os/proctree.h where they are known by what they carry. */
+struct group {
+    int32_t number;
+    struct handle leader; /* uid 0: not at hand */
+    uint64_t start;       /* no member is older; 0: not known */
+    int service;
+    uint64_t life;
+    bool carries; /* who comes of this life carries it, in whatever group */
+};
+
+/* Living members; NULL for OUT counts only. */
+size_t kernel_group(const struct world *w, const struct group *group, struct handle *out, size_t max);
 /* Does the kernel know by the pidfd of its leader that nobody, not even a zombie, is left of a group? */
 bool kernel_group_is_empty(const struct world *w, struct handle leader);
-void kernel_signal(struct world *w, struct service *service, struct handle to, int32_t signo);
-void kernel_signal_group(struct world *w, struct service *service, int32_t signo);
+/* ENDS: it is there to end it; else no process ends of it, as of a reload-signal. */
+void kernel_signal(struct world *w, struct service *service, struct handle to, int32_t signo, bool ends);
+void kernel_signal_group(struct world *w, struct service *service, const struct group *group, int32_t signo);
+/* cgroup.freeze of a service: all that is there of it stops, or goes on. */
+void kernel_freeze(struct world *w, int service, bool on);
+/* The main process that a start command, which has ended, has left. */
+enum main_found { MAIN_NOT_YET, MAIN_IS_THERE, MAIN_IS_NOT };
+enum main_found kernel_find_main(struct world *w, const struct group *group, bool by_pid_file, struct handle *found);
 /* How a process that is not a child ended, as far as it is to be learnt now. */
 bool kernel_exit_status(struct world *w, struct handle handle, struct exit_info *exit);
 void kernel_reap(struct world *w, struct proc *p);
+/* A number and an entry for a new process, a group of its own; NULL: there is no number left. */
+struct proc *kernel_new_proc(struct world *w, enum proc_kind kind);
+void kernel_free_proc(struct world *w, struct proc *p);
+void kernel_end(struct world *w, struct proc *p, struct exit_info exit);
+static inline struct exit_info exit_code(int32_t code)
+{
+    return (struct exit_info){.how = EXIT_HOW_EXITED, .code = code};
+}
+static inline struct exit_info exit_signal(int32_t signo)
+{
+    return (struct exit_info){.how = EXIT_HOW_SIGNALED, .signal = signo};
+}
+/* SIGNO has come to it, which is not frozen. */
+void kernel_take_signal(struct world *w, struct proc *p, int32_t signo);
+/* It writes its own record to the file that it inherited.  0 or -1. */
+int kernel_child_write(struct world *w, struct proc *p);
+
+/* ---- programs.c ---- */
+
 /* One process, or nobody, does something. */
 void kernel_act(struct world *w);
 /* The same where all do what they should; false: there is nothing left to do. */
@@ -255,7 +327,26 @@ int64_t model_next_timer(const struct world *w);
 struct service *model_add(struct world *w, int i, const struct spec *spec, uint64_t digest);
 void model_set_spec(struct world *w, struct service *s, const struct spec *spec, uint64_t digest);
 void model_remove(struct world *w, struct service *s);
-struct svc_stop_params model_stop_params(const struct spec *spec);
+/* The last one that ends lets supd end. */
+void model_update_busy(struct world *w, const struct service *s);
+
+/* ---- process.c ---- */
+
+void process_fork(struct world *w, struct process *process);
+void process_signal(struct world *w, struct process *process, int32_t signo);
+void process_signal_all(struct world *w, struct process *process, int32_t signo);
+void process_release(struct world *w, struct process *process);
+enum svc_role process_role(const struct process *process);
+void process_check_left(struct world *w, struct process *process);
+/* Of what was recorded of it, and not its end: it was found alive, or is no more. */
+void process_tell_fate(struct world *w, struct process *process);
+void process_search_begin(struct world *w, struct service *s);
+/* What the loop may have to do about it; false: nothing. */
+bool process_report_turn(struct world *w, struct process *process);
+bool process_watch_turn(struct world *w, struct process *process);
+bool process_leftovers_turn(struct world *w, struct process *process);
+bool process_search_turn(struct world *w, struct service *s);
+bool process_sigchld_turn(struct world *w);
 
 /* ---- persist.c ---- */
 
@@ -275,6 +366,12 @@ void reattach_start(struct world *w);
 void reattach_reload(struct world *w);
 void reattach_shutdown_begin(struct world *w);
 
+/* ---- world.c ---- */
+
+/* Of a world that is all zero but for its random state. */
+void world_configure(struct world *w);
+void world_free(struct world *w);
+
 /* ---- oracle.c ---- */
 
 struct oracle *oracle_of(struct world *w, const struct service *s);
@@ -282,20 +379,44 @@ static inline int service_index(const struct world *w, const struct service *s)
 {
     return (int)(s - w->supd.services);
 }
+static inline struct life *oracle_life(struct oracle *o, uint64_t life)
+{
+    return &o->lives[life % LIVES];
+}
+bool oracle_same_exit(const struct exit_info *a, const struct exit_info *b);
+/* A settled service has nothing of its life left. */
+bool oracle_is_settled(const struct svc *svc);
 void oracle_forget(struct world *w, int i);
 void oracle_snapshot(struct world *w, int i, const struct svc *svc);
 void oracle_changed(struct world *w, const struct service *s, const struct svc *before, const struct svc *after,
                     const struct svc_event *event);
 void oracle_acknowledged(struct world *w, const struct service *s, enum svc_event_type type, enum svc_state before);
 void oracle_restored(struct world *w, const struct service *s, bool recorded);
-void oracle_forked(struct world *w, const struct proc *p);
-void oracle_child_recorded(struct world *w, const struct proc *p);
-void oracle_ended(struct world *w, const struct proc *p);
-void oracle_fork(struct world *w, const struct service *s);
 void oracle_signal(struct world *w, const struct service *s, struct proc *p, int32_t signo);
 void oracle_reaped(struct world *w, const struct proc *p);
-void oracle_replay(struct world *w, const struct replay *replay);
 void oracle_step(struct world *w);
 void oracle_at_rest(struct world *w);
+/* Everything has stopped, and supd ends. */
+void oracle_at_end(struct world *w);
+
+/* ---- oracle_replay.c ---- */
+
+void oracle_replay(struct world *w, const struct replay *replay);
+
+/* ---- oracle_life.c ---- */
+
+void oracle_fork(struct world *w, const struct service *s, enum svc_role role);
+void oracle_forked(struct world *w, const struct proc *p);
+void oracle_not_forked(struct world *w, const struct service *s, enum svc_role role);
+void oracle_child_recorded(struct world *w, const struct proc *p);
+void oracle_ended(struct world *w, const struct proc *p);
+void oracle_main_found(struct world *w, const struct service *s, const struct proc *p);
+/* Another configuration is in force for it. */
+void oracle_configured(struct world *w, const struct service *s);
+/* What is due in a life when it comes up, is asked to stop, is over. */
+void oracle_life_changed(struct world *w, const struct service *s, const struct svc *before, const struct svc *after,
+                         const struct svc_event *event);
+/* Its stop-signal goes to the main process. */
+void oracle_main_is_stopped(struct world *w, const struct service *s);
 
 #endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A world before anything happens: the kernel it has, and what its services may be configured to be.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+#include "sim.h"
+
+static int64_t pick(struct world *w, const int64_t *values, size_t n)
+{
+    return values[sim_draw(w, (unsigned)n)];
+}
+
+static void draw_type(struct world *w, struct spec *spec)
+{
+    static const enum service_type types[] = {TYPE_SIMPLE, TYPE_SIMPLE, TYPE_ONESHOT, TYPE_FORKING};
+
+    spec->type = types[sim_draw(w, 4)];
+    spec->remain_after_exit = spec->type == TYPE_ONESHOT && sim_one_in(w, 2);
+    /* Its work would never be done. */
+    if (spec->type == TYPE_ONESHOT && !spec->remain_after_exit && spec->restart == RESTART_ALWAYS)
+        spec->restart = RESTART_ON_FAILURE;
+    /* A daemon that dies before it has written its number is waited for as long as a start may take. */
+    if (spec->type == TYPE_FORKING && spec->start_timeout > 0 && sim_one_in(w, 2))
+        spec->pid_file = xstrdup("/run/pid");
+}
+
+/* A '-': its failure does not matter. */
+static void draw_hook(struct world *w, char ***hook)
+{
+    if (sim_one_in(w, 2))
+        *hook = strv_push(NULL, xstrdup(sim_one_in(w, 3) ? "-/hook" : "/hook"));
+}
+
+static struct spec *draw_spec(struct world *w, int i, int version)
+{
+    static const int64_t delays[] = {0, USEC_PER_SEC / 10, USEC_PER_SEC, 5 * USEC_PER_SEC};
+    static const int64_t timeouts[] = {0, USEC_PER_SEC, 10 * USEC_PER_SEC};
+    struct spec *spec = spec_new(sim_names[i]);
+
+    spec->command = strv_push(spec->command, xasprintf("/program/%d", version / 2));
+    spec->enabled = !sim_one_in(w, 4);
+    spec->restart = sim_one_in(w, 2) ? RESTART_ALWAYS : (enum restart_policy)sim_draw(w, RESTART_ALWAYS + 1);
+    spec->restart_reset = (10 + version) * USEC_PER_SEC; /* so that no two are the same */
+    spec->restart_delay = pick(w, delays, 4);
+    spec->restart_limit = sim_one_in(w, 3) ? 1 + sim_draw(w, 5) : 0;
+    spec->start_timeout = pick(w, timeouts, 3);
+    spec->stop_timeout = pick(w, timeouts, 3);
+    spec->stop_signal = sim_one_in(w, 2) ? SIGTERM : SIGINT;
+    spec->kill_mode = (enum kill_mode)sim_draw(w, KILL_MODE_N);
+    if (sim_one_in(w, 4)) {
+        spec->start = START_ON_DEMAND;
+        spec->listen = strv_push(spec->listen, xstrdup("unix:@socket"));
+    }
+    draw_type(w, spec);
+    if (sim_one_in(w, 2)) {
+        draw_hook(w, &spec->pre_start);
+        draw_hook(w, &spec->post_start);
+        draw_hook(w, &spec->reload_command);
+        draw_hook(w, &spec->stop_command);
+        draw_hook(w, &spec->post_stop);
+    }
+    if (!spec->reload_command && sim_one_in(w, 2))
+        spec->reload_signal = SIGHUP;
+    return spec;
+}
+
+void world_configure(struct world *w)
+{
+    w->now = (struct timestamp){.mono = 100 * USEC_PER_SEC, .wall = 1000 * USEC_PER_SEC};
+    w->tells_exits = sim_one_in(w, 2);
+    w->reads_zeros = sim_one_in(w, 2);
+    w->group_pidfd = sim_one_in(w, 2);
+    w->slack = 1000 + sim_draw(w, 20000);
+    strcpy(w->epoch.boot_id, "model");
+    for (int i = 0; i < SERVICES; i++) {
+        for (int v = 0; v < SPECS; v++) {
+            w->specs[i][v] = draw_spec(w, i, v);
+            w->digests[i][v] = spec_process_digest(w->specs[i][v]);
+        }
+        w->orphans[i] = spec_new(sim_names[i]);
+        w->orphans[i]->command = strv_push(w->orphans[i]->command, xstrdup("(removed)"));
+        w->conf[i] = (int)sim_draw(w, SPECS);
+    }
+}
+
+void world_free(struct world *w)
+{
+    for (int i = 0; i < SERVICES; i++) {
+        for (int v = 0; v < SPECS; v++)
+            spec_free(w->specs[i][v]);
+        spec_free(w->orphans[i]);
+    }
+    replay_free(w->replay);
+    buf_free(&w->scratch);
+    buf_free(&w->file);
+}
