@@ -22,6 +22,11 @@ def is_settled(status):
     return status["state"] in SETTLED or (status["reason"] or "").startswith("waiting for a connection")
 
 
+def is_hook(pid, env):
+    """A control process, and none of what it has left."""
+    return any(v.startswith(b"SUPD_HOOK=") for v in env) and b"SUPD_EXEC_PID=%d" % pid in env
+
+
 class Stepped(Supd):
     """One kill point: a directory and everything in it."""
 
@@ -40,6 +45,7 @@ class Stepped(Supd):
         self.unknown = 0  # exit statuses that could not be learnt
         self.sizes = {}
         self.passing = set()  # services that end by themselves
+        self.remaining = set()  # services that are up when their process has ended
         self.removed = set()  # services that the configuration does not name any more
 
     # ---- services that betray a second copy of themselves
@@ -251,6 +257,10 @@ class Stepped(Supd):
 
     # ---- what the next supd makes of it
 
+    def mine(self):
+        """Control processes are no copies of their service; what a start command leaves behind is."""
+        return {pid: env for pid, env in super().mine().items() if not is_hook(pid, env)}
+
     def settled(self):
         """All services, once none is on its way and as many processes live as that means."""
         seen = {}
@@ -269,7 +279,8 @@ class Stepped(Supd):
                 running = status["state"] == "running"
                 if running and name in self.passing:
                     return False
-                if len(census[name]) != (size if running else 0) or (running and status["pid"] not in census[name]):
+                present = running and name not in self.remaining
+                if len(census[name]) != (size if present else 0) or (present and status["pid"] not in census[name]):
                     return False
             return True
 

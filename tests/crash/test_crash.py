@@ -25,11 +25,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness  # noqa: E402
 import scenarios  # noqa: E402
 import scenarios_supd  # noqa: E402
+import scenarios_types  # noqa: E402
 from processes import SLOWER, Failed, Skip  # noqa: E402
 from runner import Runner  # noqa: E402
 from stepped import SIGNALS, Stepped  # noqa: E402
 
-SCENARIOS = {**scenarios.SCENARIOS, **scenarios_supd.SCENARIOS}
+SCENARIOS = {**scenarios.SCENARIOS, **scenarios_types.SCENARIOS, **scenarios_supd.SCENARIOS}
 NEVER = 1 << 40
 FACTORS = (37, 101)  # no divisor of a likely total: three kills of which each meets every point
 KILLS = ("go", "hold", "hang")
