@@ -58,6 +58,10 @@ class Failed(Exception):
     """A check that did not hold."""
 
 
+class Skipped(Exception):
+    """The machine lacks what the test needs."""
+
+
 def wait_for(what, condition):
     """Asks until CONDITION gives something true, and returns that; less often the longer it takes."""
     began = time.monotonic()
@@ -195,6 +199,8 @@ class Tap:
             try:
                 test()
                 print(f"ok {self.count} - {name}", flush=True)
+            except Skipped as why:
+                print(f"ok {self.count} - {name} # SKIP {why}", flush=True)
             except Exception as error:  # whatever it is, it is this test's result
                 self.failed = True
                 print(f"not ok {self.count} - {name}")

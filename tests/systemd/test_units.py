@@ -5,7 +5,7 @@
 import socket
 
 import machine
-from machine import Tap, check, skip_all, wait_for
+from machine import Skipped, Tap, check, skip_all, wait_for
 
 REASON = machine.missing()
 if REASON is not None:
@@ -165,6 +165,35 @@ def test_a_frozen_supd_is_replaced():
     supd.kill("STOP")
     supd.wait_new_main(main)
     supd.check_same(before)
+
+
+def limits_of(name):
+    """What the kernel has of its limits, in whichever cgroup it is; None where that has no controller."""
+    files = ("memory.max", "memory.current", "pids.max")
+    own = supd.run("sed", "-n", "s/^0:://p", f"/proc/{supd.pids()[name]}/cgroup").stdout.strip()
+    result = supd.run("sh", "-c", 'cd "$1" && shift && cat "$@"', "sh", f"/sys/fs/cgroup{own}", *files, ok=False)
+    return result.stdout.split() if result.returncode == 0 else None
+
+
+def test_limits_are_kept_with_another_supd():
+    controllers = supd.run("cat", "/sys/fs/cgroup/cgroup.controllers").stdout.split()
+    if not {"memory", "pids"} <= set(controllers):
+        raise Skipped("no controllers for memory and pids")
+    before = started(limited=SLEEPER + "\ncgroup { memory-max = 64M pids-max = 7 }")
+
+    def are_there():
+        limits = limits_of("limited")
+        return limits is not None and (limits[0], limits[2]) == (str(64 << 20), "7")
+    wait_for("the limits", are_there)
+    for how in ("kill", "restart", "kill"):
+        old = supd.main_pid()
+        if how == "kill":
+            supd.kill("KILL")
+        else:
+            supd.systemctl("restart", "supd.service")
+        supd.wait_new_main(old)
+        supd.check_same(before)
+        wait_for(f"the limits after a {how}", are_there)
 
 
 def test_systemctl_stop_ends_everything():
