@@ -9,21 +9,31 @@ static void set(json_t *object, const char *key, json_t *value)
     json_object_set_new_nocheck(object, key, value);
 }
 
+static json_t *number_if(bool known, uint64_t value)
+{
+    return known ? json_integer((json_int_t)value) : json_null();
+}
+
 static json_t *usage_of(const struct usage *usage)
 {
-    if (!usage->known)
+    if (usage->cpu_from == USAGE_UNKNOWN)
         return json_null();
 
-    bool whole = usage->is_whole;
     json_t *object = json_object();
+    bool faults = usage->rest_from != USAGE_UNKNOWN;
+    bool switches = usage->rest_from == USAGE_WAIT;
+    set(object, "source", proto_string(usage_source_name(usage->cpu_from)));
     set(object, "run-time", proto_seconds(usage->run_time));
     set(object, "cpu-user", proto_seconds(usage->cpu_user));
     set(object, "cpu-system", proto_seconds(usage->cpu_system));
-    set(object, "memory-peak", whole ? json_integer((json_int_t)usage->memory_peak) : json_null());
-    set(object, "faults-minor", json_integer((json_int_t)usage->faults_minor));
-    set(object, "faults-major", json_integer((json_int_t)usage->faults_major));
-    set(object, "switches-voluntary", whole ? json_integer((json_int_t)usage->switches_voluntary) : json_null());
-    set(object, "switches-involuntary", whole ? json_integer((json_int_t)usage->switches_involuntary) : json_null());
+    set(object, "memory-peak", number_if(usage->memory_from != USAGE_UNKNOWN, usage->memory_peak));
+    set(object, "memory-source", proto_string(usage_source_name(usage->memory_from)));
+    set(object, "io-read", number_if(usage->has_io, usage->io_read));
+    set(object, "io-written", number_if(usage->has_io, usage->io_written));
+    set(object, "faults-minor", number_if(faults, usage->faults_minor));
+    set(object, "faults-major", number_if(faults, usage->faults_major));
+    set(object, "switches-voluntary", number_if(switches, usage->switches_voluntary));
+    set(object, "switches-involuntary", number_if(switches, usage->switches_involuntary));
     return object;
 }
 

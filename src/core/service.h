@@ -146,6 +146,9 @@ enum svc_stop_cause {
 #define SVC_REASON_MAX 256
 #define SVC_REASON_WORDS_MAX (SVC_REASON_MAX + 64) /* of svc_reason_words() */
 
+/* In place of a process group where what is left is known by its cgroup alone: no number of the kernel's is so large. */
+#define SVC_GROUP_UNKNOWN INT32_MAX
+
 struct svc {
     enum svc_state state;
     bool desired_up;

@@ -141,8 +141,9 @@ struct kernel_rusage {
 static struct usage usage_of(const struct kernel_rusage *raw)
 {
     return (struct usage){
-        .known = true,
-        .is_whole = true,
+        .cpu_from = USAGE_WAIT,
+        .memory_from = USAGE_WAIT,
+        .rest_from = USAGE_WAIT,
         .cpu_user = (int64_t)raw->user_sec * USEC_PER_SEC + raw->user_usec,
         .cpu_system = (int64_t)raw->system_sec * USEC_PER_SEC + raw->system_usec,
         .memory_peak = (uint64_t)raw->maxrss * 1024,

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +115,13 @@ int cgroup_open(const char *path)
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     return fd == -1 ? -errno : fd;
+}
+
+bool cgroup_is_inner(const char *path)
+{
+    char text[SMALL_FILE];
+
+    return cgroup_read(path, "cgroup.subtree_control", text, sizeof text) == 0 && text[0] != '\0';
 }
 
 /*
@@ -358,6 +366,41 @@ void cgroup_read_usage(const char *path, struct cgroup_usage *usage)
     usage->has_tasks = cgroup_read_number(path, "pids.current", &usage->tasks) == 0;
     usage->has_cpu = cgroup_read_key(path, "cpu.stat", "usage_usec", &usec) == 0;
     usage->cpu = (double)usec / 1e6;
+}
+
+/* A line a disk: "8:0 rbytes=1 wbytes=2 rios=3 ..." */
+static bool read_io(const char *path, struct cgroup_totals *totals)
+{
+    int fd = open_file(path, "io.stat", O_RDONLY);
+    FILE *file = fd >= 0 ? fdopen(fd, "re") : NULL;
+    char *line = NULL;
+    size_t room = 0;
+    uint64_t in;
+    uint64_t out;
+
+    if (file == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    while (getline(&line, &room, file) > 0) {
+        if (sscanf(line, "%*s rbytes=%" SCNu64 " wbytes=%" SCNu64, &in, &out) != 2)
+            continue;
+        totals->io_read += in;
+        totals->io_written += out;
+    }
+    free(line);
+    fclose(file);
+    return true;
+}
+
+void cgroup_read_totals(const char *path, struct cgroup_totals *totals)
+{
+    *totals = (struct cgroup_totals){0};
+    totals->has_cpu = cgroup_read_key(path, "cpu.stat", "user_usec", &totals->cpu_user) == 0 &&
+                      cgroup_read_key(path, "cpu.stat", "system_usec", &totals->cpu_system) == 0;
+    totals->has_memory_peak = cgroup_read_number(path, "memory.peak", &totals->memory_peak) == 0;
+    totals->has_io = read_io(path, totals);
 }
 
 uint64_t cgroup_oom_kills(const char *path)

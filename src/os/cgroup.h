@@ -26,6 +26,18 @@ struct cgroup_usage {
     uint64_t tasks; /* threads */
 };
 
+/* What all that were ever in it have used, themselves or below. */
+struct cgroup_totals {
+    bool has_cpu;
+    uint64_t cpu_user;   /* us */
+    uint64_t cpu_system; /* us */
+    bool has_memory_peak;
+    uint64_t memory_peak; /* bytes charged at most; Linux 5.19 */
+    bool has_io;
+    uint64_t io_read; /* bytes, from and to disks */
+    uint64_t io_written;
+};
+
 /* Pressure stall information, percent of the time in which something waited, averaged over that many seconds. */
 struct cgroup_pressure {
     double some10, some60, some300;
@@ -34,6 +46,9 @@ struct cgroup_pressure {
 
 /* Makes the directory.  -EEXIST: it was there already. */
 int cgroup_make(const char *path);
+
+/* Has it given controllers to cgroups of its own?  Then no process may be in itself. */
+bool cgroup_is_inner(const char *path);
 
 /* Removes the directory and those below it.  -EBUSY: a process is in one of them; then all that could go has gone. */
 int cgroup_remove(const char *path);
@@ -80,6 +95,8 @@ bool cgroup_frozen(const char *path);
 
 /* What FILES of the controllers that it has tell. */
 void cgroup_read_usage(const char *path, struct cgroup_usage *usage);
+
+void cgroup_read_totals(const char *path, struct cgroup_totals *totals);
 
 /* How many of its processes the OOM killer has killed since it was made; 0 where that is not to be learnt. */
 uint64_t cgroup_oom_kills(const char *path);

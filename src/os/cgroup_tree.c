@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/strv.h"
 #include "os/cgroup.h"
 
 #define SUFFIX ".service"
 #define OWN_LEAF "supd"
+#define DEPTH_MAX 16 /* of what is searched for trees in other places */
 
 static const char *const controller_names[] = {
     [CGROUP_CPU] = "cpu",
@@ -254,11 +256,23 @@ static void move_below(struct cgroup_tree *tree)
     free(leaf);
 }
 
+/* Who forks a child into a cgroup needs the right to write to that of both. */
+static bool may_move(struct cgroup_tree *tree)
+{
+    char *path = xasprintf("%s/cgroup.procs", tree->home);
+    bool may = access(path, W_OK) == 0 || fail(tree, "%s cannot be written: %s", path, strerror(errno));
+
+    free(path);
+    return may;
+}
+
 bool cgroup_tree_open(struct cgroup_tree *tree, const char *proc, const char *instance)
 {
     if (!cgroup_tree_find(tree, proc, instance))
         return false;
     leave_own_leaf(tree);
+    if (!may_move(tree))
+        return false;
     char *path = xasprintf("%s/%s", tree->home, tree->name);
     if (!make_own(tree, path)) {
         free(path);
@@ -271,19 +285,41 @@ bool cgroup_tree_open(struct cgroup_tree *tree, const char *proc, const char *in
     return true;
 }
 
-/* HOME as it was found, as far as that can be. */
+/* Is a process in a cgroup below HOME that is not our leaf? */
+static bool has_others_below(const struct cgroup_tree *tree)
+{
+    DIR *dir = opendir(tree->home);
+    bool others = false;
+
+    if (dir == NULL)
+        return true;
+    for (const struct dirent *entry = readdir(dir); entry != NULL && !others; entry = readdir(dir)) {
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || strcmp(entry->d_name, OWN_LEAF) == 0)
+            continue;
+        char *path = xasprintf("%s/%s", tree->home, entry->d_name);
+        others = cgroup_populated(path);
+        free(path);
+    }
+    closedir(dir);
+    return others;
+}
+
+/* HOME as it was found, as far as that can be: others may have come to need its controllers. */
 static void move_back(struct cgroup_tree *tree)
 {
     char *leaf = xasprintf("%s/%s", tree->home, OWN_LEAF);
+    bool moved = has_file(leaf, "cgroup.procs");
+    bool others = has_others_below(tree);
     char text[32];
 
-    for (size_t i = 0; i < CGROUP_N_CONTROLLERS; i++) {
-        if (!tree->enabled[i])
+    for (size_t i = 0; i < CGROUP_N_CONTROLLERS && !others; i++) {
+        /* Nobody but us was in HOME when we moved; where we did not, the controller may have been somebody's choice. */
+        if (!tree->ours[i] && !(moved && tree->enabled[i]))
             continue;
         snprintf(text, sizeof text, "-%s", controller_names[i]);
         cgroup_write(tree->home, "cgroup.subtree_control", text);
     }
-    if (has_file(leaf, "cgroup.procs") && cgroup_write(tree->home, "cgroup.procs", "0") == 0)
+    if (moved && cgroup_write(tree->home, "cgroup.procs", "0") == 0)
         rmdir(leaf);
     free(leaf);
 }
@@ -300,6 +336,7 @@ void cgroup_tree_close(struct cgroup_tree *tree)
     free(tree->home);
     free(tree->path);
     free(tree->reason);
+    strv_free(tree->places);
     *tree = (struct cgroup_tree){0};
 }
 
@@ -352,8 +389,10 @@ bool cgroup_tree_enable(struct cgroup_tree *tree, enum cgroup_controller control
         return true;
     if (!lists_word(tree->home, "cgroup.controllers", name))
         why = xasprintf("there is no controller '%s' in %s", name, tree->home);
-    if (why == NULL)
+    if (why == NULL && !lists_word(tree->home, "cgroup.subtree_control", name)) {
         why = enable_below(tree->home, name);
+        tree->ours[controller] = why == NULL;
+    }
     if (why == NULL)
         why = enable_below(tree->path, name);
     free(tree->why[controller]);
@@ -367,6 +406,56 @@ bool cgroup_tree_enable(struct cgroup_tree *tree, enum cgroup_controller control
 char *cgroup_tree_service(const struct cgroup_tree *tree, const char *name)
 {
     return tree->path != NULL ? xasprintf("%s/%s%s", tree->path, name, SUFFIX) : NULL;
+}
+
+/* The trees of NAME below DIR.  None is in another. */
+static void search_below(struct cgroup_tree *tree, const char *dir, unsigned depth)
+{
+    DIR *fp = opendir(dir);
+
+    if (fp == NULL)
+        return;
+    for (const struct dirent *entry = readdir(fp); entry != NULL; entry = readdir(fp)) {
+        if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        char *path = xasprintf("%s/%s", dir, entry->d_name);
+        if (strcmp(entry->d_name, tree->name) == 0) {
+            tree->places = strv_push(tree->places, path);
+            continue;
+        }
+        if (depth < DEPTH_MAX)
+            search_below(tree, path, depth + 1);
+        free(path);
+    }
+    closedir(fp);
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+char *cgroup_tree_find_service(struct cgroup_tree *tree, const char *name)
+{
+    char *path = cgroup_tree_service(tree, name);
+
+    if (path != NULL && is_directory(path))
+        return path;
+    free(path);
+    if (tree->home == NULL)
+        return NULL;
+    if (!tree->searched)
+        search_below(tree, tree->mount, 0);
+    tree->searched = true;
+    for (char **place = tree->places; place != NULL && *place != NULL; place++) {
+        path = xasprintf("%s/%s%s", *place, name, SUFFIX);
+        if (is_directory(path))
+            return path;
+        free(path);
+    }
+    return NULL;
 }
 
 /* Cuts NAME off behind "/supd-ID/SERVICE.service"; false where that is not in it. */

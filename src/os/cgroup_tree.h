@@ -9,7 +9,7 @@
  *   HOME/supd-ID/NAME.service
  *
  * Nothing else in the hierarchy is ever written to but HOME's cgroup.subtree_control, and nobody is moved but supd and
- * its own --init.
+ * its own --init.  At the end controllers are taken away from HOME only where no other cgroup is below it.
  */
 #ifndef SUPD_OS_CGROUP_TREE_H
 #define SUPD_OS_CGROUP_TREE_H
@@ -30,6 +30,9 @@ struct cgroup_tree {
     char name[64];
     bool enabled[CGROUP_N_CONTROLLERS]; /* for the services in it */
     char *why[CGROUP_N_CONTROLLERS];    /* it is not; NULL: not tried */
+    bool ours[CGROUP_N_CONTROLLERS];    /* it was not enabled in HOME before */
+    bool searched;                      /* .places is known: */
+    char **places;                      /* directories of this name in the whole hierarchy */
 };
 
 /*
@@ -52,6 +55,12 @@ const char *cgroup_controller_name(enum cgroup_controller controller);
 
 /* The directory for the service NAME, to be freed; NULL where there is no tree. */
 char *cgroup_tree_service(const struct cgroup_tree *tree, const char *name);
+
+/*
+ * The directory that a supd of this runtime directory has made for the service NAME, in the tree or in that of another
+ * place; to be freed.  NULL: there is none.  The hierarchy is searched once.
+ */
+char *cgroup_tree_find_service(struct cgroup_tree *tree, const char *name);
 
 /*
  * The directory of the cgroup that the process PID is in, if that is one that a supd of this runtime directory has made

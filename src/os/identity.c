@@ -251,7 +251,8 @@ struct usage identity_zombie_usage(pid_t pid, uint64_t start_ticks)
     if (procfs_read_stat(pid, &st) < 0 || !procfs_is_dead(&st) || st.start_ticks != start_ticks)
         return (struct usage){0};
     return (struct usage){
-        .known = true,
+        .cpu_from = USAGE_PROC,
+        .rest_from = USAGE_PROC,
         .cpu_user = (int64_t)(st.utime + st.waited_utime) * USEC_PER_SEC / ticks,
         .cpu_system = (int64_t)(st.stime + st.waited_stime) * USEC_PER_SEC / ticks,
         .faults_minor = st.faults_minor,

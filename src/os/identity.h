@@ -56,7 +56,7 @@ bool identity_exit_status(int pidfd, pid_t pid, uint64_t start_ticks, struct exi
 
 /*
  * What the process PID that started at START_TICKS, not our child, has used, told by /proc while it is a zombie
- * (.is_whole and .run_time are not set); all zero once it was reaped.
+ * (memory, switches and .run_time are not); all zero once it was reaped.
  */
 struct usage identity_zombie_usage(pid_t pid, uint64_t start_ticks);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os/cgroup.h"
 #include "os/identity.h"
 #include "os/procfs.h"
 
@@ -154,6 +155,13 @@ static bool read_orphans(struct proctree_look *look)
     return HASH_CNT(by_pid, look->orphans) > known;
 }
 
+static void append(struct stranger **items, size_t *n, pid_t pid, const struct procfs_stat *st)
+{
+    if ((*n & (*n - 1)) == 0)
+        *items = xreallocarray(*items, *n == 0 ? 1 : 2 * *n, sizeof(**items));
+    (*items)[(*n)++] = (struct stranger){.pid = pid, .st = *st};
+}
+
 static bool read_any(void *ctx, pid_t pid)
 {
     struct proctree_look *look = ctx;
@@ -164,9 +172,7 @@ static bool read_any(void *ctx, pid_t pid)
         look->all_err = rc;
     if (rc < 0 || procfs_is_dead(&st) || pid == KTHREADD || st.ppid == KTHREADD)
         return true;
-    if ((look->n_all & (look->n_all - 1)) == 0)
-        look->all = xreallocarray(look->all, look->n_all == 0 ? 1 : 2 * look->n_all, sizeof(*look->all));
-    look->all[look->n_all++] = (struct stranger){.pid = pid, .st = st};
+    append(&look->all, &look->n_all, pid, &st);
     return true;
 }
 
@@ -325,6 +331,58 @@ static void keep_living(struct search *search)
     }
 }
 
+/* ---- in its cgroup ---- */
+
+struct members {
+    struct search *search;
+    struct stranger *items; /* in ascending order */
+    size_t n;
+};
+
+static bool read_member(void *ctx, pid_t pid)
+{
+    struct members *members = ctx;
+    struct procfs_stat st;
+    int rc = procfs_read_stat(pid, &st);
+
+    if (rc < 0 && !is_out_of_sight(rc))
+        members->search->tree->err = rc;
+    if (rc == 0 && !procfs_is_dead(&st))
+        append(&members->items, &members->n, pid, &st);
+    return true;
+}
+
+static int compare_strangers(const void *a, const void *b)
+{
+    return compare_pids(&((const struct stranger *)a)->pid, &((const struct stranger *)b)->pid);
+}
+
+static bool add_member(void *ctx, pid_t pid)
+{
+    struct members *members = ctx;
+    const struct search *search = members->search;
+    struct stranger key = {.pid = pid};
+    const struct stranger *found =
+        members->n > 0 ? bsearch(&key, members->items, members->n, sizeof(key), compare_strangers) : NULL;
+
+    /* What another leads is that one's: a control process is in the same cgroup. */
+    if (found != NULL && (found->st.session == search->owner->leader || !is_leader(search->look, found->st.session)))
+        add(members->search, pid, &found->st);
+    return true;
+}
+
+/* A number may have become a stranger's before it was looked at; who is still named in the cgroup then is the one. */
+static void find_in_cgroup(struct search *search)
+{
+    struct members members = {.search = search};
+
+    if (search->owner->cgroup == NULL)
+        return;
+    cgroup_each_member(search->owner->cgroup, read_member, &members);
+    cgroup_each_member(search->owner->cgroup, add_member, &members);
+    free(members.items);
+}
+
 /* ---- among our own children ---- */
 
 static void add_child(void *ctx, pid_t pid)
@@ -363,20 +421,26 @@ static void add_orphans(struct search *search)
     }
 }
 
-static void find_below_us(struct search *search)
+/* Of the leader, and of all that were added. */
+static void add_descendants(struct search *search)
 {
     struct procfs_stat st;
 
+    if (search->session > 0 && procfs_read_stat(search->session, &st) == 0 && !procfs_is_dead(&st))
+        add_children_of(search, search->session);
+    /* Whoever is added comes last, so its children are looked for too. */
+    for (struct proctree_member *m = search->tree->members; m != NULL; m = m->by_pid.next)
+        add_children_of(search, m->pid);
+}
+
+static void find_below_us(struct search *search)
+{
     if (!search->look->have_orphans)
         read_orphans(search->look);
     for (int i = 0; i < ROUNDS_MAX; i++) {
         search->again = false;
         add_orphans(search);
-        if (search->session > 0 && procfs_read_stat(search->session, &st) == 0 && !procfs_is_dead(&st))
-            add_children_of(search, search->session);
-        /* Whoever is added comes last, so its children are looked for too. */
-        for (struct proctree_member *m = search->tree->members; m != NULL; m = m->by_pid.next)
-            add_children_of(search, m->pid);
+        add_descendants(search);
         if (!search->again || !read_orphans(search->look))
             return;
     }
@@ -412,12 +476,16 @@ static void find_anywhere(struct search *search)
 size_t proctree_find(struct proctree_look *look, const struct proctree_owner *owner, struct proctree *tree)
 {
     struct search search = {.look = look, .owner = owner, .tree = tree, .session = session_of(owner)};
+    bool scan = force_scan || (!owner->ours && owner->cgroup == NULL);
 
     tree->err = 0;
     keep_living(&search);
-    if (owner->ours && !force_scan)
+    find_in_cgroup(&search);
+    if (owner->ours && !scan)
         find_below_us(&search);
-    if (!owner->ours || force_scan || tree->err == -ENOSYS) {
+    else if (!scan)
+        add_descendants(&search);
+    if (scan || tree->err == -ENOSYS) {
         tree->err = 0;
         find_anywhere(&search);
     }

@@ -5,11 +5,12 @@
  * The main process has called setsid(2).  Below it, and after its end below us (we are the subreaper of what we fork),
  * are found: those of its session, whatever their process group; those that have called setsid(2) themselves, by
  * SUPD_INSTANCE and SUPD_SERVICE in their environment; the children of all of these; and who was once found is known
- * by its pid and start time.  What has wiped its environment, left the session and lost its parent unseen is not found.
+ * by its pid and start time.  Where the service has a cgroup, all in it are found as well; without one, who has wiped
+ * its environment, left the session and lost its parent unseen is not found.
  *
  * Where the orphans come to us, only our own children that nobody knows are looked at, and the trees below them.  The
- * orphans of a process that an earlier supd has forked go elsewhere, so then it is all of /proc; that is read
- * once for all who ask the same look.
+ * orphans of a process that an earlier supd has forked go elsewhere, so then it is all of /proc, which is read
+ * once for all who ask the same look; but not where there is a cgroup, which tells more for less.
  */
 #ifndef SUPD_OS_PROCTREE_H
 #define SUPD_OS_PROCTREE_H
@@ -26,7 +27,8 @@ struct proctree_owner {
     const char *service; /* SUPD_SERVICE */
     pid_t leader;        /* its session, and SUPD_EXEC_PID; 0: none is known */
     uint64_t leader_start;
-    uid_t uid;  /* that it runs as: of those outside its session another ordinary user's are not believed */
+    const char *cgroup; /* directory of that of its service; NULL: none, or not all in there are its own */
+    uid_t uid;          /* that it runs as: of those outside its session another ordinary user's are not believed */
     bool alone; /* another process of SUPD_SERVICE may be the main one: only what carries SUPD_EXEC_PID is its own */
     bool ours;  /* it was forked by this process: its orphans come to us */
 };

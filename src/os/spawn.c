@@ -80,10 +80,12 @@ static pid_t clone_process(int *pidfd, int cgroup_fd)
 }
 
 /* *JOIN: the child is not in the cgroup yet and has to see to that itself. */
-static pid_t fork_with_pidfd(int *pidfd, int cgroup_fd, bool *join)
+static pid_t fork_with_pidfd(int *pidfd, const struct spawn_request *req, bool *join)
 {
-    *join = false;
-    pid_t pid = clone_process(pidfd, cgroup_fd);
+    int cgroup_fd = req->cgroup_fd;
+
+    *join = cgroup_fd > 0 && req->cgroup_join;
+    pid_t pid = clone_process(pidfd, *join ? 0 : cgroup_fd);
     if (pid == -1 && cgroup_fd > 0 && errno == E2BIG) { /* before Linux 5.7 */
         *join = true;
         pid = clone_process(pidfd, 0);
@@ -152,7 +154,7 @@ bool spawn_process(const struct spawn_request *req, struct spawn_child *child, c
     sigprocmask(SIG_SETMASK, &all, &before);
     bool join;
     pid_t parent = getpid();
-    pid_t pid = fork_with_pidfd(&pidfd, req->cgroup_fd, &join);
+    pid_t pid = fork_with_pidfd(&pidfd, req, &join);
     if (pid == 0)
         spawn_child_run(req, parent, report[1], join);
     int fork_errno = errno;

@@ -44,6 +44,7 @@ struct spawn_request {
     const char *listen_names; /* LISTEN_FDNAMES; NULL without sockets */
     int ready_fd;             /* what it finds as the descriptor of spec->ready; 0: nothing */
     int cgroup_fd;            /* directory of the cgroup that it is to begin in; 0: in ours */
+    bool cgroup_join;         /* it goes there by itself, before its record */
 };
 
 struct spawn_child {

@@ -11,131 +11,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/spec_cgroup.h"
-#include "os/cgroup.h"
-#include "os/cgroup_tree.h"
-#include "os/cgroup_watch.h"
-#include "os/clock.h"
 #include "os/identity.h"
+#include "supd/cgroups_inner.h"
 #include "supd/process.h"
 
-/* The news of an OOM kill may come a moment before that of the end which it has caused. */
-#define OOM_MOMENT (5 * USEC_PER_SEC)
-#define NEWS_MAX 64
-
-struct cgroups {
-    struct cgroup_tree tree;
-    bool optional; /* what cannot be kept is skipped */
-    int news;      /* cgroup_watch_open() */
-    struct loop_io *io;
-    struct service_cgroup *watched; /* by the number of the watch of memory.events */
-    struct service_cgroup *waited;  /* by that of cgroup.events */
-};
-
-/* A service's cgroup. */
-struct service_cgroup {
-    struct service *service;
-    char *path;
-    bool released; /* it is removed as soon as nobody is in it */
-    bool paused;
-    uint64_t oom_kills; /* known of so far */
-    int64_t oom_at;     /* when the last was heard of, mono us; 0: never */
-    int memory_watch;   /* -1: none */
-    int end_watch;
-    UT_hash_handle by_memory;
-    UT_hash_handle by_end;
-};
-
-/* ---- news ---- */
-
-static void unwatch(struct cgroups *cgroups, struct service_cgroup *own)
-{
-    if (own->memory_watch >= 0) {
-        HASH_DELETE(by_memory, cgroups->watched, own);
-        cgroup_watch_remove(cgroups->news, own->memory_watch);
-    }
-    if (own->end_watch >= 0) {
-        HASH_DELETE(by_end, cgroups->waited, own);
-        cgroup_watch_remove(cgroups->news, own->end_watch);
-    }
-    own->memory_watch = own->end_watch = -1;
-}
-
-static const char *memory_max(const struct service *service, char *buf, size_t size)
-{
-    const struct cgroup_limit *limit = &service->spec->cgroup.memory_max;
-
-    return limit->set && !limit->infinite ? size_format(limit->value, buf, size) : "not set";
-}
-
-/* Looks at how many were killed, and tells of new ones. */
-static void count_oom_kills(struct service_cgroup *own)
-{
-    uint64_t kills = cgroup_oom_kills(own->path);
-    char buf[32];
-
-    if (kills <= own->oom_kills)
-        return;
-    log_warning("%s: the OOM killer has killed %llu of its processes (memory-max: %s)", own->service->spec->name,
-                (unsigned long long)(kills - own->oom_kills), memory_max(own->service, buf, sizeof buf));
-    own->oom_kills = kills;
-    own->oom_at = clock_now().mono;
-}
-
-/* Somebody has ended in a cgroup whose end is waited for. */
-static void look_at_end(struct service_cgroup *own)
-{
-    if (cgroup_populated(own->path))
-        return;
-    if (own->released)
-        cgroups_release(own->service);
-    else if (own->service->main.leftovers)
-        leftovers_check(&own->service->main);
-}
-
-static void on_news(void *ctx)
-{
-    struct supervisor *sup = ctx;
-    struct cgroups *cgroups = sup->cgroups;
-    int watches[NEWS_MAX];
-    size_t n = cgroup_watch_read(cgroups->news, watches, NEWS_MAX);
-
-    for (size_t i = 0; i < n; i++) {
-        struct service_cgroup *own;
-
-        HASH_FIND(by_memory, cgroups->watched, &watches[i], sizeof(int), own);
-        if (own)
-            count_oom_kills(own);
-        HASH_FIND(by_end, cgroups->waited, &watches[i], sizeof(int), own);
-        if (own)
-            look_at_end(own);
-    }
-}
-
-static void watch_memory(struct cgroups *cgroups, struct service_cgroup *own)
-{
-    if (cgroups->news < 0 || own->memory_watch >= 0)
-        return;
-    own->memory_watch = cgroup_watch_add(cgroups->news, own->path, "memory.events");
-    if (own->memory_watch >= 0)
-        HASH_ADD(by_memory, cgroups->watched, memory_watch, sizeof own->memory_watch, own);
-}
-
-void cgroups_watch_end(struct service *service)
-{
-    struct cgroups *cgroups = service->sup->cgroups;
-    struct service_cgroup *own = service->cgroup;
-
-    if (cgroups->news < 0 || own->end_watch >= 0)
-        return;
-    own->end_watch = cgroup_watch_add(cgroups->news, own->path, "cgroup.events");
-    if (own->end_watch >= 0)
-        HASH_ADD(by_end, cgroups->waited, end_watch, sizeof own->end_watch, own);
-}
+/* Below the cgroup of a service that has given controllers to cgroups of its own. */
+#define LEAF "supd"
 
 /* ---- the place ---- */
 
 /* The settings may be others after a reload, but that is for the next supd: this is what the present one was started with. */
-void cgroups_open(struct supervisor *sup)
+void cgroups_open(struct supervisor *sup, bool make)
 {
     const char *use = sup->config->settings.cgroup;
     struct cgroups *cgroups = xcalloc(1, sizeof *cgroups);
@@ -143,19 +29,17 @@ void cgroups_open(struct supervisor *sup)
 
     sup->cgroups = cgroups;
     cgroups->optional = strcmp(use, "optional") == 0;
-    if (strcmp(use, "no") == 0) {
+    if (!make || strcmp(use, "no") == 0) {
         /* What an earlier supd has made is still used to end what is in it. */
         cgroup_tree_find(&cgroups->tree, "/proc", instance);
         free(cgroups->tree.reason);
-        cgroups->tree.reason = xstrdup("the configuration says `cgroup = no'");
+        cgroups->tree.reason = xstrdup(make ? "the configuration says `cgroup = no'" : "supd is about to end");
     } else if (cgroup_tree_open(&cgroups->tree, "/proc", instance)) {
         log_debug("cgroups of services are made in %s", cgroups->tree.path);
     } else {
         log_info("services get no cgroups: %s", cgroups->tree.reason);
     }
-    cgroups->news = cgroup_watch_open();
-    if (cgroups->news >= 0)
-        cgroups->io = loop_io_new(sup->loop, cgroups->news, LOOP_READ, on_news, sup);
+    cgroups_news_open(sup);
 }
 
 void cgroups_close(struct supervisor *sup)
@@ -164,9 +48,7 @@ void cgroups_close(struct supervisor *sup)
 
     if (!cgroups)
         return;
-    loop_io_free(cgroups->io);
-    if (cgroups->news >= 0)
-        close(cgroups->news);
+    cgroups_news_close(sup);
     cgroup_tree_close(&cgroups->tree);
     free(cgroups);
     sup->cgroups = NULL;
@@ -196,85 +78,6 @@ void cgroups_clean(struct supervisor *sup)
     cgroup_tree_each(&sup->cgroups->tree, clean_one, sup);
 }
 
-/* ---- limits ---- */
-
-/* BFQ has weights of its own, 1 to 1000, with the same middle. */
-static int write_bfq_weight(const char *path, const char *value)
-{
-    unsigned long weight = strtoul(value, NULL, 10);
-    char text[32];
-
-    if (weight > 100)
-        weight = 100 + (weight - 100) * 900 / 9900;
-    snprintf(text, sizeof text, "%lu", weight);
-    return cgroup_write(path, "io.bfq.weight", text);
-}
-
-static int write_setting(const char *path, const struct cgroup_setting *setting)
-{
-    int rc = cgroup_write(path, setting->file, setting->value);
-
-    if (rc == -ENOENT && setting->controller == CGROUP_IO)
-        return write_bfq_weight(path, setting->value);
-    return rc;
-}
-
-/* False with ERR written where a limit that is SET cannot be kept. */
-static bool put_setting(struct cgroups *cgroups, const char *path, const struct cgroup_setting *setting, char *err,
-                        size_t err_size)
-{
-    struct cgroup_tree *tree = &cgroups->tree;
-    enum cgroup_controller controller = setting->controller;
-
-    if (!setting->set) {
-        if (tree->enabled[controller])
-            write_setting(path, setting);
-        return true;
-    }
-    if (!cgroup_tree_enable(tree, controller)) {
-        snprintf(err, err_size, "%s: %s", setting->key, tree->why[controller] ? tree->why[controller] : tree->reason);
-        return false;
-    }
-    int rc = write_setting(path, setting);
-    if (rc < 0)
-        snprintf(err, err_size, "%s: %s/%s: %s", setting->key, path, setting->file, strerror(-rc));
-    return rc == 0;
-}
-
-/* All of the service's.  With `optional`, or a process that runs already, what cannot be kept is only told. */
-static bool put_settings(struct service *service, bool running, char *err, size_t err_size)
-{
-    struct cgroups *cgroups = service->sup->cgroups;
-    struct cgroup_setting settings[CGROUP_N_SETTINGS];
-
-    spec_cgroup_settings(&service->spec->cgroup, settings);
-    for (size_t i = 0; i < CGROUP_N_SETTINGS; i++) {
-        if (put_setting(cgroups, service->cgroup->path, &settings[i], err, err_size))
-            continue;
-        if (running)
-            log_error("%s: %s", service->spec->name, err);
-        else if (cgroups->optional)
-            log_warning("%s: skipped: %s", service->spec->name, err);
-        else
-            return false;
-    }
-    return true;
-}
-
-void cgroups_apply(struct service *service)
-{
-    const char *need = spec_cgroup_need(service->spec);
-    char err[512];
-
-    if (cgroups_of(service)) {
-        put_settings(service, true, err, sizeof err);
-        watch_memory(service->sup->cgroups, service->cgroup);
-    } else if (need && svc_has_process(&service->svc)) {
-        log_warning("%s: %s takes effect when it is started again: its process has no cgroup", service->spec->name,
-                    need);
-    }
-}
-
 /* ---- one service ---- */
 
 static void take(struct service *service, char *path)
@@ -293,7 +96,7 @@ void cgroups_forget(struct service *service)
 
     if (!own)
         return;
-    unwatch(service->sup->cgroups, own);
+    cgroups_unwatch(service);
     free(own->path);
     free(own);
     service->cgroup = NULL;
@@ -313,45 +116,91 @@ static bool without(const struct service *service, const char *need, const char 
     return true;
 }
 
-bool cgroups_prepare(struct service *service, int *fd, char *err, size_t err_size)
+/* For a process to begin in: a descriptor, or -errno. */
+static int open_place(const char *path)
+{
+    if (!cgroup_is_inner(path))
+        return cgroup_open(path);
+    char *leaf = xasprintf("%s/" LEAF, path);
+    int rc = cgroup_make(leaf);
+    if (rc == 0 || rc == -EEXIST)
+        rc = cgroup_open(leaf);
+    free(leaf);
+    return rc;
+}
+
+/* For a process of the service to begin in its cgroup: 0, or -errno with ERR written. */
+static int enter(const struct service *service, struct spawn_request *request, char *err, size_t err_size)
+{
+    int fd = open_place(service->cgroup->path);
+
+    if (fd < 0) {
+        snprintf(err, err_size, "%s: %s", service->cgroup->path, strerror(-fd));
+        return fd;
+    }
+    request->cgroup_fd = fd;
+    /* Linux 6.18 kills whoever is forked right into a cgroup in which all were killed before. */
+    request->cgroup_join = service->cgroup->killed;
+    return 0;
+}
+
+/* Makes the directory; where one is left of an earlier life and nobody is in it, another.  *FRESH: it is new. */
+static int make_directory(const char *path, bool *fresh)
+{
+    int rc = cgroup_make(path);
+
+    if (rc == -EEXIST && cgroup_remove(path) == 0)
+        rc = cgroup_make(path);
+    *fresh = rc == 0;
+    if (rc == -EEXIST)
+        cgroup_freeze(path, false);
+    return rc == -EEXIST ? 0 : rc;
+}
+
+/* For the first process of a life. */
+static bool begin(struct service *service, struct spawn_request *request, char *err, size_t err_size)
 {
     struct cgroups *cgroups = service->sup->cgroups;
     const char *need = spec_cgroup_need(service->spec);
     char *path = cgroup_tree_service(&cgroups->tree, service->spec->name);
     char why[512];
+    bool fresh;
 
-    *fd = 0;
     if (!path)
         return without(service, need, cgroups->tree.reason, err, err_size);
-    if (cgroups_of(service)) { /* another process of the same life */
-        free(path);
-        *fd = cgroup_open(service->cgroup->path);
-        if (*fd < 0)
-            snprintf(err, err_size, "%s: %s", service->cgroup->path, strerror(-*fd));
-        return *fd > 0;
-    }
-    int rc = cgroup_make(path);
-    if (rc < 0 && rc != -EEXIST) {
+    int rc = make_directory(path, &fresh);
+    if (rc < 0) {
         snprintf(why, sizeof why, "%s cannot be made: %s", path, strerror(-rc));
         free(path);
         return without(service, need, why, err, err_size);
     }
     cgroups_forget(service); /* the directory stays what it is */
     take(service, path);
-    if (rc == -EEXIST)
-        cgroup_freeze(path, false);
-    *fd = cgroup_open(path);
-    if (*fd < 0)
-        snprintf(err, err_size, "%s: %s", path, strerror(-*fd));
-    if (*fd > 0 && put_settings(service, false, err, err_size)) {
+    service->cgroup->fresh = fresh;
+    service->cgroup->killed = !fresh;
+    if (!fresh)
+        tree_end_earlier(&service->main);
+    if (enter(service, request, err, err_size) == 0 && cgroups_put_limits(service, false, err, err_size)) {
         service->cgroup->oom_kills = cgroup_oom_kills(path);
-        watch_memory(cgroups, service->cgroup);
+        service->cgroup->counted = true;
+        cgroup_read_totals(path, &service->cgroup->before);
+        cgroups_watch_memory(service);
         return true;
     }
-    if (*fd > 0)
-        close(*fd);
     cgroups_release(service);
     return false;
+}
+
+bool cgroups_prepare(struct service *service, struct spawn_request *request, char *err, size_t err_size)
+{
+    if (!cgroups_of(service))
+        return begin(service, request, err, err_size);
+    /* Another process of the same life. */
+    int rc = enter(service, request, err, err_size);
+    if (rc != -ENOENT)
+        return rc == 0;
+    log_warning("%s: somebody has removed %s: it is made again", service->spec->name, service->cgroup->path);
+    return begin(service, request, err, err_size);
 }
 
 static bool lives(const struct service *service)
@@ -362,21 +211,25 @@ static bool lives(const struct service *service)
            (service->main.pidfd >= 0 && !identity_has_ended(service->main.pidfd, proc->pid, proc->start_ticks));
 }
 
-/* Where the recorded process is, or, once that has ended, where it was. */
+/*
+ * Where the recorded process is, or, once that has ended, where it was.  What is left in there of one that somebody has
+ * moved elsewhere is the service's all the same.
+ */
 static char *find_cgroup(const struct service *service)
 {
-    const struct cgroup_tree *tree = &service->sup->cgroups->tree;
+    struct cgroup_tree *tree = &service->sup->cgroups->tree;
     const char *name = service->spec->name;
-    uint64_t populated;
+    bool alive = lives(service);
+    char *path = alive ? cgroup_tree_of_process(tree, service->svc.proc.pid, name) : NULL;
 
-    if (lives(service))
-        return cgroup_tree_of_process(tree, service->svc.proc.pid, name);
-    char *path = cgroup_tree_service(tree, name);
-    if (path && (svc_has_process(&service->svc) || service->svc.group != 0) &&
-        cgroup_read_key(path, "cgroup.events", "populated", &populated) != -ENOENT)
+    if (path || !(svc_has_process(&service->svc) || svc_has_control(&service->svc) || service->svc.group != 0))
         return path;
-    free(path);
-    return NULL;
+    path = cgroup_tree_find_service(tree, name);
+    if (path && alive && !cgroup_populated(path)) {
+        free(path);
+        return NULL;
+    }
+    return path;
 }
 
 void cgroups_attach(struct service *service)
@@ -387,13 +240,17 @@ void cgroups_attach(struct service *service)
         return;
     take(service, path);
     struct service_cgroup *own = service->cgroup;
+    own->killed = true; /* perhaps */
     own->paused = cgroup_frozen(path);
+    /* With other kill-modes nobody of an earlier life was left in it. */
+    own->counted = service->svc.proc.stop.kill_mode != KILL_MODE_PROCESS;
+    own->before.has_cpu = own->counted;
     /* What happened while nobody looked may have ended the main process; who lives was not killed. */
     if (lives(service))
         own->oom_kills = cgroup_oom_kills(path);
     else
-        count_oom_kills(own);
-    watch_memory(service->sup->cgroups, own);
+        cgroups_count_oom_kills(service);
+    cgroups_watch_memory(service);
 }
 
 bool cgroups_has_process(const struct service *service, pid_t pid)
@@ -416,7 +273,10 @@ void cgroups_release(struct service *service)
     own->released = rc == -EBUSY;
     if (own->released) {
         cgroups_watch_end(service);
-        return;
+        if (cgroup_populated(own->path))
+            return;
+        /* The last has ended before it was watched. */
+        rc = cgroup_tree_remove(&service->sup->cgroups->tree, own->path);
     }
     if (rc < 0 && rc != -ENOENT)
         log_warning("%s: %s cannot be removed: %s", service->spec->name, own->path, strerror(-rc));
@@ -426,6 +286,40 @@ void cgroups_release(struct service *service)
 const char *cgroups_of(const struct service *service)
 {
     return service->cgroup && !service->cgroup->released ? service->cgroup->path : NULL;
+}
+
+bool cgroups_has_left(const struct service *service)
+{
+    if (!svc_has_process(&service->svc) || !cgroups_of(service))
+        return false;
+    char *path = cgroup_tree_of_process(&service->sup->cgroups->tree, service->svc.proc.pid, service->spec->name);
+    bool left = !path || strcmp(path, service->cgroup->path) != 0;
+    free(path);
+    return left;
+}
+
+bool cgroups_has_earlier(const struct service *service)
+{
+    char *path = cgroup_tree_service(&service->sup->cgroups->tree, service->spec->name);
+    uint64_t populated = 0;
+    bool has = path && service->spec->kill_mode != KILL_MODE_PROCESS &&
+               cgroup_read_key(path, "cgroup.events", "populated", &populated) == 0 && populated != 0;
+
+    free(path);
+    return has;
+}
+
+const char *cgroups_whose(const struct process *process)
+{
+    const struct service *service = process->service;
+    const struct svc *svc = &service->svc;
+
+    if (svc->proc.stop.kill_mode == KILL_MODE_PROCESS || service->spec->kill_mode == KILL_MODE_PROCESS)
+        return NULL;
+    if (process == &service->main)
+        return cgroups_of(service);
+    /* With the main process beside it nobody can tell who is whose; and what the start command leaves is the service. */
+    return svc->control.role == ROLE_START || svc_has_process(svc) || svc->group != 0 ? NULL : cgroups_of(service);
 }
 
 bool cgroups_is_whole(const struct process *process)
@@ -438,6 +332,8 @@ bool cgroups_is_whole(const struct process *process)
 
 int cgroups_signal(const struct service *service, int signo)
 {
+    if (signo == SIGKILL)
+        service->cgroup->killed = true;
     return cgroup_signal(service->cgroup->path, signo);
 }
 
@@ -451,16 +347,6 @@ size_t cgroups_open_members(const struct service *service, int *pidfds, size_t m
         return n;
     pidfds[0] = -1;
     return 1;
-}
-
-bool cgroups_oom_killed(struct service *service, const struct exit_info *exit)
-{
-    struct service_cgroup *own = service->cgroup;
-
-    if (!own || service->svc.state == SVC_STOPPING || exit->how != EXIT_HOW_SIGNALED || exit->signal != SIGKILL)
-        return false;
-    count_oom_kills(own);
-    return own->oom_at != 0 && clock_now().mono - own->oom_at < OOM_MOMENT;
 }
 
 /* ---- pause and resume ---- */
@@ -477,6 +363,10 @@ bool cgroups_pause(struct service *service, bool on, char *err, size_t err_size)
         snprintf(err, err_size, "has no cgroup, without which it cannot be paused%s%s",
                  service->sup->cgroups->tree.reason ? ": " : "",
                  service->sup->cgroups->tree.reason ? service->sup->cgroups->tree.reason : "");
+        return false;
+    }
+    if (cgroups_has_left(service)) {
+        snprintf(err, err_size, "is not in its cgroup any more: somebody has moved it");
         return false;
     }
     int rc = cgroup_freeze(own->path, on);

@@ -12,8 +12,11 @@
 #include "core/policy.h"
 #include "supd/supervisor.h"
 
-/* Finds or makes the place for them as the setting `cgroup` says, and logs how that went.  The lock is held. */
-void cgroups_open(struct supervisor *sup);
+/*
+ * Finds the place for them, or makes it if MAKE and the setting `cgroup` say so, and logs how that went.  The lock is
+ * held.
+ */
+void cgroups_open(struct supervisor *sup, bool make);
 void cgroups_close(struct supervisor *sup);
 /* All services are restored: directories without a process and a service go. */
 void cgroups_clean(struct supervisor *sup);
@@ -22,10 +25,10 @@ void cgroups_clean(struct supervisor *sup);
 const char *cgroups_path(const struct supervisor *sup, const char **reason);
 
 /*
- * Before a fork: makes the service's cgroup and sets its limits.  *FD: for spawn_process(), the caller's to close; 0: it
- * gets none.  False with ERR written where the configuration cannot be kept.
+ * Before a fork: makes the service's cgroup, sets its limits, and says in REQUEST where the child is to begin; the
+ * descriptor is the caller's to close.  False with ERR written where the configuration cannot be kept.
  */
-bool cgroups_prepare(struct service *service, int *fd, char *err, size_t err_size);
+bool cgroups_prepare(struct service *service, struct spawn_request *request, char *err, size_t err_size);
 /* After a restore: takes its cgroup back, if it has one. */
 void cgroups_attach(struct service *service);
 /* Limits may be others by the configuration: those of a running service are changed. */
@@ -41,6 +44,13 @@ bool cgroups_has_process(const struct service *service, pid_t pid);
 /* The directory of its cgroup, NULL where it has none. */
 const char *cgroups_of(const struct service *service);
 
+/* Has somebody moved its main process out of it? */
+bool cgroups_has_left(const struct service *service);
+/* A service of which nothing is recorded: are processes in its cgroup that are to be ended? */
+bool cgroups_has_earlier(const struct service *service);
+/* The directory where all that are in it are PROCESS's own, or have come of it; else NULL. */
+const char *cgroups_whose(const struct process *process);
+
 /*
  * Is the cgroup what is left of PROCESS?  That is with kill-mode = cgroup, where there is one, for the main process; but
  * not while a control process is beside it in there.
@@ -52,6 +62,9 @@ int cgroups_signal(const struct service *service, int signo);
 size_t cgroups_open_members(const struct service *service, int *pidfds, size_t max);
 /* To be called when leftovers of such a service are waited for: they are counted again when the last has ended. */
 void cgroups_watch_end(struct service *service);
+
+/* Puts what all in it have used in this life over what USAGE has, as far as that is known. */
+void cgroups_add_usage(const struct service *service, struct usage *usage);
 
 /* Did the OOM killer end its main process?  EXIT is how that ended. */
 bool cgroups_oom_killed(struct service *service, const struct exit_info *exit);

@@ -109,7 +109,10 @@ void process_signal_all(struct process *process, int signo)
         return;
     }
     if (cgroups_is_whole(process)) {
+        tree_name(process, signo);
         signal_cgroup(process, signo);
+        if (cgroups_has_left(process->service))
+            process_signal(process, signo);
     } else {
         if (has_left_its_group(process))
             process_signal(process, signo);
@@ -230,7 +233,7 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
     bool made = (!serves || sockets_ready(service, &request, err, err_size)) &&
                 messages_prepare(service, process_role(process), err, err_size) &&
                 readiness_prepare(service, process_role(process), &request.ready_fd, err, err_size) &&
-                cgroups_prepare(service, &request.cgroup_fd, err, err_size);
+                cgroups_prepare(service, &request, err, err_size);
     request.variables = process_variables(process);
     if (made)
         made = spawn_process(&request, child, err, err_size);
@@ -300,9 +303,12 @@ static void add_usage(const struct process *process, struct exit_info *exit, con
     char words[USAGE_WORDS_MAX];
     char how[64];
 
-    if (!usage->known || process != &process->service->main)
+    if (process != &process->service->main)
         return;
     exit->usage = *usage;
+    cgroups_add_usage(service, &exit->usage);
+    if (exit->usage.cpu_from == USAGE_UNKNOWN)
+        return;
     exit->usage.run_time = clock_now().mono - service->svc.started.mono;
     if (failed)
         return;

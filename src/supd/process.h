@@ -65,6 +65,10 @@ void process_tell_left(struct process *process, unsigned left);
 
 /* SIGNO to all that come of it: at once to those that are found, then to those that appear meanwhile. */
 void tree_signal(struct process *process, int signo);
+/* Who is about to be sent SIGNO is named in the log, if that is SIGKILL and the main process has ended. */
+void tree_name(struct process *process, int signo);
+/* A life begins in a cgroup in which others are: they are named, and with another kill-mode than `process` killed. */
+void tree_end_earlier(struct process *process);
 /* It has ended: counts what is left, at the end of this turn of the loop, and calls leftovers_counted(). */
 void tree_count(struct process *process);
 /* Forgets those found, and what was to be done with them. */

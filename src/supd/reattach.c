@@ -387,6 +387,26 @@ static void restore(struct service *service, const struct svc_image *image, stru
         hold(&service->control, control);
 }
 
+/* Its cgroup tells of a life that the state file does not. */
+static void restore_leftovers(struct service *service)
+{
+    struct svc svc = service->svc;
+
+    log_warning("%s: the state file does not tell of processes that are in its cgroup: they are ended",
+                service->spec->name);
+    svc.state = SVC_RUNNING;
+    svc.life++;
+    svc.began = true;
+    svc.ended = true;
+    svc.started = clock_now();
+    svc.ended_at = svc.started.mono;
+    svc.exit = (struct exit_info){.how = EXIT_HOW_UNKNOWN, .at = svc.started.wall};
+    svc.proc.stop = svc_stop_params(service->spec);
+    svc.group = SVC_GROUP_UNKNOWN;
+    svc.group_start = 1;
+    service_restore(service, &svc);
+}
+
 /* How the process is to be ended may have changed with the configuration. */
 static void tell_config(struct service *service)
 {
@@ -450,6 +470,9 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
 
         if (image || found) {
             restore(s, image, found, survey_find(survey, s->spec->name, true));
+            cgroups_attach(s);
+        } else if (cgroups_has_earlier(s)) {
+            restore_leftovers(s);
             cgroups_attach(s);
         }
         sockets_recover(s);

@@ -415,7 +415,7 @@ static void commit(struct service *service, const struct svc *next, const struct
         process_release(&service->main);
     if (service->svc.control.role == ROLE_SERVICE)
         process_release(&service->control);
-    if (!svc_is_busy(&service->svc))
+    if (!svc_is_busy(&service->svc) && service->svc.todo == 0)
         cgroups_release(service);
     if (service->svc.state != from)
         announce(service, from);

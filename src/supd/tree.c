@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/signames.h"
 #include "os/procgroup.h"
+#include "supd/cgroups.h"
 #include "supd/process.h"
 
 /* Turns in which newcomers are looked for after a signal; SIGKILL after stop-timeout gets those that still fork then. */
@@ -76,6 +77,7 @@ static size_t find(struct process *process)
         .service = spec->name,
         .leader = group.pgid,
         .leader_start = group.leader_start,
+        .cgroup = cgroups_whose(process),
         .uid = spec->ids.set ? spec->ids.uid : geteuid(),
         .alone = process_role(process) != ROLE_SERVICE,
         .ours = process->tree.ours,
@@ -148,6 +150,37 @@ static void log_found(struct process *process, int signo)
         log_info("%s: left behind: %s", name, words);
 }
 
+void tree_name(struct process *process, int signo)
+{
+    if (signo != SIGKILL || svc_has_process(&process->service->svc))
+        return;
+    find(process);
+    log_found(process, signo);
+}
+
+void tree_end_earlier(struct process *process)
+{
+    struct service *service = process->service;
+    bool keep = service->spec->kill_mode == KILL_MODE_PROCESS;
+    char words[1024];
+
+    if (keep || find(process) == 0)
+        return;
+    proctree_words(&process->tree.found, words, sizeof words);
+    log_warning("%s: SIGKILL to what is left of an earlier run: %s", service->spec->name, words);
+    cgroups_signal(service, SIGKILL);
+    tree_release(process);
+}
+
+/* No fork escapes that. */
+static void kill_cgroup(const struct process *process)
+{
+    const struct service *service = process->service;
+
+    if (cgroups_whose(process) && (process == &service->control || !svc_has_control(&service->svc)))
+        log_failure(process, SIGKILL, cgroups_signal(service, SIGKILL));
+}
+
 void tree_signal(struct process *process, int signo)
 {
     struct procgroup group = process_group(process);
@@ -159,6 +192,8 @@ void tree_signal(struct process *process, int signo)
     if (signo == SIGKILL && !svc_has_process(&process->service->svc))
         log_found(process, signo);
     process_signal_own_group(process, signo);
+    if (signo == SIGKILL)
+        kill_cgroup(process);
     process->tree.rounds = 0;
     signal_found(process, signo, false);
 }

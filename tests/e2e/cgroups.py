@@ -3,6 +3,8 @@
 import os
 import re
 
+from processes import skip
+
 
 def mounts():
     """[(mount point, its root in the hierarchy)] of cgroup v2."""
@@ -53,3 +55,15 @@ def remove_trees(directory):
                 os.rmdir(path)
             except OSError:
                 pass
+
+
+def need_cgroups():
+    """The directory of our own, where others can be made."""
+    own = cgroup_of("self")
+    probe = own and f"{own}/supd-probe-{os.getpid()}"
+    try:
+        os.mkdir(probe)
+        os.rmdir(probe)
+    except (OSError, TypeError):
+        skip("no cgroups can be made here")
+    return own

@@ -10,21 +10,10 @@ import signal
 import subprocess
 import sys
 
-from cgroups import cgroup_of
+from cgroups import cgroup_of, mounts, need_cgroups
 from harness import main, test
 from instance import service
-from processes import eventually, is_alive, kill, skip
-
-
-def need_cgroups():
-    own = cgroup_of("self")
-    probe = own and f"{own}/supd-probe-{os.getpid()}"
-    try:
-        os.mkdir(probe)
-        os.rmdir(probe)
-    except (OSError, TypeError):
-        skip("no cgroups can be made here")
-    return own
+from processes import eventually, is_alive, kill, read_stat, skip
 
 
 def read(path):
@@ -102,17 +91,241 @@ def kill_mode_cgroup(t):
     t.check(not os.path.exists(path), "the cgroup is gone")
 
 
+def stray(name, deaf="", **keys):
+    """A daemon two forks away in a session of its own, and with nothing in its environment; behind a main process."""
+    sleeper = f"{deaf} while :; do sleep 1000; done" if deaf else "exec sleep 1001"
+    script = f"env -i setsid sh -c '(exec env -i sh -c \"{sleeper}\") & exit' ; exec sleep 1002"
+    return service(name, ["/bin/sh", "-c", script], **keys)
+
+
+def wait_stray(t, name, count=2):
+    """The pids of the main process and of its daemon, whose parent has ended."""
+    path = f"{tree(t)}/{name}.service"
+
+    def complete():
+        main_pid = t.status(name)["pid"]
+        others = [pid for pid in members(path) if pid != main_pid]
+        sessions = {read_stat(pid)[3] for pid in others if read_stat(pid)}
+        return len(others) >= count - 1 and main_pid not in sessions and (main_pid, others)
+
+    return eventually(complete, f"{name} and its daemon")
+
+
+DEAF = "trap : TERM;"
+
+
+@test
+def wiped_and_gone_away(t):
+    """Under kill-mode group and mixed the cgroup shows who has left session, parent and environment."""
+    need_cgroups()
+    modes = {"g": "group", "m": "mixed"}
+    t.configure(*[stray(name, kill_mode=mode, stop_timeout="1h") for name, mode in modes.items()])
+    t.start()
+    for adopted in (False, True):
+        found = {name: wait_stray(t, name) for name in modes}
+        if adopted:
+            t.crash_and_start()
+        t.eq(t.ctl("stop", *modes).code, 0, "stop")
+        for name, (main_pid, others) in found.items():
+            left = [pid for pid in (main_pid, *others) if is_alive(pid)]
+            t.eq(left, [], f"{name}, adopted {adopted}: nobody is left")
+        t.ctl("start", *modes)
+    t.eq(t.ctl("shutdown").code, 0, "shutdown")
+
+
+@test
+def the_deaf_among_them(t):
+    """They are killed after stop-timeout, and named; also by a supd that comes when the main process has ended."""
+    need_cgroups()
+    t.configure(*[stray(m, DEAF, kill_mode=m, stop_timeout="2s") for m in ("group", "cgroup")])
+    t.start()
+    found = {mode: wait_stray(t, mode, 3) for mode in ("group", "cgroup")}
+    for mode in found:
+        t.eq(t.ctl("stop", "--no-wait", mode).code, 0, f"{mode}: stop")
+    eventually(lambda: not any(is_alive(main_pid) for main_pid, _ in found.values()), "the main processes have ended")
+    t.crash_and_start()
+    for mode, (_, others) in found.items():
+        t.wait_state(mode, "stopped")
+        t.eq([pid for pid in others if is_alive(pid)], [], f"{mode}: nobody is left")
+        named = re.findall(rf" {mode}: SIGKILL to (.*)\n", t.log_text())
+        shell = next(pid for pid in others if f"{pid} (sh)" in "".join(named)) if named else None
+        t.check(shell, f"{mode}: the daemon is named: {named}")
+
+
+@test
+def moved_away(t):
+    """A main process that somebody has moved elsewhere is ended; what it has left in the cgroup, too."""
+    own = need_cgroups()
+    foreign = f"{own}/supd-foreign-{os.getpid()}"
+    os.mkdir(foreign)
+    try:
+        t.configure(stray("a", kill_mode="cgroup", stop_timeout="1h"), stray("b", stop_timeout="1h"))
+        t.start()
+        for adopted in (False, True):
+            found = {name: wait_stray(t, name) for name in "ab"}
+            for main_pid, _ in found.values():
+                with open(foreign + "/cgroup.procs", "w", encoding="utf-8") as f:
+                    f.write(str(main_pid))
+            if adopted:
+                t.crash_and_start()
+            t.match(t.ctl("pause", "a").err, "moved it", "it is not paused in part")
+            t.eq(t.ctl("stop", "a", "b").code, 0, "stop")
+            for name, (main_pid, others) in found.items():
+                left = [pid for pid in (main_pid, *others) if is_alive(pid)]
+                t.eq(left, [], f"{name}, adopted {adopted}: nobody is left")
+            t.ctl("start", "a", "b")
+        t.terminate()
+    finally:
+        eventually(lambda: event(foreign, "populated") == "0", "it is empty")
+        os.rmdir(foreign)
+
+
+@test
+def removed_by_somebody(t):
+    """The cgroup is made again for a control process."""
+    own = need_cgroups()
+    t.configure(t.sleeper("a", post_stop=["/bin/sh", "-c", f"cat /proc/self/cgroup > {t.path('post')}"]))
+    t.start()
+    pid = t.wait_marked("a")["pid"]
+    with open(own + "/cgroup.procs", "w", encoding="utf-8") as f:
+        f.write(str(pid))
+    os.rmdir(f"{tree(t)}/a.service")
+    t.eq(t.ctl("stop", "a").code, 0, "stop")
+    t.match(t.read("post"), "/a.service", "post-stop ran, and where")
+    t.match(t.log_text(), "a: somebody has removed .*/a.service: it is made again", "it is said")
+
+
+@test
+def what_a_hook_leaves(t):
+    """Before and after the main process the cgroup shows what is left of pre-start and post-stop."""
+    need_cgroups()
+    away = ["/bin/sh", "-c", f"env -i setsid sh -c 'echo $$ >> {t.path('away')}; exec sleep 1001' & sleep 0.1"]
+    t.configure(t.sleeper("a", pre_start=away, post_stop=away, stop_timeout="1h"))
+    t.start()
+    t.wait_marked("a")
+    t.eq(t.ctl("stop", "a").code, 0, "stop")
+    pids = [int(pid) for pid in t.read("away").split()]
+    t.eq((len(pids), [pid for pid in pids if is_alive(pid)]), (2, []), "who was left by the two")
+
+
+@test
+def what_the_state_file_does_not_tell(t):
+    """It is lost with supd, and the main processes have ended: the rest is ended before they are started again."""
+    need_cgroups()
+    t.configure(stray("a"), stray("kept", kill_mode="process"), stray("off", enabled=False))
+    t.start()
+    t.ctl("start", "off")
+    found = {name: wait_stray(t, name) for name in ("a", "kept", "off")}
+    t.crash()
+    os.unlink(t.run_dir + "/state")
+    for main_pid, _ in found.values():
+        kill(main_pid, signal.SIGKILL)
+    eventually(lambda: not any(is_alive(main_pid) for main_pid, _ in found.values()), "the main processes have ended")
+    t.start()
+    t.wait_for("a", lambda s: s["state"] == "running" and s["pid"], "it runs again")
+    t.wait_state("off", "stopped")
+    for name, (_, others) in found.items():
+        left = [pid for pid in others if is_alive(pid)]
+        t.eq(left, others if name == "kept" else [], f"{name}: who is left")
+
+    # Another kill-mode by now: what was let go is ended at the next start.
+    t.ctl("stop", "kept")
+    t.configure(stray("a"), stray("kept"), stray("off", enabled=False))
+    t.ctl("reread")
+    t.ctl("start", "kept")
+    t.match(t.log_text(), r"kept: SIGKILL to what is left of an earlier run: .*\(sleep\)", "it is said")
+    others = found["kept"][1]
+    eventually(lambda: not any(is_alive(pid) for pid in others), "it has ended")
+
+
+@test
+def stop_leftovers_from_elsewhere(t):
+    """`supd --stop-leftovers' in another cgroup finds what is left, and makes nothing where it is."""
+    own = need_cgroups()
+    t.configure(stray("a"))
+    t.start()
+    main_pid, others = wait_stray(t, "a")
+    top = tree(t)
+    t.crash()
+    kill(main_pid, signal.SIGKILL)
+    eventually(lambda: not is_alive(main_pid), "the main process has ended")
+    elsewhere = f"{own}/supd-elsewhere-{os.getpid()}"
+    os.mkdir(elsewhere)
+    enter = ["/bin/sh", "-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"', elsewhere]
+    subprocess.run([*enter, *t.command("--stop-leftovers")], check=True, stderr=subprocess.DEVNULL)
+    t.eq([pid for pid in others if is_alive(pid)], [], "nobody is left")
+    t.eq((os.path.exists(top), glob.glob(elsewhere + "/*/")), (False, []), "the old tree has gone, there is no new one")
+    os.rmdir(elsewhere)
+
+
+@test
+def where_cgroups_cannot_be_made(t):
+    """A hierarchy that is only shown, as in many containers; and one that is not."""
+    need_cgroups()
+    if os.geteuid() != 0:
+        skip("needs root")
+    mount = next(point for point, _ in mounts())
+    for change, reason in (
+        (f"mount -o remount,bind,ro {mount}", "cgroup.procs cannot be written: Read-only file system"),
+        (f"while umount -l {mount}; do :; done 2>/dev/null", "no cgroup v2 hierarchy is mounted"),
+    ):
+        t.configure(t.sleeper("plain"), t.sleeper("whole", kill_mode="cgroup", restart="no"))
+        t.spawn(under=["unshare", "--mount", "/bin/sh", "-c", change + '; exec "$@"', "sh"])
+        eventually(t.answers, "supd answers")
+        info = t.call("supd.info")
+        t.eq(info["cgroup"], None, f"{reason}: no tree")
+        t.match(info["cgroup-reason"], reason, "why there is none")
+        t.eq(t.wait_marked("plain")["state"], "running", "a service that needs none runs")
+        t.match(t.wait_state("whole", "failed")["reason"], "kill-mode = cgroup needs a cgroup", "one that does is refused")
+        t.terminate()
+        os.unlink(t.path("plain.mark"))
+
+
+@test
+def in_a_cgroup_namespace(t):
+    """Where the own cgroup is the root of all that is seen."""
+    own = need_cgroups()
+    if os.geteuid() != 0:
+        skip("needs root")
+    inside = f"{own}/supd-inside-{os.getpid()}"
+    mount = next(point for point, _ in mounts())
+    os.mkdir(inside)
+    enter = f'echo 0 >{inside}/cgroup.procs && exec unshare --cgroup --mount /bin/sh -c "$0" sh "$@"'
+    again = f'while umount -l {mount}; do :; done 2>/dev/null; mount -t cgroup2 cgroup2 {mount} && exec "$@"'
+    try:
+        t.configure(stray("a", kill_mode="cgroup"), stray("b"))
+        for _ in range(2):
+            t.spawn(under=["/bin/sh", "-c", enter, again])
+            eventually(t.answers, "supd answers")
+            t.wait_all("running")
+            t.eq(t.call("supd.info")["cgroup"], f"{mount}/supd-{t.call('supd.info')['instance']}", "the tree, inside")
+            paths = {name: glob.glob(f"{inside}/**/{name}.service", recursive=True) for name in "ab"}
+            t.eq({name: len(found) for name, found in paths.items()}, {"a": 1, "b": 1}, "and outside")
+            t.eq(members(f"{inside}/supd"), [t.process.pid], "supd is beside it")
+            t.crash()
+        t.spawn(under=["/bin/sh", "-c", enter, again])
+        eventually(t.answers, "supd answers")
+        t.eq(t.terminate(), 0, "it ends")
+        t.nothing_left()
+        t.eq(glob.glob(inside + "/*/"), [], "and leaves nothing")
+    finally:
+        os.rmdir(inside)
+
+
 @test
 def the_deaf_are_killed(t):
     need_cgroups()
     deaf = "trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1000; done' & while :; do sleep 1000; done"
-    t.configure(service("deaf", ["/bin/sh", "-c", deaf], kill_mode="cgroup", stop_timeout="300ms"))
+    # Linux 6.18 would kill this one, too, if it were forked right into the cgroup.
+    after = ["/bin/sh", "-c", f"echo ran > {t.path('after')}"]
+    t.configure(service("deaf", ["/bin/sh", "-c", deaf], kill_mode="cgroup", stop_timeout="300ms", post_stop=after))
     t.start()
     t.wait_state("deaf", "running")
     path = tree(t) + "/deaf.service"
     wait_members(path, 4)
     t.eq(t.ctl("stop", "deaf").code, 0, "stop")
     t.eq(t.status("deaf")["exit"]["signal"], "KILL", "how it ended")
+    t.eq(t.read("after"), "ran\n", "post-stop")
     t.check(not os.path.exists(path), "nobody is left in its cgroup")
 
 

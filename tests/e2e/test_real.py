@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""redis and nginx as somebody would run them: their clients notice nothing of supd's deaths."""
+"""redis, nginx and sshd as somebody would run them: their clients notice nothing of supd's deaths."""
 import os
 import shutil
 import signal
 import socket
+import subprocess
 
+from cgroups import cgroup_of
 from harness import main, test
 from instance import service
 from processes import eventually, is_alive, kill, skip
@@ -188,6 +190,75 @@ def redis_upgraded_configuration(t):
     t.check(Line(redis_port).run_id() != run_id, "a new redis")
     t.eq(kept.http("/hello.txt")[0], "200", "nginx on the same connection")
     kept.close()
+
+
+def sshd_service(t, port, **keys):
+    """It goes into the background by itself, and would once more at a SIGHUP: its parent is not process 1."""
+    for key in ("host_key", "user_key"):
+        subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", t.path(key)], check=True)
+    conf = t.write(
+        "sshd_config",
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {t.path('host_key')}\nPidFile {t.path('sshd.pid')}\n"
+        f"AuthorizedKeysFile {t.path('user_key.pub')}\nPermitRootLogin yes\nStrictModes no\nUsePAM no\n"
+        "PasswordAuthentication no\nPrintMotd no\nPrintLastLog no\n",
+    )
+    command = [program("sshd"), "-f", conf, "-E", t.path("sshd.log")]
+    directory = ["/bin/mkdir", "-p", "-m", "0755", "/run/sshd"]
+    return service(
+        "sshd", command, type="forking", pid_file=t.path("sshd.pid"), pre_start=directory, **keys
+    )
+
+
+def open_session(t, port, name):
+    """The client, and the pid of what it runs over there."""
+    options = ["BatchMode=yes", "StrictHostKeyChecking=no", f"UserKnownHostsFile={t.path('known')}"]
+    command = [program("ssh"), "-F", "none", "-i", t.path("user_key"), "-p", str(port)]
+    for option in options:
+        command += ["-o", option]
+    run = f"echo $$ > {t.path(name)}.part && mv {t.path(name)}.part {t.path(name)} && exec sleep 1000"
+    with open(t.path("ssh.log"), "ab") as log:
+        client = subprocess.Popen([*command, "root@127.0.0.1", run], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def begun():
+        t.need(client.poll() is None, f"ssh: {t.read('ssh.log')}{t.read('sshd.log')}")
+        return t.read(name).strip()
+
+    return client, int(eventually(begun, "the session"))
+
+
+@test(root=True)
+def sessions_of_sshd(t):
+    """Its main process is two forks away, and sessions wipe their environment: kill-mode says what becomes of them."""
+    program("sshd")
+    made = not os.path.exists("/run/sshd")
+    port = free_port()
+    sshd = sshd_service(t, port)
+    modes = ["process", "group"] + (["cgroup"] if cgroup_of("self") else [])
+    for mode in modes:
+        t.configure(sshd[:-2] + f"    kill-mode = {mode}\n}}\n")
+        t.start()
+        s = t.wait_state("sshd", "running")
+        t.eq(s["pid"], int(t.read("sshd.pid")), f"{mode}: the main process is the one of the pid-file")
+        client, session = open_session(t, port, mode)
+        t.crash_and_start()
+        t.eq(t.status("sshd")["pid"], s["pid"], f"{mode}: it is taken back")
+        t.eq((is_alive(session), client.poll()), (True, None), f"{mode}: the session goes on")
+        t.eq(t.ctl("stop", "sshd").code, 0, f"{mode}: stop")
+        t.check(not is_alive(s["pid"]), f"{mode}: sshd has ended")
+        t.eq(is_alive(session), mode == "process", f"{mode}: does its session live?")
+        if mode == "process":
+            t.eq(t.ctl("start", "sshd").code, 0, "start beside the old session")
+            other, fresh = open_session(t, port, "fresh")
+            t.eq(t.ctl("restart", "sshd").code, 0, "restart")
+            t.eq((is_alive(session), is_alive(fresh)), (True, True), "both sessions go on")
+            for pid in (session, fresh):
+                kill(pid, signal.SIGKILL)
+            other.wait()
+        client.wait()
+        t.eq(t.terminate(), 0, f"{mode}: exit code")
+    eventually(lambda: t.others() == [], "nobody is left")
+    if made:
+        os.rmdir("/run/sshd")
 
 
 if __name__ == "__main__":

@@ -58,6 +58,11 @@ def tree(t, name, how, deaf="hears", count=1, **keys):
     return service(name, [PYTHON, "-c", AWAY, how, deaf, t.path(name + ".pids"), str(count)], **keys)
 
 
+def configure(t, *services):
+    """Control groups find everybody: test_cgroup.py. This is what there is without them."""
+    t.configure("cgroup = no", *services)
+
+
 def children(t, name, count=1):
     """The pids of the children, once all have come so far as to wait."""
 
@@ -84,7 +89,7 @@ def gone(t, pids, what):
 @test
 def wherever_they_go(t):
     """stop-signal reaches each once, and the service is not stopped before all have ended."""
-    t.configure(*[tree(t, how, how, count=2) for how in WAYS])
+    configure(t, *[tree(t, how, how, count=2) for how in WAYS])
     t.start()
     t.wait_all("running")
     pids = {how: children(t, how, 2) for how in WAYS}
@@ -103,7 +108,7 @@ def wherever_they_go(t):
 @test
 def deaf_ones(t):
     """Who does not hear is killed after stop-timeout, and named."""
-    t.configure(*[tree(t, how, how, "deaf", 10, stop_timeout="500ms") for how in WAYS])
+    configure(t, *[tree(t, how, how, "deaf", 10, stop_timeout="500ms") for how in WAYS])
     t.start()
     t.wait_all("running")
     pids = {how: children(t, how, 10) for how in WAYS}
@@ -118,7 +123,8 @@ def deaf_ones(t):
 
 @test
 def kill_modes(t):
-    t.configure(
+    configure(
+        t,
         *[tree(t, f"{mode}-{how}", how, kill_mode=mode) for mode in ("mixed", "process") for how in WAYS],
     )
     t.start()
@@ -135,7 +141,7 @@ def kill_modes(t):
 @test
 def main_process_ends(t):
     """It is not started again beside what it left."""
-    t.configure(*[tree(t, how, how, "leave", restart="always", restart_delay="0") for how in WAYS])
+    configure(t, *[tree(t, how, how, "leave", restart="always", restart_delay="0") for how in WAYS])
     t.start()
     for how in WAYS:
         first = children(t, how)[0]
@@ -150,7 +156,7 @@ def main_process_ends(t):
 @test
 def only_its_own(t):
     """Another service's daemon, and its own while it runs, are left alone."""
-    t.configure(tree(t, "a", "daemon"), tree(t, "b", "daemon"), t.sleeper("c"))
+    configure(t, tree(t, "a", "daemon"), tree(t, "b", "daemon"), t.sleeper("c"))
     t.start()
     t.wait_all("running")
     a, b = children(t, "a"), children(t, "b")
@@ -164,7 +170,7 @@ def only_its_own(t):
 @test
 def supd_dies_first(t):
     """An earlier supd's service: what it has orphaned meanwhile belongs to it all the same."""
-    t.configure(*[tree(t, how, how, count=2) for how in WAYS], tree(t, "dead", "daemon"), tree(t, "removed", "daemon"))
+    configure(t, *[tree(t, how, how, count=2) for how in WAYS], tree(t, "dead", "daemon"), tree(t, "removed", "daemon"))
     t.start()
     t.wait_all("running")
     names = (*WAYS, "dead", "removed")
@@ -175,7 +181,7 @@ def supd_dies_first(t):
     kill(dead, signal.SIGKILL)
     kill(removed, signal.SIGKILL)
     eventually(lambda: not is_alive(dead) and not is_alive(removed), "both have ended")
-    t.configure(*[tree(t, how, how, count=2) for how in WAYS], tree(t, "dead", "daemon"))
+    configure(t, *[tree(t, how, how, count=2) for how in WAYS], tree(t, "dead", "daemon"))
     t.start()
     t.wait_for("dead", lambda s: s["state"] == "running" and s["pid"] not in (None, dead), "it runs again")
     gone(t, pids["dead"], "what the dead one had left")
@@ -189,7 +195,7 @@ def supd_dies_first(t):
 @test
 def supd_dies_amid(t):
     """SIGKILL of supd while leftovers are being ended: the next one goes on."""
-    t.configure(*[tree(t, how, how, "deaf", stop_timeout="3s") for how in WAYS])
+    configure(t, *[tree(t, how, how, "deaf", stop_timeout="3s") for how in WAYS])
     t.start()
     t.wait_all("running")
     pids = {how: children(t, how) for how in WAYS}
@@ -207,7 +213,7 @@ def supd_dies_amid(t):
 
 @test
 def stop_leftovers(t):
-    t.configure(*[tree(t, how, how, count=2) for how in WAYS])
+    configure(t, *[tree(t, how, how, count=2) for how in WAYS])
     t.start()
     t.wait_all("running")
     pids = [pid for how in WAYS for pid in children(t, how, 2)]
@@ -238,7 +244,7 @@ while True:
 @test
 def fork_storm(t):
     """Each process lives but for a moment, and has a child that has left its session by then."""
-    t.configure(service("storm", [PYTHON, "-c", STORM, "3"], stop_timeout="300ms"))
+    configure(t, service("storm", [PYTHON, "-c", STORM, "3"], stop_timeout="300ms"))
     t.start()
     t.wait_state("storm", "running")
     eventually(lambda: len(t.live("storm")) > 1, "the storm")

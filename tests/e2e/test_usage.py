@@ -4,6 +4,7 @@
 import json
 import sys
 
+from cgroups import need_cgroups
 from harness import main, test
 from instance import service
 
@@ -71,6 +72,61 @@ def adopted(t):
     if usage is not None:
         t.eq([usage[k] for k in ("memory-peak", "switches-voluntary", "switches-involuntary")], [None] * 3, "unknown")
         t.check(usage["cpu-user"] >= 0 and usage["run-time"] > 0, f"known: {usage}")
+
+
+# The child has left session and parent, and is not waited for by anybody but supd.
+BURNER = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() != 0:
+        os._exit(0)
+    while time.process_time() < 0.4:
+        pass
+    os.rename(sys.argv[1] + ".part", sys.argv[1])
+    os._exit(0)
+os.wait()
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+"""
+
+
+@test
+def the_whole_tree(t):
+    """With a control group it is what all processes used, those before the main one among them; else its own."""
+    need_cgroups()
+    for use in ("auto", "no"):
+        done = t.path(f"done-{use}")
+        t.write(f"done-{use}.part", "")
+        before = [sys.executable, "-c", "import time\nwhile time.process_time() < 0.2: pass"]
+        burner = [sys.executable, t.write("burner.py", BURNER), done]
+        t.configure(f"cgroup = {use}", service("a", burner, pre_start=before, restart="no"))
+        t.start()
+        usage = t.wait_state("a", "exited")["exit"]["usage"]
+        cpu = usage["cpu-user"] + usage["cpu-system"]
+        if use == "auto":
+            t.eq(usage["source"], "cgroup", "where it is from")
+            t.check(0.59 <= cpu < 30, f"the CPU time of all: {usage}")
+        else:
+            t.eq((usage["source"], usage["memory-source"]), ("wait", "wait"), "where it is from")
+            t.check(cpu < 0.4, f"its own CPU time: {usage}")
+        t.terminate()
+
+
+@test
+def the_whole_tree_of_an_adopted_service(t):
+    """What it used before the crash of supd counts; of its memory at most nothing is known for certain."""
+    need_cgroups()
+    gate = t.gate("gate")
+    burn = [sys.executable, "-c", "import time\nwhile time.process_time() < 0.2: pass"]
+    t.configure(service("a", t.worker("mark", t.path("a.mark"), "gate", gate), pre_start=burn, restart="no"))
+    t.start()
+    t.wait_marked("a")
+    t.crash_and_start()
+    t.open_gate(gate, "exit", 0)
+    usage = t.wait_for("a", lambda s: s["exit"], "its end is told")["exit"]["usage"]
+    t.eq((usage["source"], usage["memory-peak"]), ("cgroup", None), "what is known")
+    t.check(usage["cpu-user"] + usage["cpu-system"] >= 0.19, f"CPU: {usage}")
 
 
 if __name__ == "__main__":

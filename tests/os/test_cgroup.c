@@ -308,6 +308,78 @@ START_TEST(reads_usage_and_pressure)
 }
 END_TEST
 
+START_TEST(reads_totals)
+{
+    struct cgroup_totals totals;
+
+    open_tree();
+    char *web = cgroup_tree_service(&tree, "web");
+    cgroup_read_totals(web, &totals);
+    ck_assert(!totals.has_cpu && !totals.has_memory_peak && !totals.has_io);
+
+    put(path_of("a mount/home/supd-" ID "/web.service/cpu.stat"), "usage_usec 30\nuser_usec 10\nsystem_usec 20\n");
+    put(path_of("a mount/home/supd-" ID "/web.service/memory.peak"), "4096\n");
+    put(path_of("a mount/home/supd-" ID "/web.service/io.stat"),
+        "8:16 rbytes=100 wbytes=20 rios=1 wios=1 dbytes=0 dios=0\n253:0 \n8:0 rbytes=1 wbytes=2 rios=1 wios=1\n");
+    cgroup_read_totals(web, &totals);
+    ck_assert(totals.has_cpu && totals.cpu_user == 10 && totals.cpu_system == 20);
+    ck_assert(totals.has_memory_peak && totals.memory_peak == 4096);
+    ck_assert(totals.has_io && totals.io_read == 101 && totals.io_written == 22);
+
+    ck_assert(!cgroup_is_inner(web));
+    put(path_of("a mount/home/supd-" ID "/web.service/cgroup.subtree_control"), "memory\n");
+    ck_assert(cgroup_is_inner(web));
+    free(web);
+}
+END_TEST
+
+START_TEST(finds_what_was_made_in_another_place)
+{
+    open_tree();
+    char *path = cgroup_tree_find_service(&tree, "web");
+    ck_assert_str_eq(path, path_of("a mount/home/supd-" ID "/web.service"));
+    free(path);
+    ck_assert_ptr_null(cgroup_tree_find_service(&tree, "old"));
+    cgroup_tree_close(&tree);
+
+    make(path_of("a mount/old"));
+    make(path_of("a mount/old/supd-" ID));
+    make(path_of("a mount/old/supd-" ID "/old.service"));
+    make(path_of("a mount/old/supd-fedcba9876543210fedcba9876543210"));
+    make(path_of("a mount/old/supd-fedcba9876543210fedcba9876543210/else.service"));
+    ck_assert(cgroup_tree_find(&tree, path_of("proc"), ID));
+    path = cgroup_tree_find_service(&tree, "old");
+    ck_assert_str_eq(path, path_of("a mount/old/supd-" ID "/old.service"));
+    free(path);
+    ck_assert_ptr_null(cgroup_tree_find_service(&tree, "else"));
+}
+END_TEST
+
+/* Where somebody needs them, and where he has not enabled them himself. */
+START_TEST(takes_away_only_controllers_that_nobody_needs)
+{
+    static const struct {
+        const char *others; /* "populated N": those of another cgroup in HOME */
+        const char *before;
+        bool taken;
+    } cases[] = {{"populated 0\n", "", true}, {"populated 1\n", "", false}, {"populated 0\n", "memory pids\n", false}};
+    char command[128];
+
+    make(path_of("a mount/home/other"));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        /* A directory that can be removed, as one of a cgroup can in spite of its files. */
+        snprintf(command, sizeof command, "rm -rf '%s'", path_of("a mount/home/supd-" ID));
+        ck_assert_int_eq(system(command), 0);
+        put(path_of("a mount/home/other/cgroup.events"), cases[i].others);
+        put(path_of("a mount/home/cgroup.subtree_control"), cases[i].before);
+        open_tree();
+        cgroup_tree_close(&tree);
+        const char *left = get(path_of("a mount/home/cgroup.subtree_control"));
+        ck_assert_msg((left[0] == '-') == cases[i].taken, "case %zu: %s", i, left);
+    }
+}
+END_TEST
+
 /* ---- on the real hierarchy ---- */
 
 static char *real;
@@ -475,6 +547,9 @@ Suite *check_suite(void)
     tcase_add_test(fake, lists_the_directories_of_services);
     tcase_add_test(fake, reads_numbers);
     tcase_add_test(fake, reads_usage_and_pressure);
+    tcase_add_test(fake, reads_totals);
+    tcase_add_test(fake, finds_what_was_made_in_another_place);
+    tcase_add_test(fake, takes_away_only_controllers_that_nobody_needs);
     suite_add_tcase(suite, fake);
 
     tcase_add_checked_fixture(kernel, real_setup, real_teardown);

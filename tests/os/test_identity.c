@@ -300,13 +300,13 @@ START_TEST(usage_of_a_zombie)
     ck_assert_int_eq(procfs_read_stat(pid, &st), 0);
 
     struct usage usage = identity_zombie_usage(pid, st.start_ticks);
-    ck_assert(usage.known && !usage.is_whole);
+    ck_assert(usage.cpu_from == USAGE_PROC && usage.memory_from == USAGE_UNKNOWN);
     ck_assert_int_ge(usage.cpu_user + usage.cpu_system, 80000); /* two ticks are rounded off */
     ck_assert_uint_gt(usage.faults_minor, 0);
-    ck_assert(!identity_zombie_usage(pid, st.start_ticks + 1).known);
+    ck_assert_int_eq(identity_zombie_usage(pid, st.start_ticks + 1).cpu_from, USAGE_UNKNOWN);
 
     ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-    ck_assert(!identity_zombie_usage(pid, st.start_ticks).known);
+    ck_assert_int_eq(identity_zombie_usage(pid, st.start_ticks).cpu_from, USAGE_UNKNOWN);
 }
 END_TEST
 

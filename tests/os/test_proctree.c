@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -190,6 +192,35 @@ START_TEST(before_and_after_the_end)
 }
 END_TEST
 
+/* Who shows no sign of whose it is, as one that has wiped its environment. */
+START_TEST(by_the_cgroup)
+{
+    char dir[] = "/tmp/test_proctree.XXXXXX";
+    char procs[64];
+    struct world world;
+
+    world_make(&world, (enum way)_i);
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(procs, sizeof procs, "%s/cgroup.procs", dir);
+    FILE *fp = fopen(procs, "we");
+    ck_assert_ptr_nonnull(fp);
+    fprintf(fp, "0\n%d\n%d\n%d\n", (int)world.pids[LEADER], (int)world.pids[OTHER_INSTANCE], INT_MAX);
+    ck_assert_int_eq(fclose(fp), 0);
+
+    world.owner.cgroup = dir;
+    size_t n = look(&world);
+    ck_assert(has(&world, OTHER_INSTANCE) && !has(&world, LEADER) && !has(&world, OTHER_SERVICE));
+    /* Of an adopted service nothing else is looked at but what comes of its processes. */
+    ck_assert_uint_eq(n, _i == WAY_NOT_OURS ? 3 : 4);
+    ck_assert_int_eq(has(&world, DAEMON), _i != WAY_NOT_OURS);
+
+    ck_assert_int_eq(unlink(procs), 0);
+    ck_assert_int_eq(rmdir(dir), 0);
+    end_leader(&world);
+    world_end(&world);
+}
+END_TEST
+
 START_TEST(each_once)
 {
     struct world world;
@@ -279,6 +310,7 @@ Suite *check_suite(void)
     TCase *tcase = tcase_create("proctree");
 
     tcase_set_timeout(tcase, 120);
+    tcase_add_loop_test(tcase, by_the_cgroup, 0, N_WAYS);
     tcase_add_loop_test(tcase, before_and_after_the_end, 0, N_WAYS);
     tcase_add_loop_test(tcase, each_once, 0, N_WAYS);
     tcase_add_loop_test(tcase, number_used_again, 0, N_WAYS);

@@ -49,7 +49,7 @@ static void on_ended(void *ctx, pid_t pid, int wait_status, const struct usage *
     struct fixture *fx = ctx;
     struct child *child = find_child(fx, pid);
 
-    if (!usage->known || !usage->is_whole || usage->memory_peak == 0)
+    if (usage->cpu_from != USAGE_WAIT || usage->rest_from != USAGE_WAIT || usage->memory_peak == 0)
         fx->wrong++;
     if (child == NULL) {
         fx->strangers++;

@@ -185,8 +185,12 @@ START_TEST(the_usage_of_a_process_is_told)
     struct exit_info info = {.how = EXIT_HOW_EXITED, .source = EXIT_SOURCE_WAIT};
 
     info.usage = (struct usage){
-        .known = true,
-        .is_whole = true,
+        .cpu_from = USAGE_CGROUP,
+        .memory_from = USAGE_CGROUP,
+        .rest_from = USAGE_WAIT,
+        .has_io = true,
+        .io_read = 1,
+        .io_written = 2,
         .cpu_user = 40000,
         .cpu_system = 10000,
         .run_time = 3200000,
@@ -199,14 +203,18 @@ START_TEST(the_usage_of_a_process_is_told)
     check_line(
         proto_exit(&info),
         "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\","
-        "\"usage\":{\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,\"memory-peak\":7340032,"
+        "\"usage\":{\"source\":\"cgroup\",\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,"
+        "\"memory-peak\":7340032,\"memory-source\":\"cgroup\",\"io-read\":1,\"io-written\":2,"
         "\"faults-minor\":5,\"faults-major\":6,\"switches-voluntary\":7,\"switches-involuntary\":8}}\n");
 
-    info.usage.is_whole = false;
+    info.usage.cpu_from = info.usage.rest_from = USAGE_PROC;
+    info.usage.memory_from = USAGE_UNKNOWN;
+    info.usage.has_io = false;
     check_line(
         proto_exit(&info),
         "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\","
-        "\"usage\":{\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,\"memory-peak\":null,"
+        "\"usage\":{\"source\":\"proc\",\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,"
+        "\"memory-peak\":null,\"memory-source\":null,\"io-read\":null,\"io-written\":null,"
         "\"faults-minor\":5,\"faults-major\":6,\"switches-voluntary\":null,"
         "\"switches-involuntary\":null}}\n");
 }

@@ -13,17 +13,21 @@ static const struct {
     const char *words;
 } said[] = {
     {{0}, ""},
-    {{.known = true}, "after 0.0 s, 0.00 s of CPU"},
-    {{.known = true,
-      .is_whole = true,
+    {{.cpu_from = USAGE_PROC}, "after 0.0 s, 0.00 s of CPU"},
+    {{.cpu_from = USAGE_WAIT,
+      .memory_from = USAGE_WAIT,
       .run_time = 3290000,
       .cpu_user = 40000,
       .cpu_system = 10000,
       .memory_peak = 7 * MIB},
      "after 3.2 s, 0.05 s of CPU, 7.0M at most"},
-    {{.known = true, .is_whole = true, .run_time = 100 * USEC_PER_SEC, .memory_peak = 512 * 1024},
+    {{.cpu_from = USAGE_WAIT, .memory_from = USAGE_WAIT, .run_time = 100 * USEC_PER_SEC, .memory_peak = 512 * 1024},
      "after 1 min 40 s, 0.00 s of CPU, 512K at most"},
-    {{.known = true, .is_whole = true, .run_time = 59990000, .cpu_user = 90 * USEC_PER_SEC, .memory_peak = 1536 * MIB},
+    {{.cpu_from = USAGE_CGROUP,
+      .memory_from = USAGE_CGROUP,
+      .run_time = 59990000,
+      .cpu_user = 90 * USEC_PER_SEC,
+      .memory_peak = 1536 * MIB},
      "after 59.9 s, 90.00 s of CPU, 1.5G at most"},
 };
 
@@ -37,8 +41,11 @@ END_TEST
 
 START_TEST(the_largest_fits)
 {
-    struct usage usage = {
-        .known = true, .is_whole = true, .run_time = INT64_MAX, .cpu_user = INT64_MAX, .memory_peak = UINT64_MAX};
+    struct usage usage = {.cpu_from = USAGE_WAIT,
+                          .memory_from = USAGE_WAIT,
+                          .run_time = INT64_MAX,
+                          .cpu_user = INT64_MAX,
+                          .memory_peak = UINT64_MAX};
     char buf[USAGE_WORDS_MAX];
 
     const char *end = strstr(usage_words(&usage, buf, sizeof buf), "G at most");

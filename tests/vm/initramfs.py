@@ -11,12 +11,15 @@ import sys
 
 # What the tests and the guest call; a program that is not installed here is not there either.
 PROGRAMS = """
-    bash cat chmod chown cp cut dd dmesg echo env false grep head hostname id ip kill ln ls mkdir mkfifo mknod
-    mount mv nice nsenter prlimit ps readlink renice rm rmdir sed seq setpriv setsid sh sleep sort stat stty
+    basename bash cat chmod chown cp cut dd dmesg echo env false find grep head hostname id ip kill ln ls mkdir mkfifo mknod
+    mktemp mount mv nice nsenter prlimit ps readlink renice rm rmdir sed seq setpriv setsid sh sleep sort stat stty
     sync tail taskset tee timeout touch tr true umount uname unshare wc xargs yes
 """.split()
 PATH = ("/usr/bin", "/usr/sbin", "/bin", "/sbin")
-FILES = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/nsswitch.conf", "/etc/ld.so.cache", "/etc/localtime")
+FILES = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/nsswitch.conf", "/etc/ld.so.cache", "/etc/localtime",
+         "/etc/machine-id")
+# For tests/systemd.
+SYSTEMD = ("/lib/systemd/systemd", "/lib/systemd/systemd-journald", "/usr/bin/systemctl", "/usr/bin/journalctl")
 UNUSED_IN_STDLIB = ("site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "pydoc_data", "ensurepip",
                     "tkinter", "distutils", "turtledemo", "config-", "_tkinter", "_sqlite3", "_ssl", "_test")
 
@@ -118,7 +121,7 @@ def system():
     """An archive with a small system: shell, tools and Python."""
     archive = Archive()
     archive.console()
-    for name in ("proc", "sys", "dev", "run", "root", "var/tmp", "usr/bin", "usr/sbin", "usr/lib"):
+    for name in ("proc", "sys", "dev", "run", "root", "var/log", "var/tmp", "usr/bin", "usr/sbin", "usr/lib"):
         archive.directory(f"/{name}")
     archive.directory("/tmp", 0o1777)
     for name in ("/bin", "/sbin", "/lib", "/lib64"):
@@ -131,6 +134,9 @@ def system():
         found = next((f"{folder}/{name}" for folder in PATH if os.access(f"{folder}/{name}", os.X_OK)), None)
         if found:
             archive.program(found)
+    for path in SYSTEMD:
+        if os.access(path, os.X_OK):
+            archive.program(path)
     python(archive)
     return archive
 

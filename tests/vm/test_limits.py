@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: MIT
 """Limits of cgroup { }: what the kernel makes of them, on a machine that has the controllers."""
 import os
+import re
+import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
 from cgroups import cgroup_of  # noqa: E402
 from harness import main, test  # noqa: E402
-from instance import service  # noqa: E402
-from processes import eventually, skip  # noqa: E402
+from instance import Supd, service  # noqa: E402
+from processes import eventually, kill, skip  # noqa: E402
 
 EATER = "b = []\nwhile True:\n    b.append(bytearray(b'x' * 1048576))\n"
 SLEEPER = ["/bin/sleep", "1000"]
@@ -58,6 +60,11 @@ def out_of_memory(t):
     t.match(t.log_text(), r"warning .*once: the OOM killer has killed 1 of its processes \(memory-max: 48M\)", "the log")
     t.wait_for("eater", lambda s: s["restarts"] >= 2, "it is started again")
     t.eq(t.status("other")["starts"], 1, "another service runs on")
+    usage = t.status("once")["exit"]["usage"]
+    t.eq((usage["source"], t.status("eater")["exit"]["oom"]), ("cgroup", True), "what is told of the ends")
+    if os.path.exists(f"{t.call('supd.info')['cgroup']}/other.service/memory.peak"):  # Linux 5.19
+        t.eq(usage["memory-source"], "cgroup", "where its memory is from")
+        t.check((40 << 20) < usage["memory-peak"] <= (48 << 20), f"its memory at most: {usage}")
 
 
 @test
@@ -129,13 +136,86 @@ def files_of_the_kernel(t):
 
 
 @test
-def pids(t):
-    need("pids")
-    script = "for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; wait"
-    t.configure(limited("web", ["/bin/sh", "-c", script], {"pids-max": 4}, restart="no"))
+def out_of_memory_when_adopted(t):
+    """It is not our child then; and a SIGKILL from somebody is no OOM kill, also under a limit."""
+    need("memory")
+    gate = t.gate("gate")
+    script = f"read go < {gate}; exec {sys.executable} {t.write('eater.py', EATER)}"
+    limits = {"memory-max": "48M", "swap-max": 0}
+    t.configure(
+        limited("web", ["/bin/sh", "-c", script], limits, restart="no"), limited("a", SLEEPER, limits, restart="no")
+    )
     t.start()
-    eventually(lambda: "max 0" not in value(t, "web", "pids.events") or t.status("web")["state"] != "running", "refused")
-    t.check(len(t.live("web")) <= 4, "no more than its limit")
+    t.wait_all("running")
+    t.crash_and_start()
+    kill(t.status("a")["pid"], signal.SIGKILL)
+    t.check("OOM" not in t.wait_state("a", "failed")["reason"], "the reason of the other")
+    t.open_gate(gate, "go\n")
+    s = t.wait_state("web", "failed")
+    if s["exit"]["how"] == "unknown":
+        t.match(t.log_text(), "web: the OOM killer has killed 1 of its processes", "the log")
+    else:
+        t.eq(s["reason"], "killed by the OOM killer: memory-max 48M", "the reason")
+
+
+@test
+def tasks(t):
+    need("pids")
+    script = "for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; exec sleep 1001"
+    t.configure(limited("web", ["/bin/bash", "-c", script], {"pids-max": 4}, restart="no"))
+    t.start()
+    eventually(lambda: "max 0" not in value(t, "web", "pids.events"), "a fork is refused")
+    t.check(1 <= int(value(t, "web", "pids.current")) <= 4, "and no more than four are there")
+    t.check(1 <= t.status("web")["tasks"] <= 4, "the tasks in status")
+
+
+@test
+def time_of_the_processor(t):
+    need("cpu")
+    t.configure(limited("busy", ["/bin/sh", "-c", "while :; do :; done"], {"cpu-max": "10%"}))
+    t.start()
+    t.wait_state("busy", "running")
+
+    def held_back():
+        counts = dict(line.split() for line in value(t, "busy", "cpu.stat").splitlines())
+        return int(counts["nr_throttled"]) > 2
+
+    eventually(held_back, "it is held back")
+
+
+@test
+def with_cgroups_of_its_own(t):
+    """A service that has given controllers to what it made below: no process may be beside them, so a hook is below, too."""
+    need("memory")
+    own = "cd /sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)"
+    script = f"{own} && mkdir main && echo $$ >main/cgroup.procs && echo +memory >cgroup.subtree_control && exec sleep 1000"
+    hook = ["/bin/sh", "-c", f"cat /proc/self/cgroup >> {t.path('hooks')}"]
+    t.configure(service("web", ["/bin/sh", "-c", script], reload_command=hook, post_stop=hook))
+    t.start()
+    eventually(lambda: value(t, "web", "cgroup.subtree_control") == "memory", "it has controllers for its own")
+    path = f"{t.call('supd.info')['cgroup']}/web.service"
+    for adopted in (False, True):
+        if adopted:
+            t.crash_and_start()
+        t.eq(t.ctl("reload", "web").code, 0, f"reload, adopted {adopted}")
+    t.eq(t.ctl("stop", "web").code, 0, "stop")
+    t.eq(len(re.findall(r"/web\.service/supd\n", t.read("hooks"))), 3, "all hooks ran below it")
+    t.check(not os.path.exists(path), "nothing is left of it")
+
+
+@test
+def two_supds(t):
+    """Below one cgroup: the end of one takes no controller from the services of the other."""
+    need("memory")
+    other = Supd(t.path("other"))
+    os.mkdir(other.dir)
+    for one in (t, other):
+        one.configure(limited("web", SLEEPER, {"memory-max": "64M"}))
+        one.start()
+        one.wait_state("web", "running")
+    other.terminate()
+    t.eq(value(t, "web", "memory.max"), str(64 << 20), "its limit")
+    t.check(other.failures == [], f"the other: {other.failures}")
 
 
 if __name__ == "__main__":
