@@ -9,7 +9,8 @@
  *   main_search.c the main process of a forking service
  *   tree.c        all its processes: reached by a signal, and counted
  *   leftovers.c   what it leaves behind, watched until nothing is left
- *   cgroups.c     its control group, where it has one (cgroups.h)    usage.c  what it uses
+ *   cgroups.c     its control group, where it has one (cgroups.h); cgroups_limits.c, cgroups_news.c: its limits and news
+ *   usage.c       what it uses
  *   persist.c     records: written before what must not happen unrecorded
  *   reattach.c    what the state file of an earlier supd says, made true again
  *   shutdown.c    signals, and the ways to end      essential.c  the end of a service that ends supd

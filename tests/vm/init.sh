@@ -14,7 +14,7 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 # As systemd does it on a machine of its own: for those that tests/systemd boots.
-for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+tr ' ' '\n' </sys/fs/cgroup/cgroup.controllers | while read -r controller; do
     echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done
 ip link set lo up
