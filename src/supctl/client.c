@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -82,6 +83,12 @@ static const char *socket_path(const struct options *options, char **owned)
 
 static int tell_no_connection(const char *path, int error)
 {
+    struct stat st;
+
+    if (error == ECONNREFUSED && stat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        complain("supd cannot be reached: %s is no socket; name that of supd with -s", path);
+        return SUPCTL_UNREACHABLE;
+    }
     switch (error) {
     case ENOENT:
         complain("supd cannot be reached: %s does not exist; start supd, or name its socket with -s", path);

@@ -91,7 +91,11 @@ int cmd_signal(const struct options *options)
     const char *word = options->args[0];
 
     if (signal_from_name(word) < 0) {
-        complain("signal: '%s' is no signal; 'supctl signal HUP NAME' sends SIGHUP, 'kill -l' lists all", word);
+        const char *near = signal_suggest(word);
+        if (near)
+            complain("signal: '%s' is no signal; did you mean '%s'?", word, near);
+        else
+            complain("signal: '%s' is no signal; 'supctl signal HUP NAME' sends SIGHUP, 'kill -l' lists all", word);
         return SUPCTL_USAGE;
     }
     json_t *params = params_of_names(options->args + 1, options->n_args - 1);

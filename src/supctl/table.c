@@ -10,7 +10,9 @@
 #include "base/mem.h"
 #include "supctl/text.h"
 
-#define GAP 2 /* blanks between columns */
+#define GAP 2          /* blanks between columns */
+#define LAST_LEAST 24  /* columns that the first one leaves to the last, where that has so much to say, ... */
+#define FIRST_LEAST 16 /* ... down to this width of its own */
 
 struct row {
     enum table_colour colour;
@@ -89,6 +91,11 @@ static void put_blanks(size_t n, FILE *out)
     fprintf(out, "%*s", (int)n, "");
 }
 
+static const char *ellipsis(const struct table_style *style)
+{
+    return style->utf8 ? "…" : "..";
+}
+
 /* The last column: what fits, and no blanks behind it. */
 static void put_last(const char *text, size_t used, const struct table_style *style, FILE *out)
 {
@@ -96,15 +103,33 @@ static void put_last(const char *text, size_t used, const struct table_style *st
         fputs(text, out);
         return;
     }
-    char *fits = text_cut(text, style->width > used ? style->width - used : 0, style->utf8 ? "…" : "..");
+    char *fits = text_cut(text, style->width > used ? style->width - used : 0, ellipsis(style));
     fputs(fits, out);
     free(fits);
 }
 
-static void put_cell(const struct table *table, size_t i, const char *text, enum table_colour colour, FILE *out)
+/* One long name must not push what is said of all off the terminal. */
+static size_t first_width(const struct table *table, const struct table_style *style)
 {
-    const struct table_column *column = &table->columns[i];
-    size_t blanks = table->widths[i] - text_width(text);
+    size_t last = table->n_columns - 1;
+    size_t needed = table->widths[last] < LAST_LEAST ? table->widths[last] : LAST_LEAST;
+    size_t whole = table->widths[0];
+    size_t least = whole < FIRST_LEAST ? whole : FIRST_LEAST;
+
+    for (size_t i = 0; i < last; i++) {
+        if (!is_left_out(&table->columns[i], style))
+            needed += table->widths[i] + GAP;
+    }
+    if (style->width == 0 || needed <= style->width)
+        return whole;
+    size_t over = needed - style->width;
+    return whole > least + over ? whole - over : least;
+}
+
+static void put_cell(const struct table_column *column, size_t width, const char *text, enum table_colour colour,
+                     FILE *out)
+{
+    size_t blanks = width - text_width(text);
     const char *code = column->colour ? table_colour_code(colour) : "";
 
     if (column->right)
@@ -119,6 +144,7 @@ static void put_row(const struct table *table, const char *const *cells, enum ta
 {
     size_t used = 0;
     size_t n = table->n_columns;
+    size_t first = first_width(table, style);
 
     /* Nothing hangs behind the last cell that holds something. */
     while (n > 0 && cells[n - 1][0] == '\0')
@@ -128,11 +154,14 @@ static void put_row(const struct table *table, const char *const *cells, enum ta
             continue;
         if (i > 0)
             put_blanks(GAP, out);
+        size_t width = i == 0 ? first : table->widths[i];
+        char *fits = i == 0 ? text_cut(cells[i], width, ellipsis(style)) : NULL;
         if (i == table->n_columns - 1)
             put_last(cells[i], used, style, out);
         else
-            put_cell(table, i, cells[i], style->colour ? colour : TABLE_PLAIN, out);
-        used += table->widths[i] + GAP;
+            put_cell(&table->columns[i], width, fits ? fits : cells[i], style->colour ? colour : TABLE_PLAIN, out);
+        free(fits);
+        used += width + GAP;
     }
     putc('\n', out);
 }

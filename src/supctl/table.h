@@ -2,7 +2,8 @@
 /*
  * A table for a terminal, or for the next program in a pipe.  Columns are as wide
  * as their longest cell; the last one, which holds words, is cut where the width
- * of a terminal ends.  Into a pipe nothing is cut.
+ * of a terminal ends, and the first one where it would leave the last no room.
+ * Into a pipe nothing is cut.
  */
 #ifndef SUPD_SUPCTL_TABLE_H
 #define SUPD_SUPCTL_TABLE_H

@@ -5,7 +5,9 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/suggest.h"
 #include "core/proto.h"
 #include "supd/init.h"
 #include "supd/startup.h"
@@ -47,14 +49,37 @@ static void usage(FILE *out)
                  "See supd(8) and supd.conf(5).\n");
 }
 
+/* C as of getopt(3), WORD as it was given. */
+static int refuse_option(int c, const char *word)
+{
+    const char *names[sizeof(long_options) / sizeof(*long_options)];
+    size_t n = 0;
+
+    while (long_options[n].name != NULL) {
+        names[n] = long_options[n].name;
+        n++;
+    }
+    const char *near = strncmp(word, "--", 2) == 0 ? suggest_nearest(word + 2, names, n) : NULL;
+    if (c == ':')
+        fprintf(stderr, "supd: option '%s' needs a value\n", word);
+    else if (near != NULL)
+        fprintf(stderr, "supd: unknown option '%s'; did you mean '--%s'?\n", word, near);
+    else
+        fprintf(stderr, "supd: unknown option '%s'\n", word);
+    fprintf(stderr, "Try 'supd --help'.\n");
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     struct startup_options options = {.argv0 = argv[0], .config = DEFAULT_CONFIG, .resume_fd = -1};
     bool init = false;
+    int at = 1;
     int c;
 
     proto_init();
-    while ((c = getopt_long(argc, argv, "c:r:tdvVh", long_options, NULL)) != -1) {
+    opterr = 0;
+    for (; (c = getopt_long(argc, argv, ":c:r:tdvVh", long_options, NULL)) != -1; at = optind) {
         switch (c) {
         case 'c':
             options.config = optarg;
@@ -87,9 +112,12 @@ int main(int argc, char **argv)
             usage(stdout);
             return EXIT_SUCCESS;
         default:
-            fprintf(stderr, "Try 'supd --help'.\n");
-            return 2;
+            return refuse_option(c, argv[at]);
         }
+    }
+    if (options.runtime_dir != NULL && options.runtime_dir[0] == '\0') {
+        fprintf(stderr, "supd: option '--runtime-dir' needs the name of a directory\n");
+        return 2;
     }
     if (optind < argc) {
         fprintf(stderr, "supd: unexpected argument '%s'\nTry 'supd --help'.\n", argv[optind]);

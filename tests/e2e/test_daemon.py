@@ -32,10 +32,11 @@ def usage(t):
         t.eq((done.code, done.err), (0, ""), option)
         t.match(done.out, r"^supd \d+\.\d+", option)
     t.match(run_program([os.environ["SUPCTL"], "-V"]).out, r"^supctl \d+\.\d+", "supctl -V")
-    for args in (["--bogus"], ["-x"], ["-c"], ["-r"], ["stray"], ["--config"], ["-t", "stray"]):
+    for args in (["--bogus"], ["-x"], ["-c"], ["-r"], ["stray"], ["--config"], ["-t", "stray"], ["-r", ""]):
         done = run_program([program, *args])
         t.eq(done.code, 2, f"supd {' '.join(args)}: exit code")
         t.check(done.err and not done.out, f"supd {' '.join(args)}: an error on stderr: {done}")
+    t.match(run_program([program, "--chek"]).err, "did you mean '--check'", "the nearest option is offered")
 
 
 @test

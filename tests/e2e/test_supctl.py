@@ -310,6 +310,7 @@ def signal_and_reset():
         check(supctl("restart", "a"), 0, "a: restarted\n")
         seen = len(fake.requests)
         check(supctl("signal", "NOSUCH", "a"), 2, None, "supctl: signal: 'NOSUCH' is no signal; .*\n")
+        check(supctl("signal", "TRM", "a"), 2, None, "supctl: signal: 'TRM' is no signal; did you mean 'TERM'\\?\n")
         check(supctl("signal", "HUP"), 2, None, "supctl: signal: too few words; .*\n")
         same(len(fake.requests), seen)
 
@@ -393,7 +394,7 @@ def supd_that_cannot_be_reached():
     os.unlink(SOCKET)
     with open(SOCKET, "wb"):
         pass
-    same(supctl().returncode, 7)
+    check(supctl(), 7, None, "supctl: supd cannot be reached: .*/sock is no socket; .*\n")
     os.unlink(SOCKET)
 
 

@@ -74,6 +74,26 @@ START_TEST(a_terminal_cuts_the_last_column_only)
 }
 END_TEST
 
+START_TEST(a_long_name_leaves_room_for_words)
+{
+    struct table *table = small_table();
+
+    table_add(table, TABLE_PLAIN,
+              (const char *const[]){"a-name-of-forty-columns-or-some-more-yet", "running", "8", ""});
+    check_table(table, &(struct table_style){.width = 60},
+                "NAME                  STATE    PID  NOTE\n"
+                "web                   running    7\n"
+                "database              failed     -  exec /usr/bin/nothing:..\n"
+                "a-name-of-forty-co..  running    8\n");
+    check_table(table, &(struct table_style){.width = 30},
+                "NAME              STATE    PID  \n"
+                "web               running    7\n"
+                "database          failed     -  \n"
+                "a-name-of-fort..  running    8\n");
+    table_free(table);
+}
+END_TEST
+
 START_TEST(colour_is_for_the_state_alone)
 {
     struct table *table = small_table();
@@ -206,6 +226,7 @@ Suite *check_suite(void)
 
     tcase_add_test(tc, columns_are_as_wide_as_their_cells);
     tcase_add_test(tc, a_terminal_cuts_the_last_column_only);
+    tcase_add_test(tc, a_long_name_leaves_room_for_words);
     tcase_add_test(tc, colour_is_for_the_state_alone);
     tcase_add_test(tc, nothing_reaches_the_terminal_but_text);
     tcase_add_test(tc, text_is_cut_between_characters);
