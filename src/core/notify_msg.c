@@ -74,9 +74,9 @@ static bool is_one(const char *value, size_t len)
     return len == 1 && value[0] == '1';
 }
 
-static bool is_key(const char *line, size_t len, const char *key)
+static bool is_word(const char *text, size_t len, const char *word)
 {
-    return strlen(key) == len && memcmp(line, key, len) == 0;
+    return strlen(word) == len && memcmp(text, word, len) == 0;
 }
 
 static void parse_line(struct notify_msg *msg, const char *line, size_t len)
@@ -87,19 +87,24 @@ static void parse_line(struct notify_msg *msg, const char *line, size_t len)
     size_t value_len = equals ? len - key_len - 1 : 0;
     int64_t number;
 
-    if (is_key(line, key_len, "READY")) {
+    if (is_word(line, key_len, "READY")) {
         msg->ready |= is_one(value, value_len);
-    } else if (is_key(line, key_len, "RELOADING")) {
+    } else if (is_word(line, key_len, "RELOADING")) {
         msg->reloading |= is_one(value, value_len);
-    } else if (is_key(line, key_len, "STOPPING")) {
+    } else if (is_word(line, key_len, "STOPPING")) {
         msg->stopping |= is_one(value, value_len);
-    } else if (is_key(line, key_len, "STATUS")) {
+    } else if (is_word(line, key_len, "STATUS")) {
         msg->has_status = true;
         clean_status(value, value_len, msg->status);
-    } else if (is_key(line, key_len, "MAINPID")) {
+    } else if (is_word(line, key_len, "WATCHDOG")) {
+        msg->alive |= is_one(value, value_len);
+        msg->trigger |= is_word(value, value_len, "trigger");
+    } else if (is_word(line, key_len, "WATCHDOG_USEC")) {
+        msg->has_watchdog |= parse_number(value, value_len, INT64_MAX, &msg->watchdog);
+    } else if (is_word(line, key_len, "MAINPID")) {
         if (parse_number(value, value_len, INT32_MAX, &number) && number > 0)
             msg->main_pid = (int32_t)number;
-    } else if (is_key(line, key_len, "EXTEND_TIMEOUT_USEC")) {
+    } else if (is_word(line, key_len, "EXTEND_TIMEOUT_USEC")) {
         if (parse_number(value, value_len, INT64_MAX, &number))
             msg->extend = number;
     }

@@ -19,8 +19,12 @@ struct notify_msg {
     bool ready;
     bool reloading;
     bool stopping;
-    int32_t main_pid;               /* MAINPID; 0: not there */
-    int64_t extend;                 /* EXTEND_TIMEOUT_USEC, us; 0: not there */
+    int32_t main_pid;  /* MAINPID; 0: not there */
+    int64_t extend;    /* EXTEND_TIMEOUT_USEC, us; 0: not there */
+    bool alive;        /* WATCHDOG=1 */
+    bool trigger;      /* WATCHDOG=trigger */
+    bool has_watchdog; /* WATCHDOG_USEC, us: */
+    int64_t watchdog;
     bool has_status;                /* STATUS, perhaps an empty one: */
     char status[NOTIFY_STATUS_MAX]; /* UTF-8 without control characters */
 };

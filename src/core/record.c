@@ -213,6 +213,7 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     put_u8(&w, (uint8_t)svc->told);
     /* A shutdown has a record of its own, and without that it does not outlive us. */
     put_u8(&w, svc->stop_held && !svc->shutting_down);
+    put_u64(&w, (uint64_t)svc->watchdog);
     return finish(&w);
 }
 

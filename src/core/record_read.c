@@ -151,6 +151,11 @@ static void get_later_members(struct reader *r, struct svc *svc)
     svc->ready_lost = get_bool(r);
     svc->told = (enum svc_told)get_enum(r, TOLD_N);
     svc->stop_held = r->version >= RECORD_VERSION_HELD && get_bool(r);
+    if (r->version < RECORD_VERSION_WATCHDOG)
+        return;
+    svc->watchdog = (int64_t)record_get(r, 8);
+    if (svc->watchdog < SVC_WATCHDOG_UNKNOWN)
+        r->bad = true;
 }
 
 void record_read_service(struct reader *r, struct svc *svc)

@@ -70,6 +70,7 @@ static void on_boot(struct step *s)
 
     if (is_left)
         step_act(s, ACT_CHECK_GROUP, 0);
+    step_watch(s);
     if (svc->control.role != ROLE_SERVICE) {
         boot_control(s, is_left);
         return;
@@ -151,6 +152,7 @@ static void on_slot(struct step *s)
     svc->result = RESULT_NONE;
     svc->ready_lost = false;
     svc->told = TOLD_NOTHING;
+    svc->watchdog = s->spec->watchdog;
     memset(&svc->proc, 0, sizeof svc->proc);
     svc->proc.stop = svc_stop_params(s->spec);
     step_fork_next(s);
@@ -445,10 +447,13 @@ static const struct {
     [SVC_EV_GROUP] = {on_group, OF_LIFE},
     [SVC_EV_DEMAND] = {step_on_demand, OF_SERVICE},
     [SVC_EV_READY] = {step_on_ready, OF_LIFE},
-    [SVC_EV_READY_LOST] = {step_on_ready_lost, OF_LIFE},
+    [SVC_EV_UNHEARD] = {step_on_unheard, OF_LIFE},
     [SVC_EV_RELOADING] = {step_on_reloading, OF_LIFE},
     [SVC_EV_STOPPING] = {step_on_stopping, OF_LIFE},
     [SVC_EV_EXTEND] = {step_on_extend, OF_LIFE},
+    [SVC_EV_ALIVE] = {step_on_alive, OF_LIFE},
+    [SVC_EV_WATCHDOG_USEC] = {step_on_watchdog_usec, OF_LIFE},
+    [SVC_EV_WATCHDOG] = {step_on_watchdog, OF_LIFE},
     [SVC_EV_DEADLINE] = {on_deadline, OF_SERVICE},
     [SVC_EV_RELOAD] = {step_on_reload, OF_SERVICE},
     [SVC_EV_MAIN_FOUND] = {step_on_main_found, OF_LIFE},

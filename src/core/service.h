@@ -96,6 +96,7 @@ enum svc_result {
     RESULT_TIMEOUT,   /* the start took too long */
     RESULT_RESOURCES, /* no process could be made */
     RESULT_PROTOCOL,  /* no main process was found, or it ended with success before it was ready */
+    RESULT_WATCHDOG,  /* no sign of life came in time */
     RESULT_N
 };
 
@@ -143,6 +144,8 @@ enum svc_stop_cause {
     STOP_BY_FAILURE = 3,   /* a step of the start failed */
 };
 
+#define SVC_WATCHDOG_UNKNOWN (-1) /* as the configuration says */
+
 #define SVC_REASON_MAX 256
 #define SVC_REASON_WORDS_MAX (SVC_REASON_MAX + 64) /* of svc_reason_words() */
 
@@ -173,6 +176,8 @@ struct svc {
     unsigned todo;          /* enum svc_todo */
     bool ready_lost;        /* it may have told that it is ready while nobody could hear it */
     enum svc_told told;
+    int64_t watchdog;           /* us: how often a sign of life is to come; 0: need not; SVC_WATCHDOG_UNKNOWN */
+    int64_t watchdog_at;        /* mono us: when the next one is overdue, SVC_EV_WATCHDOG; 0: never.  Not recorded */
     bool began;                 /* in this life a process was forked: post-stop is due when it ends */
     uint32_t controls;          /* control processes of this life */
     struct svc_control control; /* the present one */
@@ -214,13 +219,16 @@ enum svc_event_type {
     SVC_EV_CONTROL_ADOPTED,
     SVC_EV_CONTROL_EXITED,
     SVC_EV_CONTROL_GROUP,
-    SVC_EV_READY,      /* .life: it is of use, or has done what it said it was doing */
-    SVC_EV_READY_LOST, /* .life: while no supd was there it may have become ready in a way that cannot be learnt now */
-    SVC_EV_RELOADING,  /* .life: it says that it reads its configuration anew, until the next READY */
-    SVC_EV_STOPPING,   /* .life: it says that it is ending */
-    SVC_EV_EXTEND,     /* .life, .usec: it asks for so much time from now on, for what it is doing */
-    SVC_EV_DEMAND,     /* something has come in at a socket of one that is idle */
-    SVC_EV_DEADLINE,   /* svc.deadline has come; .text: what was waited for, NULL where that needs no words */
+    SVC_EV_READY,     /* .life: it is of use, or has done what it said it was doing */
+    SVC_EV_UNHEARD,   /* .life: what it said while no supd was there is lost, and perhaps it is not heard any more */
+    SVC_EV_RELOADING, /* .life: it says that it reads its configuration anew, until the next READY */
+    SVC_EV_STOPPING,  /* .life: it says that it is ending */
+    SVC_EV_EXTEND,    /* .life, .usec: it asks for so much time from now on, for what it is doing */
+    SVC_EV_ALIVE,     /* .life: it gives a sign of life */
+    SVC_EV_WATCHDOG_USEC, /* .life, .usec: it will do so that often from now on */
+    SVC_EV_WATCHDOG,      /* .life: svc.watchdog_at has come, or .text: why it is to be ended as if it had */
+    SVC_EV_DEMAND,        /* something has come in at a socket of one that is idle */
+    SVC_EV_DEADLINE,      /* svc.deadline has come; .text: what was waited for, NULL where that needs no words */
     SVC_EV_N
 };
 

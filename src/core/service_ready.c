@@ -135,10 +135,12 @@ void step_on_ready(struct step *s)
     step_act(s, ACT_RECORD, 0);
 }
 
-void step_on_ready_lost(struct step *s)
+void step_on_unheard(struct step *s)
 {
     struct svc *svc = s->svc;
 
+    /* A program that has connected its socket once writes to one that is no more, for ever: it is not ended for that. */
+    svc->watchdog_at = 0;
     if (!svc_awaits_ready(svc) || svc->ready_lost)
         return;
     svc->ready_lost = true;
@@ -177,4 +179,53 @@ void step_on_extend(struct step *s)
         return;
     svc->deadline = until;
     step_act(s, ACT_RECORD, 0);
+}
+
+/* ---- the watchdog ---- */
+
+void step_watch(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->watchdog == SVC_WATCHDOG_UNKNOWN)
+        svc->watchdog = s->spec->watchdog;
+    if (svc->state == SVC_RUNNING && svc_has_process(svc) && svc->watchdog > 0)
+        svc->watchdog_at = step_later(s->now.mono, svc->watchdog);
+}
+
+void step_on_alive(struct step *s)
+{
+    step_watch(s);
+}
+
+void step_on_watchdog_usec(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->watchdog == s->event->usec)
+        return;
+    svc->watchdog = s->event->usec;
+    svc->watchdog_at = 0;
+    step_watch(s);
+    step_act(s, ACT_RECORD, 0);
+}
+
+void step_on_watchdog(struct step *s)
+{
+    struct svc *svc = s->svc;
+    char buf[64];
+
+    if (svc->state != SVC_RUNNING || !svc_has_process(svc))
+        return;
+    if (s->event->text) {
+        step_reason(svc, "watchdog: %s", s->event->text);
+    } else {
+        if (svc->watchdog_at == 0 || s->now.mono < svc->watchdog_at)
+            return;
+        step_reason(svc, "watchdog: no sign of life for %s", duration_format(svc->watchdog, buf, sizeof buf));
+    }
+    svc->result = RESULT_WATCHDOG;
+    svc->ended_at = s->now.mono;
+    svc->proc.stop.signal = s->spec->watchdog_signal;
+    step_begin_stop(s, STOP_BY_FAILURE);
 }

@@ -45,6 +45,7 @@ void step_state(struct step *s, enum svc_state state)
     s->svc->state = state;
     s->svc->since = s->now;
     s->svc->deadline = 0;
+    s->svc->watchdog_at = 0;
     s->svc->idle = false;
 }
 
@@ -271,9 +272,10 @@ void step_up(struct step *s)
         return;
     }
     step_state(s, SVC_RUNNING);
+    step_watch(s);
     svc->reason[0] = '\0';
     /* Of a plain service the child's own record says enough. */
-    if (svc->type != TYPE_SIMPLE || svc->controls > 0 || s->spec->ready.kind != READY_EXEC)
+    if (svc->type != TYPE_SIMPLE || svc->controls > 0 || s->spec->ready.kind != READY_EXEC || svc->watchdog > 0)
         step_act(s, ACT_RECORD, 0);
 }
 
@@ -309,6 +311,7 @@ static struct exit_info exit_of_result(enum svc_result result)
     case RESULT_UNKNOWN:
     case RESULT_TIMEOUT:
     case RESULT_RESOURCES:
+    case RESULT_WATCHDOG:
     case RESULT_N:
         break;
     }
@@ -319,12 +322,13 @@ static struct exit_info exit_of_result(enum svc_result result)
 void step_settle_policy(struct step *s, bool abnormal)
 {
     struct svc *svc = s->svc;
-    bool start_failed = svc->result != RESULT_NONE;
+    bool start_failed = svc->result != RESULT_NONE && svc->result != RESULT_WATCHDOG;
     struct policy_run run = {
         .exit = start_failed ? exit_of_result(svc->result) : svc->exit,
         .ran = svc->ended_at - svc->started.mono,
         .pre_exec = svc->exit_pre_exec || start_failed,
-        .abnormal = abnormal || svc->result == RESULT_TIMEOUT || svc->result == RESULT_RESOURCES,
+        .abnormal = abnormal || svc->result == RESULT_TIMEOUT || svc->result == RESULT_RESOURCES ||
+                    svc->result == RESULT_WATCHDOG,
         .row = svc->row,
     };
     char words[SVC_REASON_MAX];

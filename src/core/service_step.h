@@ -126,10 +126,15 @@ void step_on_demand(struct step *s);
 
 /* service_ready.c */
 void step_on_ready(struct step *s);
-void step_on_ready_lost(struct step *s);
+void step_on_unheard(struct step *s);
 void step_on_reloading(struct step *s);
 void step_on_stopping(struct step *s);
 void step_on_extend(struct step *s);
+void step_on_alive(struct step *s);
+void step_on_watchdog_usec(struct step *s);
+void step_on_watchdog(struct step *s);
+/* It runs: signs of life are waited for from now on, where they are to come. */
+void step_watch(struct step *s);
 /* A new supd has found its main process, which is not ready as far as is known. */
 void step_await_ready_again(struct step *s);
 /* `ready` may be another now. */

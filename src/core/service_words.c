@@ -135,6 +135,7 @@ const char *svc_result_name(const struct svc *svc, const struct spec *spec)
     static const char *const names[] = {
         [RESULT_EXIT_CODE] = "exit-code", [RESULT_SIGNAL] = "signal",       [RESULT_UNKNOWN] = "exit-code",
         [RESULT_TIMEOUT] = "timeout",     [RESULT_RESOURCES] = "resources", [RESULT_PROTOCOL] = "protocol",
+        [RESULT_WATCHDOG] = "watchdog",
     };
     _Static_assert(sizeof names / sizeof *names == RESULT_N, "a result has no name");
     bool asked = svc->stop_cause == STOP_BY_COMMAND && svc->exit.how == EXIT_HOW_SIGNALED &&

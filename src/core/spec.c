@@ -131,8 +131,13 @@ static bool validate_ready(const struct spec *spec, char *err, size_t err_size)
                  spec->ready.fd, 3 + strv_len(spec->listen));
         return false;
     }
-    if (kind == READY_NOTIFY && spec->notify_access == NOTIFY_NONE) {
-        snprintf(err, err_size, "ready = notify and notify-access = none exclude each other: leave one out");
+    if (spec->watchdog > 0 && spec->type != TYPE_SIMPLE) {
+        snprintf(err, err_size, "watchdog goes with type = simple only: leave one out");
+        return false;
+    }
+    if ((kind == READY_NOTIFY || spec->watchdog > 0) && spec->notify_access == NOTIFY_NONE) {
+        snprintf(err, err_size, "%s and notify-access = none exclude each other: leave one out",
+                 kind == READY_NOTIFY ? "ready = notify" : "watchdog");
         return false;
     }
     if (kind == READY_AFTER && spec->start_timeout > 0 && spec->ready.delay >= spec->start_timeout) {
@@ -148,7 +153,7 @@ enum notify_access spec_notify_access(const struct spec *spec)
 {
     if (spec->notify_access != NOTIFY_UNSET)
         return spec->notify_access;
-    return spec->ready.kind == READY_NOTIFY ? NOTIFY_MAIN : NOTIFY_NONE;
+    return spec->ready.kind == READY_NOTIFY || spec->watchdog > 0 ? NOTIFY_MAIN : NOTIFY_NONE;
 }
 
 void spec_type_defaults(struct spec *spec, bool restart_given, bool start_timeout_given)

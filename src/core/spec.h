@@ -191,7 +191,9 @@ struct spec {
     int64_t start_timeout;     /* us, 0 = none */
     struct spec_ready ready;
     enum notify_access notify_access; /* as written: spec_notify_access() */
-    int64_t stop_timeout;             /* us, 0 = SIGKILL follows the stop-signal at once */
+    int64_t watchdog;                 /* us; 0: off */
+    int32_t watchdog_signal;
+    int64_t stop_timeout; /* us, 0 = SIGKILL follows the stop-signal at once */
     int32_t stop_signal;
     enum kill_mode kill_mode;
     int32_t reload_signal; /* 0: none */
@@ -244,6 +246,7 @@ enum key_type {
     KEY_READY,             /* struct spec_ready */
     KEY_NOTIFY_ACCESS,     /* enum notify_access */
     KEY_NAMES,             /* char **, one of spec->deps: names of services */
+    KEY_WATCHDOG,          /* int64_t us, or off */
     KEY_SIZE_LIMIT,        /* struct cgroup_limit: bytes, or infinity */
     KEY_COUNT_LIMIT,       /* struct cgroup_limit: a number, or infinity */
     KEY_CPU_MAX,           /* struct cgroup_cpu_max */

@@ -63,6 +63,8 @@ const struct spec_key spec_keys[] = {
     {"start-timeout", KEY_DURATION, 0, AT(start_timeout), "1m30s"},
     {"ready", KEY_READY, KEY_F_PROCESS | KEY_F_EXPANDS, AT(ready), "exec"},
     {"notify-access", KEY_NOTIFY_ACCESS, KEY_F_PROCESS, AT(notify_access), NULL},
+    {"watchdog", KEY_WATCHDOG, KEY_F_PROCESS, AT(watchdog), "off"},
+    {"watchdog-signal", KEY_SIGNAL, 0, AT(watchdog_signal), "ABRT"},
     {"stop-timeout", KEY_DURATION, 0, AT(stop_timeout), "10s"},
     {"stop-signal", KEY_SIGNAL, 0, AT(stop_signal), "TERM"},
     {"kill-mode", KEY_KILL_MODE, 0, AT(kill_mode), "group"},
@@ -93,7 +95,6 @@ const struct spec_key spec_keys[] = {
     {"requires", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"schedule", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"wants", KEY_UNSUPPORTED, 0, NONE, NULL},
-    {"watchdog", KEY_UNSUPPORTED, 0, NONE, NULL},
 };
 
 const size_t spec_n_keys = sizeof(spec_keys) / sizeof(spec_keys[0]);

@@ -79,6 +79,7 @@ extern const struct key_type_ops key_type_input;
 /* spec_types_ready.c */
 extern const struct key_type_ops key_type_ready;
 extern const struct key_type_ops key_type_notify_access;
+extern const struct key_type_ops key_type_watchdog;
 
 /* spec_types_sched.c: beside other processes */
 extern const struct key_type_ops key_type_nice;

@@ -42,6 +42,7 @@ static const struct key_type_ops *const types[] = {
     [KEY_READY] = &key_type_ready,
     [KEY_NOTIFY_ACCESS] = &key_type_notify_access,
     [KEY_NAMES] = &key_type_names,
+    [KEY_WATCHDOG] = &key_type_watchdog,
     [KEY_SIZE_LIMIT] = &key_type_size_limit,
     [KEY_COUNT_LIMIT] = &key_type_count_limit,
     [KEY_CPU_MAX] = &key_type_cpu_max,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Readiness, and who may tell of it. */
+/* Readiness, who may tell of it, and the watchdog. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,3 +178,26 @@ static char **get_access(const struct spec_key *key, const void *from)
 
 const struct key_type_ops key_type_notify_access = {
     .size = sizeof(enum notify_access), .set = set_access, .get = get_access};
+
+/* ---- watchdog ---- */
+
+static bool set_watchdog(const struct key_input *in, void *to)
+{
+    int64_t usec = 0;
+
+    if (strcmp(in->values[0], "off") != 0 && !duration_parse(in->values[0], &usec))
+        return key_fail(in, "'%s' is neither off nor a duration, as 30s", in->values[0]);
+    *(int64_t *)to = usec;
+    return true;
+}
+
+static char **get_watchdog(const struct spec_key *key, const void *from)
+{
+    int64_t usec = *(const int64_t *)from;
+    char buf[128];
+
+    (void)key;
+    return key_one_value(usec > 0 ? duration_format(usec, buf, sizeof(buf)) : "off");
+}
+
+const struct key_type_ops key_type_watchdog = {.size = sizeof(int64_t), .set = set_watchdog, .get = get_watchdog};

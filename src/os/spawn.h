@@ -42,6 +42,7 @@ struct spawn_request {
     const int *listen_fds; /* its sockets, which it finds from descriptor 3 on */
     size_t n_listen_fds;
     const char *listen_names; /* LISTEN_FDNAMES; NULL without sockets */
+    int64_t watchdog;         /* us, for WATCHDOG_USEC; 0: none */
     int ready_fd;             /* what it finds as the descriptor of spec->ready; 0: nothing */
     int cgroup_fd;            /* directory of the cgroup that it is to begin in; 0: in ours */
     bool cgroup_join;         /* it goes there by itself, before its record */

@@ -162,6 +162,11 @@ char **spawn_environment(const struct child *child)
         snprintf(count, sizeof(count), "%zu", child->req->n_listen_fds);
         env = set_var(env, "LISTEN_FDS", count);
     }
+    if (child->req->watchdog > 0) {
+        env = set_var(env, "WATCHDOG_PID", pid);
+        snprintf(count, sizeof(count), "%lld", (long long)child->req->watchdog);
+        env = set_var(env, "WATCHDOG_USEC", count);
+    }
     for (char **p = child->req->variables; p != NULL && *p != NULL; p++)
         env = strv_env_set(env, *p);
     return set_var(env, "SUPD_EXEC_PID", pid);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "core/notify_msg.h"
 #include "core/proto.h"
+#include "os/clock.h"
 #include "os/notifysock.h"
 #include "supd/cgroups.h"
 #include "supd/handover.h"
@@ -23,6 +24,8 @@
 /* So many are read at a time; where there are more, the rest waits a while, and so does who sends them. */
 #define BATCH 16
 #define PAUSE (20 * USEC_PER_MSEC)
+/* Where all has to be read at once it is at most what a queue may hold (net.unix.max_dgram_qlen), and more comes meanwhile. */
+#define BATCHES_MAX 64
 
 struct messages {
     struct service *service;
@@ -32,9 +35,12 @@ struct messages {
     bool lost;   /* what was said to the one before is not known */
     struct loop_io *io;
     struct loop_timer *pause;
-    char *status;  /* NULL: none */
-    uint64_t life; /* that .status and .said are of */
-    bool said;     /* that a message is not believed */
+    struct loop_timer *watchdog;
+    int64_t watchdog_at; /* what it is set to, mono us, or earlier than is wanted by now; 0: not */
+    char *status;        /* NULL: none */
+    uint64_t life;       /* that .status and .said are of */
+    bool said;           /* that a message is not believed */
+    bool said_main_pid;
 };
 
 static void on_readable(void *ctx);
@@ -64,6 +70,15 @@ static void obey(struct messages *m, const struct notify_msg *msg)
 
     if (msg->has_status)
         take_status(m, msg);
+    if (msg->main_pid != 0 && msg->main_pid != service->svc.proc.pid && !m->said_main_pid) {
+        m->said_main_pid = true;
+        log_warning("%s: MAINPID=%d is not followed: the main process is %d until it ends", service->spec->name,
+                    msg->main_pid, service->svc.proc.pid);
+    }
+    if (msg->has_watchdog)
+        tell(service, (struct svc_event){.type = SVC_EV_WATCHDOG_USEC, .usec = msg->watchdog});
+    if (msg->alive)
+        tell(service, (struct svc_event){.type = SVC_EV_ALIVE});
     if (msg->extend > 0)
         tell(service, (struct svc_event){.type = SVC_EV_EXTEND, .usec = msg->extend});
     if (msg->reloading)
@@ -72,6 +87,8 @@ static void obey(struct messages *m, const struct notify_msg *msg)
         tell(service, (struct svc_event){.type = SVC_EV_READY});
     if (msg->stopping)
         tell(service, (struct svc_event){.type = SVC_EV_STOPPING});
+    if (msg->trigger)
+        tell(service, (struct svc_event){.type = SVC_EV_WATCHDOG, .text = "triggered by the service itself"});
 }
 
 /* ---- who tells it ---- */
@@ -175,8 +192,42 @@ static void on_readable(void *ctx)
 
 void messages_read(struct service *service)
 {
-    if (service->messages)
-        read_batch(service->messages);
+    for (int i = 0; i < BATCHES_MAX && service->messages && read_batch(service->messages); i++)
+        continue;
+}
+
+/* ---- the watchdog ---- */
+
+static void on_watchdog(void *ctx)
+{
+    struct messages *m = ctx;
+    struct service *service = m->service;
+
+    m->watchdog_at = 0;
+    /* We may have been late, and what came in time stands in the queue; one that is paused says nothing. */
+    messages_read(service);
+    if (cgroups_paused(service))
+        tell(service, (struct svc_event){.type = SVC_EV_ALIVE});
+    tell(service, (struct svc_event){.type = SVC_EV_WATCHDOG});
+}
+
+/* A sign of life only moves the time: the timer finds that when it comes. */
+static void arm_watchdog(struct messages *m)
+{
+    int64_t at = m->service->svc.watchdog_at;
+
+    if (at == 0) {
+        if (m->watchdog)
+            loop_timer_clear(m->watchdog);
+        m->watchdog_at = 0;
+        return;
+    }
+    if (m->watchdog_at != 0 && m->watchdog_at <= at)
+        return;
+    if (!m->watchdog)
+        m->watchdog = loop_timer_new(m->service->sup->loop, on_watchdog, m);
+    m->watchdog_at = at;
+    loop_timer_set(m->watchdog, at - clock_now().mono);
 }
 
 /* ---- the socket ---- */
@@ -258,6 +309,7 @@ static void begin_life(struct messages *m)
 {
     m->life = m->service->svc.life;
     m->said = false;
+    m->said_main_pid = false;
     free(m->status);
     m->status = NULL;
 }
@@ -271,6 +323,7 @@ void messages_follow(struct service *service)
         return;
     if (svc->life != m->life)
         begin_life(m);
+    arm_watchdog(m);
     if (!svc_is_busy(svc) && (!are_wanted(service) || !svc_wants_sockets(svc)))
         close_it(m);
 }
@@ -327,16 +380,20 @@ void messages_recover(struct service *service)
 void messages_resume(struct service *service)
 {
     struct messages *m = service->messages;
+    bool awaited = svc_awaits_ready(&service->svc);
 
     if (!m)
         return;
     watch(m);
-    if (!m->lost || service->spec->ready.kind != READY_NOTIFY || !svc_awaits_ready(&service->svc))
+    if (!m->lost || (awaited && service->spec->ready.kind != READY_NOTIFY))
         return;
-    log_warning("%s: it may have said READY=1 while supd was dead: if it does not say so again it is taken for ready "
-                "after its start-timeout",
-                service->spec->name);
-    tell(service, (struct svc_event){.type = SVC_EV_READY_LOST});
+    if (awaited)
+        log_warning("%s: it may have said READY=1 while supd was dead: if it does not say so again it is taken for "
+                    "ready after its start-timeout",
+                    service->spec->name);
+    else if (service->svc.watchdog_at != 0)
+        log_info("%s: its watchdog begins with its next sign of life", service->spec->name);
+    tell(service, (struct svc_event){.type = SVC_EV_UNHEARD});
 }
 
 static bool is_in_use(const struct supervisor *sup, const char *path)
@@ -389,6 +446,7 @@ void messages_free(struct service *service)
     if (!m)
         return;
     unwatch(m);
+    loop_timer_free(m->watchdog);
     if (m->fd >= 0)
         close(m->fd);
     free(m->path);

@@ -5,7 +5,7 @@
  * stopped or given up, and nothing of it is left.
  *
  * Over our death it is kept by the fd store (systemd, or supd --init), with what is sent meanwhile.  Without one it is
- * gone, so that no service waits for a dead supd to read; what is said then is lost, and SVC_EV_READY_LOST tells so.
+ * gone, so that no service waits for a dead supd to read; what is said then is lost, and SVC_EV_UNHEARD tells so.
  *
  * All take a service that has none.
  */

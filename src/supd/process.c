@@ -235,6 +235,8 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
                 readiness_prepare(service, process_role(process), &request.ready_fd, err, err_size) &&
                 cgroups_prepare(service, &request, err, err_size);
     request.variables = process_variables(process);
+    if (process_role(process) == ROLE_SERVICE)
+        request.watchdog = service->spec->watchdog;
     if (made)
         made = spawn_process(&request, child, err, err_size);
     if (request.ready_fd > 0)

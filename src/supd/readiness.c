@@ -60,7 +60,7 @@ static bool look_at_line(struct service *service)
         log_warning("%s: its file in the runtime directory cannot be read: %s; it is taken for ready after its "
                     "start-timeout",
                     service->spec->name, strerror(-rc));
-        service_event(service, &(struct svc_event){.type = SVC_EV_READY_LOST, .life = service->svc.life});
+        service_event(service, &(struct svc_event){.type = SVC_EV_UNHEARD, .life = service->svc.life});
     }
     return rc > 0;
 }

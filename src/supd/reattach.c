@@ -441,12 +441,12 @@ static void resume(struct service *service)
     /* Unless what became of the main process has ended that too. */
     if (svc_has_control(&service->svc) && service->svc.control.number == control)
         tell_fate(&service->control);
-    messages_resume(service);
     tell_config(service);
     if (service->removing)
         service_remove(service);
     /* Also for one to be removed: of its group something may be left that has to be waited for. */
     service_event(service, &(struct svc_event){.type = SVC_EV_BOOT});
+    messages_resume(service);
 }
 
 bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t err_size)

@@ -68,7 +68,6 @@ NOT_YET = [
     'requires = {"b"}',
     'wants = {"b"}',
     'conflicts = {"b"}',
-    "watchdog = 5s",
     'check { command = "/bin/true"\n }',
     "log-max-size = 5M",
     "log-keep = 3",

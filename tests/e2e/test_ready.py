@@ -4,9 +4,11 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import sys
+import time
 
 from harness import main, test
 from instance import service
@@ -241,6 +243,57 @@ def readiness_is_looked_for(t):
     t.eq(os.listdir(os.path.join(t.run_dir, "notify")), [], "nothing is left behind")
     for name, teller in tellers.items():
         t.eq(services[name]["pid"], teller.notes()[0]["pid"], f"{name}: one process")
+
+
+# ---- the watchdog
+
+
+@test
+def one_that_gives_no_sign_of_life_is_ended(t):
+    keys = {"restart": "no", "limit_core": "0", "start_timeout": "1h"}
+    hangs = Teller(t, "hangs", watchdog="1s", **keys)
+    asks = Teller(t, "asks", watchdog="1h", watchdog_signal="USR1", **keys)
+    late = Teller(t, "late", watchdog="1h", **keys)
+    after = Teller(t, "after", "send READY=1\nWATCHDOG_USEC=1000000", watchdog="1h", **keys)
+    t.configure(hangs.section, asks.section, late.section, after.section)
+    t.start()
+    began = hangs.wait_began()
+    t.eq(began["began"]["WATCHDOG_USEC"], "1000000", "it is told how often")
+    t.eq(began["began"]["WATCHDOG_PID"], str(began["pid"]), "and who")
+    after.wait_began()
+    t.wait_state("after", "running", "failed")
+    t.crash()
+    eventually(lambda: began and t.read("after.notes").count("line") >= 1, "it has said what it had to say")
+    t.start()
+    # Nobody could hear it: it is not ended before it has been heard again.  Nor is one that is not ready yet.
+    pid = after.notes()[0]["pid"]
+    if t.status("after")["state"] == "running":
+        up = t.status("hangs")["uptime"] + 1.5
+        t.wait_for("hangs", lambda s: s["uptime"] > up, "time has passed")
+        t.eq((t.status("after")["pid"], t.status("after")["state"]), (pid, "running"), "it is not ended for that")
+        after.do("send WATCHDOG=1")
+    t.match(t.wait_state("after", "failed")["reason"], "watchdog: no sign of life for 1s", "heard once, and no more")
+    t.eq(shown(t, "hangs")[0], "starting", "the watchdog begins when it is ready")
+    hangs.do("send READY=1")
+    s = t.wait_state("hangs", "failed")
+    t.eq((s["reason"], s["exit"]["signal"]), ("watchdog: no sign of life for 1s", "ABRT"), "how it ended")
+
+    asks.do("send READY=1\\nWATCHDOG=1")
+    asks.begin("send WATCHDOG=trigger")
+    s = t.wait_state("asks", "failed")
+    t.eq((s["reason"], s["exit"]["signal"]), ("watchdog: triggered by the service itself", "USR1"), "at its own wish")
+
+    # supd stands still for longer than that, and finds what has come meanwhile before it judges.
+    late.do("send READY=1\\nWATCHDOG_USEC=3000000")
+    late.settle()
+    t.process.send_signal(signal.SIGSTOP)
+    late.do("send WATCHDOG=1")
+    since = time.monotonic()
+    eventually(lambda: time.monotonic() - since > 3.2, "the time is over")
+    late.do("send WATCHDOG=1\\nWATCHDOG_USEC=3600000000")
+    t.process.send_signal(signal.SIGCONT)
+    late.settle()
+    t.eq(shown(t, "late")[0], "running", "it was in time")
 
 
 # ---- over the death of supd

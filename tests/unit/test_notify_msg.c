@@ -21,6 +21,9 @@ START_TEST(every_line_is_read)
     ck_assert_int_eq(msg.main_pid, 4711);
     ck_assert_int_eq(msg.extend, 5000000);
 
+    ck_assert(parse("WATCHDOG=1") && msg.alive && !msg.trigger && !msg.has_watchdog);
+    ck_assert(parse("WATCHDOG=trigger\nWATCHDOG_USEC=0") && !msg.alive && msg.trigger && msg.has_watchdog);
+    ck_assert(parse("WATCHDOG_USEC=20000000") && msg.watchdog == 20000000);
     ck_assert(parse("STATUS="));
     ck_assert(msg.has_status && msg.status[0] == '\0');
     ck_assert(parse("STATUS=one\nSTATUS=two\nREADY=1"));
@@ -32,13 +35,30 @@ END_TEST
 START_TEST(what_makes_no_sense_is_passed_over)
 {
     static const char *const lines[] = {
-        "",        "\n\n",          "=",
-        "READY",   "READY=",        "READY=0",
-        "READY=2", "READY=11",      " READY=1",
-        "ready=1", "READYY=1",      "READ=1",
-        "X=1",     "MAINPID=-4711", "MAINPID=0",
-        "MAINPID", "MAINPID=1x",    "MAINPID=2147483648",
-        "STATUS",  "MAINPID= 5",    "EXTEND_TIMEOUT_USEC=9223372036854775808",
+        "",
+        "\n\n",
+        "=",
+        "READY",
+        "READY=",
+        "READY=0",
+        "READY=2",
+        "READY=11",
+        " READY=1",
+        "ready=1",
+        "READYY=1",
+        "READ=1",
+        "X=1",
+        "MAINPID=-4711",
+        "MAINPID=0",
+        "MAINPID",
+        "MAINPID=1x",
+        "MAINPID=2147483648",
+        "STATUS",
+        "MAINPID= 5",
+        "WATCHDOG=2",
+        "WATCHDOG=triggered",
+        "WATCHDOG_USEC=-1",
+        "EXTEND_TIMEOUT_USEC=9223372036854775808",
     };
     static const struct notify_msg nothing;
 

@@ -298,10 +298,10 @@ START_TEST(ready_may_have_been_lost)
     starts_with("notify");
     ck_assert_int_eq(svc.deadline, 0);
     step(SVC_EV_ADOPTED);
-    step(SVC_EV_READY_LOST);
+    step(SVC_EV_UNHEARD);
     ck_assert(acted(ACT_RECORD));
     ck_assert_int_gt(svc.deadline, now.mono); /* not for ever, */
-    step(SVC_EV_READY_LOST);
+    step(SVC_EV_UNHEARD);
     ck_assert_int_eq(actions.n, 0);
     now.mono = svc.deadline;
     step(SVC_EV_DEADLINE); /* and not ended */
@@ -309,7 +309,7 @@ START_TEST(ready_may_have_been_lost)
     ck_assert(!svc.ready_lost);
 
     /* What it is taken for also holds for its end: nobody knows that it was not ready. */
-    step(SVC_EV_READY_LOST);
+    step(SVC_EV_UNHEARD);
     ck_assert(!svc.ready_lost);
 }
 END_TEST
@@ -357,6 +357,75 @@ START_TEST(what_it_tells)
 }
 END_TEST
 
+static void told_to_end(const char *reason)
+{
+    ck_assert_int_eq(svc.state, SVC_STOPPING);
+    ck_assert_str_eq(svc.reason, reason);
+    ck_assert(acted(ACT_RECORD) && acted(ACT_SIGNAL_GROUP));
+    ck_assert_int_eq(actions.items[actions.n - 1].signal, SIGABRT);
+    ck_assert_str_eq(svc_result_name(&svc, spec), "watchdog");
+}
+
+START_TEST(watchdog)
+{
+    set("watchdog", "10s");
+    spec->restart = RESTART_ON_ABNORMAL;
+    starts_with("notify");
+    ck_assert_int_eq(svc.watchdog_at, 0); /* not before it is ready */
+    step(SVC_EV_ALIVE);
+    ck_assert_int_eq(svc.watchdog_at, 0);
+    step(SVC_EV_READY);
+    ck_assert_int_eq(svc.watchdog_at, now.mono + 10 * USEC_PER_SEC);
+    now.mono += 9 * USEC_PER_SEC;
+    step(SVC_EV_ALIVE);
+    ck_assert_int_eq(actions.n, 0); /* nothing is written for that */
+    ck_assert_int_eq(svc.watchdog_at, now.mono + 10 * USEC_PER_SEC);
+    now.mono = svc.watchdog_at - 1;
+    step(SVC_EV_WATCHDOG);
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+    now.mono++;
+    step(SVC_EV_WATCHDOG);
+    told_to_end("watchdog: no sign of life for 10s");
+    ck_assert_int_eq(svc.watchdog_at, 0);
+    main_exits(0); /* success does not make up for it */
+    ck_assert_int_eq(svc.state, SVC_BACKOFF);
+    ck_assert_str_eq(svc.reason, "watchdog: no sign of life for 10s");
+}
+END_TEST
+
+START_TEST(watchdog_by_the_service)
+{
+    starts_with("notify");
+    step(SVC_EV_READY);
+    ck_assert_int_eq(svc.watchdog_at, 0);
+    feed((struct svc_event){.type = SVC_EV_WATCHDOG_USEC, .usec = USEC_PER_SEC});
+    ck_assert(acted(ACT_RECORD));
+    ck_assert_int_eq(svc.watchdog_at, now.mono + USEC_PER_SEC);
+    feed((struct svc_event){.type = SVC_EV_WATCHDOG_USEC, .usec = 0});
+    ck_assert_int_eq(svc.watchdog_at, 0);
+    feed((struct svc_event){.type = SVC_EV_WATCHDOG, .text = "because"});
+    told_to_end("watchdog: because");
+}
+END_TEST
+
+START_TEST(watchdog_after_a_crash)
+{
+    set("watchdog", "10s");
+    start();
+    main_runs();
+    ck_assert(acted(ACT_RECORD)); /* how often, since the configuration may be another then */
+    svc.watchdog_at = 0;        /* is not recorded */
+    now.mono += 3600 * USEC_PER_SEC;
+    step(SVC_EV_ADOPTED);
+    step(SVC_EV_BOOT);
+    ck_assert_int_eq(svc.watchdog_at, now.mono + 10 * USEC_PER_SEC); /* nobody could listen before */
+    step(SVC_EV_UNHEARD);
+    ck_assert_int_eq(svc.watchdog_at, 0);
+    step(SVC_EV_ALIVE);
+    ck_assert_int_eq(svc.watchdog_at, now.mono + 10 * USEC_PER_SEC);
+}
+END_TEST
+
 START_TEST(ready_does_not_go_with_everything)
 {
     static const struct {
@@ -367,6 +436,8 @@ START_TEST(ready_does_not_go_with_everything)
         {{"type", "forking", "ready", "fd:3"}, "ready = fd goes with"},
         {{"type", "forking", "ready", "path:/x"}, NULL},
         {{"notify-access", "none", "ready", "notify"}, "exclude"},
+        {{"type", "forking", "watchdog", "5s"}, "watchdog goes with type = simple"},
+        {{"notify-access", "none", "watchdog", "5s"}, "exclude"},
         {{"listen", "tcp:*:80", "ready", "fd:3"}, "fd:4"},
         {{"listen", "tcp:*:80", "ready", "fd:4"}, NULL},
         {{"start-timeout", "5s", "ready", "after 5s"}, "start-timeout"},
@@ -409,6 +480,9 @@ Suite *check_suite(void)
     tcase_add_test(tc, ready_may_have_been_lost);
     tcase_add_test(tc, ready_is_another_by_a_new_configuration);
     tcase_add_test(tc, what_it_tells);
+    tcase_add_test(tc, watchdog);
+    tcase_add_test(tc, watchdog_by_the_service);
+    tcase_add_test(tc, watchdog_after_a_crash);
     tcase_add_test(tc, ready_does_not_go_with_everything);
     suite_add_tcase(suite, tc);
     return suite;
