@@ -12,7 +12,7 @@ import time
 
 from harness import main, test
 from instance import service
-from processes import Failed, eventually, skip
+from processes import Failed, eventually, is_alive, kill, skip
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -50,7 +50,11 @@ class Teller:
     def do(self, line):
         """What came of it."""
         before = len(self.begin(line))
-        return eventually(lambda: self.answers()[before:], f"{self.name} has done {line!r}")[0]["answer"]
+
+        def done():
+            return [n for n in self.answers()[before:] if n["line"] == line]
+
+        return eventually(done, f"{self.name} has done {line!r}")[0]["answer"]
 
     def settle(self):
         """Until supd has read all that was sent before."""
@@ -321,6 +325,32 @@ def what_is_said_while_supd_is_dead(t):
     t.eq((s["pid"], s["restarts"]), (void.notes()[0]["pid"], 0), "it is taken for ready, not ended")
     t.crash_and_start()
     t.eq({s["state"] for s in t.all().values()}, {"running"}, "readiness is remembered")
+
+
+def answers(t):
+    try:
+        return t.call("supd.info")["pid"]
+    except (OSError, Failed):
+        return None
+
+
+@test
+def what_is_said_while_the_socket_is_kept(t):
+    a = Teller(t, "a", "send WATCHDOG_USEC=3600000000", start_timeout="1h")
+    t.configure(a.section)
+    init = t.spawn("--init")
+    first = eventually(lambda: answers(t), "supd answers")
+    a.wait_began()
+    a.settle()
+    init.send_signal(signal.SIGSTOP)  # so that no new supd is there too early
+    kill(first, signal.SIGKILL)
+    eventually(lambda: not is_alive(first), "supd is dead")
+    t.eq(a.do("send READY=1\\nSTATUS=kept"), "sent", "somebody keeps it")
+    init.send_signal(signal.SIGCONT)
+    eventually(lambda: answers(t) not in (None, first), "a new supd")
+    t.wait_state("a", "running")
+    t.eq((shown(t, "a"), t.status("a")["pid"]), (("running", True, "kept"), a.notes()[0]["pid"]), "it was heard")
+    t.eq(t.terminate(), 0, "exit status")
 
 
 @test

@@ -62,14 +62,18 @@ class Line:
         return status.split()[1].decode(), self.file.read(length).decode()
 
 
-def redis_service(t, port, **keys):
+def redis_service(t, port, before=None, supervised="no", **keys):
+    """before: what a shell does until redis may begin."""
     os.mkdir(t.path("redis"))
     t.write(
         "redis.conf",
         f"bind 127.0.0.1\nport {port}\ndir {t.path('redis')}\nsave \"\"\nappendonly no\n"
-        f"daemonize no\nsupervised no\ntimeout 0\ntcp-keepalive 0\n",
+        f"daemonize no\nsupervised {supervised}\ntimeout 0\ntcp-keepalive 0\n",
     )
-    return service("redis", [program("redis-server"), t.path("redis.conf")], log=t.path("redis.log"), **keys)
+    command = [program("redis-server"), t.path("redis.conf")]
+    if before:
+        command = ["/bin/sh", "-c", f'{before}; exec "$@"', "sh", *command]
+    return service("redis", command, log=t.path("redis.log"), **keys)
 
 
 def nginx_service(t, port, **keys):
@@ -145,6 +149,41 @@ def ten_deaths_of_supd(t):
         t.check(s["exit"]["signal"] != "KILL", f"{name} ended by itself: {s['exit']}")
     t.match(t.read("redis.log"), r"(?i)ready to accept connections", "redis' log")
     t.eq(t.terminate(), 0, "exit code of supd")
+
+
+@test
+def redis_says_when_it_is_ready(t):
+    """supd is killed before redis says that it is ready, while it does, and after it."""
+    port, gate = free_port(), t.path("gate")
+    wait = f"until [ -e {gate} ]; do sleep 0.02; done"
+    t.configure(
+        redis_service(t, port, wait, "systemd", ready="notify", start_timeout="3s", watchdog="1h", restart="no")
+    )
+    t.start()
+    first = t.wait_for("redis", lambda s: s["pid"], "it is on its way")
+    t.crash_and_start()
+    t.eq((t.status("redis")["state"], t.status("redis")["pid"]), ("starting", first["pid"]), "not ready")
+    t.write("gate", "")
+    s = t.wait_state("redis", "running")
+    t.match(s["status-text"], "(?i)ready", "in its own words")
+    line = Line(port)
+    run_id = line.run_id()
+    t.crash_and_start()
+    t.eq((t.status("redis")["state"], t.status("redis")["pid"]), ("running", first["pid"]), "still ready")
+    t.eq(line.run_id(), run_id, "the same redis")
+    line.close()
+
+    os.unlink(gate)
+    t.eq(t.ctl("restart", "--no-wait", "redis").code, 0, "restart")
+    fresh = t.wait_for("redis", lambda s: s["pid"] not in (None, first["pid"]), "another redis")["pid"]
+    t.crash()
+    t.write("gate", "")
+    line = Line(port)  # it is ready, and nobody has heard that
+    run_id = line.run_id()
+    t.start()
+    s = t.wait_state("redis", "running", "failed")
+    t.eq((s["state"], s["pid"], line.run_id()), ("running", fresh, run_id), "it is neither ended nor waited for for ever")
+    line.close()
 
 
 @test
