@@ -550,6 +550,8 @@ static struct config *random_config(void)
             spec->reload_signal = 0;
         if (spec->cgroup.memory_max.set && !spec->cgroup.memory_max.infinite)
             spec->cgroup.memory_max.value |= 1; /* 0 is refused */
+        if (spec->watchdog > 0 && spec->notify_access == NOTIFY_NONE)
+            spec->notify_access = NOTIFY_UNSET;
         set_random_ids(spec);
         spec->file = random_string(true);
         spec->line = (uint32_t)random();
