@@ -414,7 +414,7 @@ START_TEST(watchdog_after_a_crash)
     start();
     main_runs();
     ck_assert(acted(ACT_RECORD)); /* how often, since the configuration may be another then */
-    svc.watchdog_at = 0;        /* is not recorded */
+    svc.watchdog_at = 0;          /* is not recorded */
     now.mono += 3600 * USEC_PER_SEC;
     step(SVC_EV_ADOPTED);
     step(SVC_EV_BOOT);
