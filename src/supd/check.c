@@ -31,9 +31,11 @@ bool check_descriptors(const struct config *config, rlim_t hard)
 {
     size_t need = config->services.n + SPARE_DESCRIPTORS;
 
-    for (size_t i = 0; i < config->services.n; i++)
-        need += strv_len(config->services.items[i]->listen);
+    for (size_t i = 0; i < config->services.n; i++) {
+        const struct spec *spec = config->services.items[i];
 
+        need += strv_len(spec->listen) + (spec_notify_access(spec) != NOTIFY_NONE);
+    }
     if (hard == RLIM_INFINITY || need <= hard)
         return true;
     fprintf(stderr,
