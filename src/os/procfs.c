@@ -314,27 +314,6 @@ bool procfs_uid(pid_t pid, uid_t *uid)
     return true;
 }
 
-bool procfs_holds_file(pid_t pid, dev_t dev, ino_t ino)
-{
-    char path[32];
-    bool found = false;
-
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-    DIR *dir = opendir(path);
-    if (dir == NULL)
-        return false;
-    for (const struct dirent *entry = readdir(dir); entry != NULL && !found; entry = readdir(dir)) {
-        struct statx stx;
-
-        /* Without asking a file server that may be dead: what the kernel knows is enough. */
-        if (entry->d_name[0] == '.' || statx(dirfd(dir), entry->d_name, AT_STATX_DONT_SYNC, STATX_INO, &stx) == -1)
-            continue;
-        found = stx.stx_ino == ino && makedev(stx.stx_dev_major, stx.stx_dev_minor) == dev;
-    }
-    closedir(dir);
-    return found;
-}
-
 bool procfs_have_ptrace_cap(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};

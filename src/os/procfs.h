@@ -66,9 +66,6 @@ char *procfs_environ_get(pid_t pid, const char *key);
 /* Effective uid of PID, from the owner of /proc/PID; false when it is gone. */
 bool procfs_uid(pid_t pid, uid_t *uid);
 
-/* Has an open descriptor of the file (DEV, INO)? */
-bool procfs_holds_file(pid_t pid, dev_t dev, ino_t ino);
-
 /* Have we CAP_SYS_PTRACE in the effective set (without it field 52 is always 0)? */
 bool procfs_have_ptrace_cap(void);
 

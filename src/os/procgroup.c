@@ -2,7 +2,6 @@
 #include "os/procgroup.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,7 +22,7 @@ struct member {
     uint64_t start_ticks;
 };
 
-typedef bool (*member_fn)(void *ctx, const struct member *member, int pidfd);
+typedef void (*member_fn)(void *ctx, const struct member *member, int pidfd);
 
 struct scan {
     const struct procgroup *group;
@@ -75,21 +74,18 @@ static bool scan_one(void *ctx, pid_t pid)
     int pidfd = identity_open(pid, st.start_ticks);
     if (pidfd == -ESRCH)
         return true;
-    if (pidfd < 0)
-        return scan->fn(scan->ctx, &member, pidfd);
-
     /* Now that the process is held: is it still one of the group? */
-    bool go_on = true;
-    if (look_at(scan, pid, &st))
-        go_on = scan->fn(scan->ctx, &member, pidfd);
-    close(pidfd);
-    return go_on;
+    if (pidfd < 0 || look_at(scan, pid, &st))
+        scan->fn(scan->ctx, &member, pidfd);
+    if (pidfd >= 0)
+        close(pidfd);
+    return true;
 }
 
 /*
  * Calls FN with each living member and its pidfd, which is closed afterwards (or
- * the -errno with which it could not be opened), until FN returns false.  0, or a
- * -errno: then there may be more of them, for not every process could be looked at.
+ * the -errno with which it could not be opened).  0, or a -errno: then there may be
+ * more of them, for not every process could be looked at.
  */
 static int each_member(const struct procgroup *group, member_fn fn, void *ctx)
 {
@@ -110,13 +106,13 @@ struct signalling {
     int err;
 };
 
-static bool signal_member(void *ctx, const struct member *member, int pidfd)
+static void signal_member(void *ctx, const struct member *member, int pidfd)
 {
     struct signalling *s = ctx;
 
     for (size_t i = 0; i < s->n_done; i++) {
         if (s->done[i].pid == member->pid && s->done[i].start_ticks == member->start_ticks)
-            return true;
+            return;
     }
     s->done = xreallocarray(s->done, s->n_done + 1, sizeof(*s->done));
     s->done[s->n_done++] = *member;
@@ -127,7 +123,6 @@ static bool signal_member(void *ctx, const struct member *member, int pidfd)
         s->n_delivered++;
     else if (rc != -ESRCH)
         s->err = rc;
-    return true;
 }
 
 /* Members may fork while they are looked for: scans until one finds nobody new. */
@@ -187,54 +182,4 @@ int procgroup_signal(const struct procgroup *group, int signo)
     if (rc == -ESRCH && group->leader_pidfd < 0 && group->leader_pinned)
         return kill(group->pgid, signo) == -1 ? -errno : 0;
     return rc;
-}
-
-static bool stop_at_first(void *ctx, const struct member *member, int pidfd)
-{
-    bool *found = ctx;
-
-    (void)member;
-    (void)pidfd;
-    *found = true;
-    return false;
-}
-
-bool procgroup_alive(const struct procgroup *group)
-{
-    bool found = false;
-
-    if (group->pgid <= 1)
-        return false;
-    if (leader_runs(group))
-        return true;
-    /* The kernel knows at once that nobody is there; that somebody is may mean a zombie. */
-    if (signal_by_pidfd(group, 0) == -ESRCH)
-        return false;
-    return each_member(group, stop_at_first, &found) < 0 || found;
-}
-
-struct opening {
-    int *pidfds;
-    size_t max;
-    size_t n;
-};
-
-static bool keep_open(void *ctx, const struct member *member, int pidfd)
-{
-    struct opening *o = ctx;
-
-    (void)member;
-    if (o->n < o->max)
-        o->pidfds[o->n] = pidfd < 0 ? -1 : fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
-    o->n++;
-    return true;
-}
-
-size_t procgroup_open(const struct procgroup *group, int *pidfds, size_t max)
-{
-    struct opening o = {.pidfds = pidfds, .max = max};
-
-    if (group->pgid > 1 && each_member(group, keep_open, &o) < 0 && o.n == 0)
-        keep_open(&o, NULL, -1); /* one that nobody could look at */
-    return o.n;
 }

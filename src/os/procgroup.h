@@ -10,7 +10,6 @@
 #define SUPD_OS_PROCGROUP_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,16 +22,6 @@ struct procgroup {
 
 /* Sends SIGNO to every process of the group.  Returns 0 when at least one was there, -ESRCH when none, or -errno. */
 int procgroup_signal(const struct procgroup *group, int signo);
-
-/* Is a process of the group alive?  Zombies do not count.  True also where that cannot be learnt (no descriptor left). */
-bool procgroup_alive(const struct procgroup *group);
-
-/*
- * Pidfds (close-on-exec, the caller's) of the living members, at most MAX, -1 for
- * one that could not be opened; returns how many living members there are in all,
- * at least 1 where that cannot be learnt.
- */
-size_t procgroup_open(const struct procgroup *group, int *pidfds, size_t max);
 
 /* For tests: do as an older kernel does, without PIDFD_SIGNAL_PROCESS_GROUP. */
 void procgroup_force_scan(bool on);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,12 +123,19 @@ static void world_make(struct world *world, enum way way)
     proctree_force_scan(way == WAY_SCAN);
 }
 
-static size_t look(struct world *world)
+static size_t look_as_far_as_can_be(struct world *world)
 {
     struct proctree_look *look = proctree_look_new(INSTANCE, &world->pids[LEADER], 1);
     size_t n = proctree_find(look, &world->owner, &world->tree);
 
     proctree_look_free(look);
+    return n;
+}
+
+static size_t look(struct world *world)
+{
+    size_t n = look_as_far_as_can_be(world);
+
     ck_assert_int_eq(world->tree.err, 0);
     return n;
 }
@@ -217,6 +225,29 @@ START_TEST(by_the_cgroup)
     ck_assert_int_eq(unlink(procs), 0);
     ck_assert_int_eq(rmdir(dir), 0);
     end_leader(&world);
+    world_end(&world);
+}
+END_TEST
+
+/* Whom nobody can look at may be alive: what is left of a service must not be forgotten for want of a descriptor. */
+START_TEST(without_a_descriptor)
+{
+    struct rlimit before;
+    struct world world;
+
+    world_make(&world, (enum way)_i);
+    end_leader(&world);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (rlim_t spare = 0; spare < 3; spare++) { /* /proc, what /proc tells of a process, and more of that */
+        int next = fcntl(0, F_DUPFD, 0);
+
+        close(next);
+        forget_found(&world);
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)next + spare, before.rlim_max}), 0);
+        size_t n = look_as_far_as_can_be(&world);
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+        ck_assert(n > 0 || world.tree.err < 0);
+    }
     world_end(&world);
 }
 END_TEST
@@ -311,6 +342,7 @@ Suite *check_suite(void)
 
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, by_the_cgroup, 0, N_WAYS);
+    tcase_add_loop_test(tcase, without_a_descriptor, 0, N_WAYS);
     tcase_add_loop_test(tcase, before_and_after_the_end, 0, N_WAYS);
     tcase_add_loop_test(tcase, each_once, 0, N_WAYS);
     tcase_add_loop_test(tcase, number_used_again, 0, N_WAYS);
