@@ -53,6 +53,14 @@ const struct spec_key spec_keys[] = {
     {"essential", KEY_BOOL, 0, AT(essential), "no"},
     {"start", KEY_START, 0, AT(start), "auto"},
     {"listen", KEY_LISTEN, KEY_F_PROCESS | KEY_F_EXPANDS, AT(listen), NULL},
+    {"after", KEY_NAMES, KEY_F_EXPANDS, AT(deps[DEP_AFTER]), NULL},
+    {"before", KEY_NAMES, KEY_F_EXPANDS, AT(deps[DEP_BEFORE]), NULL},
+    {"requires", KEY_NAMES, KEY_F_EXPANDS, AT(deps[DEP_REQUIRES]), NULL},
+    {"requisite", KEY_NAMES, KEY_F_EXPANDS, AT(deps[DEP_REQUISITE]), NULL},
+    {"wants", KEY_NAMES, KEY_F_EXPANDS, AT(deps[DEP_WANTS]), NULL},
+    {"binds-to", KEY_NAMES, KEY_F_EXPANDS, AT(deps[DEP_BINDS_TO]), NULL},
+    {"part-of", KEY_NAMES, KEY_F_EXPANDS, AT(deps[DEP_PART_OF]), NULL},
+    {"conflicts", KEY_NAMES, KEY_F_EXPANDS, AT(deps[DEP_CONFLICTS]), NULL},
     {"restart", KEY_RESTART, 0, AT(restart), "always"},
     {"success-exit", KEY_EXIT_SET, 0, AT(success_exit), "0"},
     {"restart-prevent-exit", KEY_EXIT_SET, 0, AT(restart_prevent_exit), NULL},
@@ -84,17 +92,13 @@ const struct spec_key spec_keys[] = {
     {"cgroup.io-weight", KEY_WEIGHT, 0, AT(cgroup.io_weight), NULL},
     {"cgroup.pids-max", KEY_COUNT_LIMIT, 0, AT(cgroup.pids_max), NULL},
 
-    {"after", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"check", KEY_UNSUPPORTED, 0, NONE, NULL},
-    {"conflicts", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"log-compress", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"log-keep", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"log-max-age", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"log-max-size", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"log-timestamp", KEY_UNSUPPORTED, 0, NONE, NULL},
-    {"requires", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"schedule", KEY_UNSUPPORTED, 0, NONE, NULL},
-    {"wants", KEY_UNSUPPORTED, 0, NONE, NULL},
 };
 
 const size_t spec_n_keys = sizeof(spec_keys) / sizeof(spec_keys[0]);

@@ -19,12 +19,13 @@
 struct settings {
     char *runtime_dir; /* NULL: not given */
     enum log_level log_level;
-    char *watch;       /* auto, pidfd, netlink, poll or ptrace: loop/watch.h */
-    char *cgroup;      /* auto, optional or no */
-    char *socket;      /* NULL: RUNTIME/control.sock */
-    char *admin_group; /* NULL: none */
-    char *read_group;  /* NULL: none */
-    gid_t admin_gid;   /* valid where admin_group is set */
+    char *watch;          /* auto, pidfd, netlink, poll or ptrace: loop/watch.h */
+    char *cgroup;         /* auto, optional or no */
+    unsigned start_slots; /* services that may be `starting` at once; 0: any number */
+    char *socket;         /* NULL: RUNTIME/control.sock */
+    char *admin_group;    /* NULL: none */
+    char *read_group;     /* NULL: none */
+    gid_t admin_gid;      /* valid where admin_group is set */
     gid_t read_gid;
 };
 

@@ -382,6 +382,7 @@ static void build_services(struct config_build *b)
         build_service(b, &b->services[i], defaults, defaults_ok);
     spec_free(defaults);
     spec_list_sort(&b->config->services);
+    config_build_graph(b);
 }
 
 static void add_service(struct config_build *b, const struct placed *p)

@@ -52,6 +52,7 @@ static void put_settings(struct buf *out, const struct settings *settings)
     put_value(out, "", "log-level", log_level_name(settings->log_level));
     put_value(out, "", "watch", settings->watch);
     put_value(out, "", "cgroup", settings->cgroup);
+    put_number(out, "", "start-slots", settings->start_slots);
     if (settings->socket == NULL && settings->admin_group == NULL && settings->read_group == NULL)
         return;
 

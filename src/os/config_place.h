@@ -43,6 +43,14 @@ bool config_build_given_before(struct config_build *b, const struct placed *p, s
 /* A copy of VALUE in place of the string at TO. */
 void config_build_replace(char **to, const char *value);
 
+/* The entry of KEY in SECTION; NULL: it says nothing of it. */
+const struct config_entry *config_section_find(const struct config_section *section, const char *key);
+
+/* ---- config_graph.c ---- */
+
+/* Tells what is wrong with the dependencies of the services, which are all built. */
+void config_build_graph(struct config_build *b);
+
 /* ---- config_settings.c ---- */
 
 /* The settings of a file; each may stand in any file, but in one. */

@@ -3,6 +3,7 @@
  * The settings of supd itself: keys at the top of a file, and control { }.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -79,6 +80,18 @@ static void set_log_level(struct config_build *b, const struct placed *p, const 
         log_level_parse(entry->values[0], &b->config->settings.log_level);
 }
 
+static void set_start_slots(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+{
+    const char *value = entry->values[0];
+    size_t len = strspn(value, "0123456789");
+
+    if (value[len] != '\0' || len > 6) {
+        config_build_entry_error(b, p, entry, ": '%s' is not a number from 0, which means no bound, to 999999", value);
+        return;
+    }
+    b->config->settings.start_slots = (unsigned)strtoul(value, NULL, 10);
+}
+
 static void set_top_key(struct config_build *b, const struct placed *p, const struct config_entry *entry)
 {
     if (setting_value(b, p, entry) == NULL)
@@ -89,6 +102,8 @@ static void set_top_key(struct config_build *b, const struct placed *p, const st
         set_watch(b, p, entry);
     else if (strcmp(entry->key, "cgroup") == 0)
         set_cgroup(b, p, entry);
+    else if (strcmp(entry->key, "start-slots") == 0)
+        set_start_slots(b, p, entry);
     else if (check_absolute(b, p, entry))
         config_build_replace(&b->config->settings.runtime_dir, entry->values[0]);
 }

@@ -17,6 +17,7 @@
 #include "os/identity.h"
 #include "supd/cgroups.h"
 #include "supd/messages.h"
+#include "supd/order.h"
 #include "supd/reload.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
@@ -45,10 +46,13 @@ static json_t *memory_max(const struct service *service)
 json_t *command_service(const struct service *service)
 {
     struct proto_usage usage = usage_of(service);
+    char words[SVC_REASON_WORDS_MAX];
 
     json_t *object = proto_service(service->spec->name, &service->svc, service->spec, service_config_stale(service),
                                    &usage, clock_now());
 
+    if (order_words(service, words, sizeof words))
+        json_object_set_new(object, "reason", proto_string(words));
     json_object_set_new(object, "sockets", sockets_status(service));
     json_object_set_new(object, "cgroup", proto_string(cgroups_of(service)));
     json_object_set_new(object, "memory-max", memory_max(service));
@@ -235,11 +239,62 @@ static void service_list(struct call *call)
     reply_result(call->reply, array);
 }
 
+static void service_graph(struct call *call)
+{
+    json_t *names;
+    struct selection selection;
+
+    if (!known_params(call, (const char *const[]){"names", NULL}) || !names_param(call, false, &names) ||
+        !select_services(call, names, &selection))
+        return;
+    reply_result(call->reply, order_view(call->sup, selection.items, selection.n));
+    free(selection.items);
+}
+
 struct lifecycle_verb {
     enum svc_event_type event;
-    enum wait_kind wait;
     bool can_wait;
 };
+
+static enum wait_kind wait_kind_of(enum svc_event_type event)
+{
+    switch (event) {
+    case SVC_EV_START:
+        return WAIT_START;
+    case SVC_EV_RESTART:
+        return WAIT_RESTART;
+    case SVC_EV_RELOAD:
+        return WAIT_RELOAD;
+    default:
+        return WAIT_STOP;
+    }
+}
+
+/* One service of those that a command concerns. */
+static void take_step(struct waiter *waiter, const struct order_step *step, bool wait)
+{
+    struct service *service = step->service;
+    struct svc before = service->svc;
+    const char *did = step->event == SVC_EV_START ? "started" : step->event == SVC_EV_STOP ? "stopped" : "restarted";
+    char text[SVC_REASON_MAX];
+    const struct svc_event event = {.type = step->event, .text = step->note ? text : NULL};
+    const char *refusal = step->event == SVC_EV_RELOAD ? svc_refuses_reload(&service->svc, service->spec) : NULL;
+    char err[512];
+
+    snprintf(text, sizeof text, "%s: %s", did, step->note ? step->note : "");
+    if (service->removing && step->event != SVC_EV_STOP)
+        waiter_add_done(waiter, service, false, "it is being removed from the configuration");
+    else if (refusal)
+        waiter_add_done(waiter, service, false, refusal);
+    else if (!service_command_event(service, &event, err, sizeof err))
+        waiter_add_done(waiter, service, step->wanted, err);
+    else if (wait && !step->wanted)
+        waiter_add(waiter, service, wait_kind_of(step->event), &before);
+    else
+        waiter_add_done(waiter, service, true, svc_state_name(service->svc.state));
+    if (step->note)
+        waiter_note(waiter, step->note);
+}
 
 static void lifecycle(struct call *call, const struct lifecycle_verb *verb)
 {
@@ -261,52 +316,43 @@ static void lifecycle(struct call *call, const struct lifecycle_verb *verb)
     if (!select_services(call, names, &selection))
         return;
 
-    struct waiter *waiter = waiter_new(call->sup, call->reply, wait ? timeout : 0, NULL);
-    for (size_t i = 0; i < selection.n; i++) {
-        struct service *service = selection.items[i];
-        struct svc before = service->svc;
-        char err[512];
-
-        const char *refusal = verb->event == SVC_EV_RELOAD ? svc_refuses_reload(&service->svc, service->spec) : NULL;
-
-        if (service->removing && verb->event != SVC_EV_STOP)
-            waiter_add_done(waiter, service, false, "it is being removed from the configuration");
-        else if (refusal)
-            waiter_add_done(waiter, service, false, refusal);
-        else if (!service_command(service, verb->event, err, sizeof err))
-            waiter_add_done(waiter, service, false, err);
-        else if (wait)
-            waiter_add(waiter, service, verb->wait, &before);
-        else
-            waiter_add_done(waiter, service, true, svc_state_name(service->svc.state));
-    }
+    struct order_plan plan = order_plan(call->sup, verb->event, selection.items, selection.n);
     free(selection.items);
+    if (plan.refusal) {
+        refuse(call, PROTO_E_REFUSED, plan.refusal);
+        order_plan_clear(&plan);
+        return;
+    }
+    struct waiter *waiter = waiter_new(call->sup, call->reply, wait ? timeout : 0, NULL);
+    for (size_t i = 0; i < plan.n; i++)
+        take_step(waiter, &plan.steps[i], wait);
+    order_plan_clear(&plan);
     waiter_start(waiter);
 }
 
 static void service_start(struct call *call)
 {
-    lifecycle(call, &(struct lifecycle_verb){SVC_EV_START, WAIT_START, true});
+    lifecycle(call, &(struct lifecycle_verb){SVC_EV_START, true});
 }
 
 static void service_stop(struct call *call)
 {
-    lifecycle(call, &(struct lifecycle_verb){SVC_EV_STOP, WAIT_STOP, true});
+    lifecycle(call, &(struct lifecycle_verb){SVC_EV_STOP, true});
 }
 
 static void service_restart(struct call *call)
 {
-    lifecycle(call, &(struct lifecycle_verb){SVC_EV_RESTART, WAIT_RESTART, true});
+    lifecycle(call, &(struct lifecycle_verb){SVC_EV_RESTART, true});
 }
 
 static void service_reload(struct call *call)
 {
-    lifecycle(call, &(struct lifecycle_verb){SVC_EV_RELOAD, WAIT_RELOAD, true});
+    lifecycle(call, &(struct lifecycle_verb){SVC_EV_RELOAD, true});
 }
 
 static void service_reset(struct call *call)
 {
-    lifecycle(call, &(struct lifecycle_verb){SVC_EV_RESET, WAIT_STOP, false});
+    lifecycle(call, &(struct lifecycle_verb){SVC_EV_RESET, false});
 }
 
 static bool signal_param(struct call *call, int *signo)
@@ -487,14 +533,14 @@ static const struct verb {
     bool admin; /* changes something */
     void (*fn)(struct call *call);
 } verbs[] = {
-    {"service.list", false, service_list},    {"service.start", true, service_start},
-    {"service.stop", true, service_stop},     {"service.restart", true, service_restart},
-    {"service.pause", true, service_pause},   {"service.resume", true, service_resume},
-    {"service.reload", true, service_reload}, {"service.signal", true, service_signal},
-    {"service.reset", true, service_reset},   {"config.check", false, config_check},
-    {"config.reload", true, config_reload},   {"events.subscribe", false, events_subscribe},
-    {"supd.info", false, supd_info},          {"supd.upgrade", true, supd_upgrade},
-    {"supd.shutdown", true, supd_shutdown},
+    {"service.list", false, service_list},         {"service.graph", false, service_graph},
+    {"service.start", true, service_start},        {"service.stop", true, service_stop},
+    {"service.restart", true, service_restart},    {"service.pause", true, service_pause},
+    {"service.resume", true, service_resume},      {"service.reload", true, service_reload},
+    {"service.signal", true, service_signal},      {"service.reset", true, service_reset},
+    {"config.check", false, config_check},         {"config.reload", true, config_reload},
+    {"events.subscribe", false, events_subscribe}, {"supd.info", false, supd_info},
+    {"supd.upgrade", true, supd_upgrade},          {"supd.shutdown", true, supd_shutdown},
 };
 
 void command_run(struct supervisor *sup, const char *method, const json_t *params, bool admin, struct reply *reply)

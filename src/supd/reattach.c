@@ -27,6 +27,7 @@
 #include "supd/cgroups.h"
 #include "supd/handover.h"
 #include "supd/messages.h"
+#include "supd/order.h"
 #include "supd/process.h"
 #include "supd/sockets.h"
 
@@ -449,6 +450,21 @@ static void resume(struct service *service)
     messages_resume(service);
 }
 
+/* What those that are new require is wanted, too; before the first record, so that a crash does not lose half of it. */
+static void pull_fresh(struct supervisor *sup, const struct replay *replay)
+{
+    size_t n;
+    size_t fresh = 0;
+    struct service **services = services_list(sup, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (!replay_find(replay, services[i]->spec->name) && !services[i]->removing)
+            services[fresh++] = services[i];
+    }
+    order_pull_fresh(sup, services, fresh);
+    free(services);
+}
+
 bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t err_size)
 {
     struct replay *replay = survey->replay;
@@ -464,6 +480,7 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
             add_orphan(sup, survey->items[i].name);
     }
     services_sort(sup);
+    order_build(sup);
     for (struct service *s = sup->services; s; s = s->by_name.next) {
         const struct svc_image *image = replay_find(replay, s->spec->name);
         struct survivor *found = survey_find(survey, s->spec->name, false);
@@ -478,6 +495,8 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
         sockets_recover(s);
         messages_recover(s);
     }
+
+    pull_fresh(sup, replay);
 
     /* From here on there is a state file that tells the same as the old one. */
     int rc = persist_begin(sup);

@@ -13,6 +13,7 @@
 #include "core/plan.h"
 #include "os/identity.h"
 #include "os/rundir.h"
+#include "supd/order.h"
 #include "supd/reload_helper.h"
 #include "supd/waiters.h"
 
@@ -210,7 +211,12 @@ static void apply_remove(struct service *service, struct waiter *waiter)
 /* Restarts every service whose process is of an older configuration. */
 static void restart_stale(struct supervisor *sup, struct waiter *waiter)
 {
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    size_t n;
+    struct service **services = services_list(sup, &n);
+
+    order_sort_for_stop(services, n, false);
+    for (size_t i = 0; i < n; i++) {
+        struct service *s = services[i];
         struct svc before = s->svc;
         char err[256];
 
@@ -221,16 +227,45 @@ static void restart_stale(struct supervisor *sup, struct waiter *waiter)
         else if (waiter)
             waiter_add(waiter, s, WAIT_RESTART, &before);
     }
+    free(services);
+}
+
+/* Backwards, as in a shutdown: who comes after others before those, and the last of several instances first. */
+static void remove_all(struct supervisor *sup, const struct plan *plan, struct waiter *waiter)
+{
+    struct service **services = xcalloc(plan->n + 1, sizeof(*services));
+    size_t n = 0;
+
+    for (size_t i = plan->n; i-- > 0;) {
+        if (plan->steps[i].action == PLAN_REMOVE)
+            services[n++] = service_find(sup, plan->steps[i].name);
+    }
+    order_sort_for_stop(services, n, true);
+    for (size_t i = 0; i < n; i++)
+        apply_remove(services[i], waiter); /* "removed" is told once it is */
+    free(services);
+}
+
+/* What those that have come with the configuration require. */
+static void pull_added(struct supervisor *sup, const struct plan *plan)
+{
+    struct service **services = xcalloc(plan->n + 1, sizeof(*services));
+    size_t n = 0;
+
+    for (size_t i = 0; i < plan->n; i++) {
+        struct service *service = service_find(sup, plan->steps[i].name);
+
+        if (plan->steps[i].action == PLAN_ADD && service && service->svc.desired_up)
+            services[n++] = service;
+    }
+    order_pull(sup, services, n);
+    free(services);
 }
 
 /* From here on CONFIG is the one in force; its specs go into the services. */
 static void apply(struct supervisor *sup, struct config *config, const struct plan *plan, struct waiter *waiter)
 {
-    /* Backwards, as in a shutdown: the last of several instances first. */
-    for (size_t i = plan->n; i-- > 0;) {
-        if (plan->steps[i].action == PLAN_REMOVE)
-            apply_remove(service_find(sup, plan->steps[i].name), waiter); /* "removed" is told once it is */
-    }
+    remove_all(sup, plan, waiter);
     for (size_t i = 0; i < plan->n; i++) {
         const struct plan_step *step = &plan->steps[i];
 
@@ -248,6 +283,8 @@ static void apply(struct supervisor *sup, struct config *config, const struct pl
         }
     }
     services_sort(sup);
+    order_build(sup);
+    pull_added(sup, plan);
     spec_list_free(&config->services);
     config->services = (struct spec_list){0};
     config_free(sup->config);

@@ -3,10 +3,12 @@
  * Signals to supd, and the ways in which it ends.
  */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "supd/order.h"
 #include "supd/reload.h"
 #include "supd/supervisor.h"
 #include "supd/upgrade.h"
@@ -47,11 +49,17 @@ static void on_extend(void *ctx)
     loop_timer_set(sup->extend_timer, EXTEND_INTERVAL);
 }
 
+/* From the end of the order, so that each finds those that come after it on their way down. */
 static void tell_all(struct supervisor *sup, enum svc_event_type type)
 {
+    size_t n;
+    struct service **services = services_list(sup, &n);
+
+    order_sort_for_stop(services, n, false);
     /* A step deletes no service: those to be removed are deleted in a later turn. */
-    for (struct service *s = sup->services; s; s = s->by_name.next)
-        service_event(s, &(struct svc_event){.type = type});
+    for (size_t i = 0; i < n; i++)
+        service_event(services[i], &(struct svc_event){.type = type});
+    free(services);
 }
 
 void shutdown_begin(struct supervisor *sup)
@@ -81,6 +89,7 @@ static void on_terminate(void *ctx, int signo)
 
     if (sup->terminate_seen) {
         log_info("SIG%s again: every stop-timeout is now zero", signo == SIGTERM ? "TERM" : "INT");
+        sup->hurry = true;
         tell_all(sup, SVC_EV_HURRY);
         return;
     }

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/graph.h"
 #include "core/instance.h"
 #include "os/clock.h"
 #include "supd/cgroups.h"
@@ -16,6 +17,7 @@
 #include "supd/handover.h"
 #include "supd/main_search.h"
 #include "supd/messages.h"
+#include "supd/order.h"
 #include "supd/process.h"
 #include "supd/readiness.h"
 #include "supd/reload.h"
@@ -38,6 +40,8 @@ void supervisor_init(struct supervisor *sup)
     sup->started = clock_now();
     sup->rng = (uint64_t)sup->started.wall ^ ((uint64_t)getpid() << 32);
     TAILQ_INIT(&sup->starts);
+    TAILQ_INIT(&sup->for_slot);
+    TAILQ_INIT(&sup->touched);
     TAILQ_INIT(&sup->condemned);
     TAILQ_INIT(&sup->look.queue);
 }
@@ -56,10 +60,10 @@ static void service_free(struct service *service)
     process_forget_child(&service->main);
     process_forget_child(&service->control);
     cgroups_forget(service);
-    if (service->queued == QUEUED_TO_START)
-        TAILQ_REMOVE(&sup->starts, service, queue_link);
-    else if (service->queued == QUEUED_TO_DELETE)
+    queue_leave(service);
+    if (service->queued == QUEUED_TO_DELETE)
         TAILQ_REMOVE(&sup->condemned, service, queue_link);
+    order_service_gone(service);
     HASH_DELETE(by_name, sup->services, service);
     loop_timer_free(service->timer);
     spec_free(service->spec);
@@ -88,6 +92,7 @@ void supervisor_clear(struct supervisor *sup)
     {
         service_free(service);
     }
+    order_free(sup);
     fdstore_close(&sup->fdstore);
     tree_close(sup);
     cgroups_close(sup);
@@ -124,6 +129,7 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
 
     service->sup = sup;
     service->spec = spec;
+    service->node = GRAPH_NONE; /* until order_build() */
     service->digest = spec_process_digest(spec);
     process_init(&service->main, service);
     process_init(&service->control, service);
@@ -143,6 +149,16 @@ static int compare_names(const struct service *a, const struct service *b)
 void services_sort(struct supervisor *sup)
 {
     HASH_SRT(by_name, sup->services, compare_names);
+}
+
+struct service **services_list(const struct supervisor *sup, size_t *n)
+{
+    struct service **list = xcalloc(HASH_CNT(by_name, sup->services) + 1, sizeof(*list));
+
+    *n = 0;
+    for (struct service *s = sup->services; s; s = s->by_name.next)
+        list[(*n)++] = s;
+    return list;
 }
 
 void service_set_spec(struct service *service, struct spec *spec)
@@ -199,9 +215,9 @@ void queue_wake(struct supervisor *sup)
     loop_timer_set(sup->queue_timer, 0);
 }
 
-static void enqueue(struct service *service)
+void queue_start(struct service *service)
 {
-    if (service->queued == QUEUED_TO_START)
+    if (service->queued == QUEUED_TO_START || service->queued == QUEUED_FOR_SLOT)
         return;
     if (service->queued == QUEUED_TO_DELETE)
         TAILQ_REMOVE(&service->sup->condemned, service, queue_link);
@@ -210,12 +226,24 @@ static void enqueue(struct service *service)
     queue_wake(service->sup);
 }
 
-static void dequeue(struct service *service)
+void queue_leave(struct service *service)
 {
-    if (service->queued != QUEUED_TO_START)
+    if (service->queued == QUEUED_TO_START)
+        TAILQ_REMOVE(&service->sup->starts, service, queue_link);
+    else if (service->queued == QUEUED_FOR_SLOT)
+        TAILQ_REMOVE(&service->sup->for_slot, service, queue_link);
+    else
         return;
-    TAILQ_REMOVE(&service->sup->starts, service, queue_link);
     service->queued = QUEUED_NOT;
+}
+
+/* A control process waits for nobody, a start perhaps for others. */
+static void enqueue(struct service *service)
+{
+    if (service->svc.state == SVC_WAITING && order_concerns(service))
+        order_touch(service);
+    else
+        queue_start(service);
 }
 
 static void delete_condemned(struct supervisor *sup)
@@ -236,23 +264,55 @@ static void delete_condemned(struct supervisor *sup)
     }
 }
 
+static bool slot_is_free(const struct supervisor *sup)
+{
+    return sup->config->settings.start_slots == 0 || sup->n_starting < sup->config->settings.start_slots;
+}
+
+/* Whose turn it is, in no queue any more; NULL: nobody's. */
+static struct service *take_next(struct supervisor *sup)
+{
+    struct service *service = slot_is_free(sup) ? TAILQ_FIRST(&sup->for_slot) : NULL;
+
+    if (!service)
+        service = TAILQ_FIRST(&sup->starts);
+    if (service)
+        queue_leave(service);
+    return service;
+}
+
+/* Others may have changed since it was put into the queue. */
+static void take_turn(struct service *service)
+{
+    if (service->svc.state == SVC_WAITING) {
+        if (!order_may_start(service))
+            return;
+        if (!slot_is_free(service->sup)) {
+            service->queued = QUEUED_FOR_SLOT;
+            TAILQ_INSERT_TAIL(&service->sup->for_slot, service, queue_link);
+            return;
+        }
+    }
+    service_event(service, &(struct svc_event){.type = SVC_EV_SLOT});
+}
+
 static void on_queue(void *ctx)
 {
     struct supervisor *sup = ctx;
+    struct service *service;
 
     delete_condemned(sup);
     essential_act(sup);
-    for (unsigned n = 0; !TAILQ_EMPTY(&sup->starts); n++) {
-        struct service *service = TAILQ_FIRST(&sup->starts);
-
+    order_look(sup);
+    for (unsigned n = 0; !TAILQ_EMPTY(&sup->starts) || (slot_is_free(sup) && !TAILQ_EMPTY(&sup->for_slot)); n++) {
         if (sup->pre_exec >= START_SLOTS || upgrade_holds_starts(sup) || !persist_allows_fork(sup))
             return; /* the next exec wakes us */
         if (n == FORKS_PER_TURN) {
             queue_wake(sup);
             return;
         }
-        dequeue(service);
-        service_event(service, &(struct svc_event){.type = SVC_EV_SLOT});
+        service = take_next(sup);
+        take_turn(service);
     }
     shutdown_check(sup);
 }
@@ -331,6 +391,13 @@ static void announce(struct service *service, enum svc_state from)
         sup->n_running++;
     if (from == SVC_RUNNING)
         sup->n_running--;
+    if (service->svc.state == SVC_STARTING)
+        sup->n_starting++;
+    if (from == SVC_STARTING) {
+        sup->n_starting--;
+        if (!TAILQ_EMPTY(&sup->for_slot))
+            queue_wake(sup);
+    }
     log_change(service, from);
     server_tell_state(service, from);
     waiters_check(service);
@@ -346,7 +413,7 @@ static void carry_out(struct service *service, struct svc_action action)
         enqueue(service);
         break;
     case ACT_UNQUEUE:
-        dequeue(service);
+        queue_leave(service);
         break;
     case ACT_FORK:
         process_fork(&service->main);
@@ -404,6 +471,7 @@ static void commit(struct service *service, const struct svc *next, const struct
 {
     enum svc_state from = service->svc.state;
     enum svc_role role = service->svc.control.role;
+    bool changed = next->state != from || next->stop_held != service->svc.stop_held;
 
     if (next->state != from)
         essential_check(service, next);
@@ -427,6 +495,8 @@ static void commit(struct service *service, const struct svc *next, const struct
     messages_follow(service);
     readiness_follow(service);
     service_update_busy(service);
+    if (changed)
+        order_touch(service);
     if (is_gone(service))
         condemn(service);
 }
@@ -448,27 +518,41 @@ void service_restore(struct service *service, const struct svc *svc)
 {
     if (svc->state == SVC_RUNNING && service->svc.state != SVC_RUNNING)
         service->sup->n_running++;
+    if (svc->state == SVC_STARTING && service->svc.state != SVC_STARTING)
+        service->sup->n_starting++;
     service->svc = *svc;
     service_update_busy(service);
+}
+
+/* What becomes of the service by EVENT; a stop of one that others come after waits for those. */
+static void step(struct service *service, const struct svc_event *event, struct timestamp now, struct svc *next,
+                 struct svc_actions *actions)
+{
+    struct svc_event held = *event;
+    bool stops = event->type == SVC_EV_STOP || event->type == SVC_EV_RESTART || event->type == SVC_EV_SHUTDOWN;
+
+    held.hold = stops && order_holds_stop(service);
+    *next = service->svc;
+    svc_step(next, service->spec, &held, now, &service->sup->rng, actions);
 }
 
 void service_event(struct service *service, const struct svc_event *event)
 {
     struct timestamp now = clock_now();
-    struct svc next = service->svc;
+    struct svc next;
     struct svc_actions actions;
 
-    svc_step(&next, service->spec, event, now, &service->sup->rng, &actions);
+    step(service, event, now, &next, &actions);
     commit(service, &next, &actions, false, now);
 }
 
-bool service_command(struct service *service, enum svc_event_type type, char *err, size_t err_size)
+bool service_command_event(struct service *service, const struct svc_event *event, char *err, size_t err_size)
 {
     struct timestamp now = clock_now();
-    struct svc next = service->svc;
+    struct svc next;
     struct svc_actions actions;
 
-    svc_step(&next, service->spec, &(struct svc_event){.type = type}, now, &service->sup->rng, &actions);
+    step(service, event, now, &next, &actions);
     if (has_action(&actions, ACT_RECORD)) {
         int rc = persist_snapshot(service, &next);
 
@@ -480,4 +564,9 @@ bool service_command(struct service *service, enum svc_event_type type, char *er
     }
     commit(service, &next, &actions, true, now);
     return true;
+}
+
+bool service_command(struct service *service, enum svc_event_type type, char *err, size_t err_size)
+{
+    return service_command_event(service, &(struct svc_event){.type = type}, err, err_size);
 }

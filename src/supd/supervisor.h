@@ -15,6 +15,7 @@
  *   reattach.c    what the state file of an earlier supd says, made true again
  *   shutdown.c    signals, and the ways to end      essential.c  the end of a service that ends supd
  *   reload.c      a new configuration: read by a helper (reload_helper.c), planned, applied
+ *   order.c       who waits for whom, and whom a command concerns (order.h, order_view.c)
  *   waiters.c     commands whose caller waits for the outcome
  *   server.c      JSON-RPC on the control socket     commands.c  its verbs
  *   upgrade.c     another binary in the same process (upgrade_helper.c tries it)
@@ -53,6 +54,7 @@ struct handover;
 struct leftovers;
 struct main_search;
 struct messages;
+struct order;
 struct readiness;
 struct reload;
 struct server;
@@ -121,8 +123,11 @@ struct service {
 
     struct loop_timer *timer;
     int64_t timer_at; /* what it is set to, mono us; 0 = not */
-    enum { QUEUED_NOT, QUEUED_TO_START, QUEUED_TO_DELETE } queued;
+    enum { QUEUED_NOT, QUEUED_TO_START, QUEUED_FOR_SLOT, QUEUED_TO_DELETE } queued;
     TAILQ_ENTRY(service) queue_link;
+    uint32_t node; /* in the graph, supd/order.h */
+    bool touched;  /* it has changed, and what follows is not yet done */
+    TAILQ_ENTRY(service) touch_link;
     struct wait_items waits;
     UT_hash_handle by_name;
 };
@@ -156,10 +161,15 @@ struct supervisor {
 
     struct service *services; /* by name */
     size_t n_running;
+    size_t n_starting;
     size_t n_busy;            /* services with a process, or something of one, left */
     bool terminate_seen;      /* a SIGTERM or SIGINT has come: the next one shortens every stop-timeout */
     struct process *children; /* by pid */
     struct service_queue starts;
+    struct service_queue for_slot; /* could be started, but so many as start-slots allows are */
+    struct order *order;           /* NULL: no service depends on another; supd/order.h */
+    struct service_queue touched;
+    bool hurry; /* every stop-timeout is zero now */
     struct service_queue condemned; /* to be deleted in the next turn, when nobody holds a pointer any more */
     struct loop_timer *queue_timer;
     size_t pre_exec; /* children between fork and exec */
@@ -208,14 +218,22 @@ void service_remove(struct service *service);
 void service_set_spec(struct service *service, struct spec *spec);
 /* Puts the table in order of name, in which `for (s = sup->services; s; s = s->by_name.next)` then walks. */
 void services_sort(struct supervisor *sup);
+/* All N of them in that order, to be freed. */
+struct service **services_list(const struct supervisor *sup, size_t *n);
 
 /* Puts back what a record said, before any event is fed. */
 void service_restore(struct service *service, const struct svc *svc);
+
+/* Puts it into the queue of those that are to be forked, or takes it out. */
+void queue_start(struct service *service);
+void queue_leave(struct service *service);
 
 /* A fact: changes the service, whether or not it can be recorded now. */
 void service_event(struct service *service, const struct svc_event *event);
 /* A command: is carried out only once it is recorded; else false with ERR written and nothing is changed. */
 bool service_command(struct service *service, enum svc_event_type type, char *err, size_t err_size);
+/* The same with all that EVENT says. */
+bool service_command_event(struct service *service, const struct svc_event *event, char *err, size_t err_size);
 
 /* Is its process one that was started from an older configuration? */
 bool service_config_stale(const struct service *service);

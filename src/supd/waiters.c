@@ -17,6 +17,7 @@ struct wait_item {
     uint64_t life;               /* before the command */
     bool was_running;            /* and not on its way down */
     json_t *outcome;             /* NULL while it is pending */
+    char *note;                  /* goes with its message; NULL: none */
     TAILQ_ENTRY(wait_item) link; /* in service->waits */
 };
 
@@ -40,6 +41,7 @@ static void waiter_free(struct waiter *waiter)
         if (item->service)
             TAILQ_REMOVE(&item->service->waits, item, link);
         json_decref(item->outcome);
+        free(item->note);
         free(item);
     }
     free(waiter->items);
@@ -98,9 +100,9 @@ static json_t *save(void *ctx)
         if (item->outcome)
             json_array_append_new(items, json_pack("{s:O}", "outcome", item->outcome));
         else
-            json_array_append_new(items, json_pack("{s:s, s:i, s:I, s:b}", "service", item->service->spec->name, "kind",
-                                                   (int)item->kind, "life", (json_int_t)item->life, "was-running",
-                                                   (int)item->was_running));
+            json_array_append_new(items, json_pack("{s:s, s:i, s:I, s:b, s:s?}", "service", item->service->spec->name,
+                                                   "kind", (int)item->kind, "life", (json_int_t)item->life,
+                                                   "was-running", (int)item->was_running, "note", item->note));
     }
     if (waiter->deadline && left < 1)
         left = 1;
@@ -137,6 +139,15 @@ static struct wait_item *new_item(struct waiter *waiter)
     return item;
 }
 
+/* The note goes behind the message. */
+static void add_note(const struct wait_item *item)
+{
+    const char *message = json_string_value(json_object_get(item->outcome, "message"));
+
+    if (item->note)
+        json_object_set_new(item->outcome, "message", json_sprintf("%s (%s)", message, item->note));
+}
+
 static void finish_item(struct wait_item *item, json_t *outcome)
 {
     struct waiter *waiter = item->waiter;
@@ -144,6 +155,7 @@ static void finish_item(struct wait_item *item, json_t *outcome)
     TAILQ_REMOVE(&item->service->waits, item, link);
     item->service = NULL;
     item->outcome = outcome;
+    add_note(item);
     waiter->pending--;
     if (waiter->started && waiter->pending == 0)
         complete(waiter);
@@ -189,7 +201,8 @@ static json_t *start_outcome(struct wait_item *item)
         duration_format((svc->deadline - svc->since.mono) / USEC_PER_MSEC * USEC_PER_MSEC, buf, sizeof buf);
         return outcome_of(service, false, "%s; next try in %s", svc->reason, buf);
     case SVC_FAILED:
-        return new_life ? outcome_of(service, false, "failed: %s", svc->reason) : NULL;
+        /* Also before a life has begun: what it requires has failed. */
+        return outcome_of(service, false, "failed: %s", svc->reason);
     case SVC_STOPPED:
         return outcome_of(service, false, "%s meanwhile", svc->reason);
     case SVC_WAITING:
@@ -270,6 +283,15 @@ void waiter_add_done(struct waiter *waiter, struct service *service, bool ok, co
     new_item(waiter)->outcome = command_outcome(service, ok, message);
 }
 
+void waiter_note(struct waiter *waiter, const char *note)
+{
+    struct wait_item *item = waiter->items[waiter->n - 1];
+
+    item->note = xstrdup(note);
+    if (item->outcome)
+        add_note(item);
+}
+
 void waiter_start(struct waiter *waiter)
 {
     waiter->started = true;
@@ -294,6 +316,7 @@ static void restore_item(struct waiter *waiter, const json_t *saved)
     item->kind = (enum wait_kind)json_integer_value(json_object_get(saved, "kind"));
     item->life = (uint64_t)json_integer_value(json_object_get(saved, "life"));
     item->was_running = json_is_true(json_object_get(saved, "was-running"));
+    item->note = xstrdup(json_string_value(json_object_get(saved, "note")));
     TAILQ_INSERT_TAIL(&service->waits, item, link);
     waiter->pending++;
     check_item(item);

@@ -30,6 +30,9 @@ void waiter_add(struct waiter *waiter, struct service *service, enum wait_kind k
 /* An item that is known at once. */
 void waiter_add_done(struct waiter *waiter, struct service *service, bool ok, const char *message);
 
+/* Why the last item is one, for its message: "required by app". */
+void waiter_note(struct waiter *waiter, const char *note);
+
 /* All items are in: answers now where nothing is pending. */
 void waiter_start(struct waiter *waiter);
 
