@@ -41,6 +41,8 @@ int cmd_events(const struct options *options);
 /* cmd_reread.c */
 int cmd_reread(const struct options *options);
 /* cmd_supd.c */
+int cmd_tree(const struct options *options);
+int cmd_why(const struct options *options);
 int cmd_info(const struct options *options);
 int cmd_shutdown(const struct options *options);
 int cmd_upgrade(const struct options *options);

@@ -27,6 +27,8 @@ static const struct command commands[] = {
     {"events", "[NAME...]", "print what happens, as it happens", cmd_events, OPTION_JSON, 0, ANY},
     {"reread", "", "read the configuration again and apply what changed", cmd_reread,
      QUICK | OPTION_DRY_RUN | OPTION_RESTART, 0, 0},
+    {"tree", "[NAME...]", "draw which services need which", cmd_tree, QUICK, 0, ANY},
+    {"why", "NAME...", "tell what services wait for", cmd_why, QUICK, 1, ANY},
     {"info", "", "tell about supd itself", cmd_info, QUICK, 0, 0},
     {"shutdown", "", "stop all services and supd, wait until it is gone", cmd_shutdown, WAITS | OPTION_LEAVE_SERVICES,
      0, 0},

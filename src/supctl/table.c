@@ -195,7 +195,7 @@ static size_t terminal_width(void)
 }
 
 /* From the names of the locale alone: setlocale(3) would read files for it. */
-static bool locale_is_utf8(void)
+bool table_locale_is_utf8(void)
 {
     static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
 
@@ -217,6 +217,6 @@ struct table_style table_style_of_stdout(void)
         return style;
     style.width = terminal_width();
     style.colour = !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
-    style.utf8 = locale_is_utf8();
+    style.utf8 = table_locale_is_utf8();
     return style;
 }

@@ -47,4 +47,7 @@ const char *table_colour_code(enum table_colour colour);
 /* The style for stdout: its width and colours, $COLUMNS, $NO_COLOR, $TERM, the locale's character set. */
 struct table_style table_style_of_stdout(void);
 
+/* Do the variables of the locale (LC_ALL, LC_CTYPE, LANG) name UTF-8?  The style says so of a terminal only. */
+bool table_locale_is_utf8(void);
+
 #endif

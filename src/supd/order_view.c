@@ -98,7 +98,7 @@ static json_t *waits_for(const struct service *service)
     return array;
 }
 
-static json_t *view_one(const struct service *service)
+static json_t *view_one(const struct service *service, bool asked)
 {
     const struct svc *svc = &service->svc;
     char words[SVC_REASON_WORDS_MAX];
@@ -108,6 +108,7 @@ static json_t *view_one(const struct service *service)
     if (!reason)
         reason = svc_reason_words(svc, words, sizeof words);
     json_object_set_new(object, "name", proto_string(service->spec->name));
+    json_object_set_new(object, "asked", json_boolean(asked));
     json_object_set_new(object, "state", json_string(svc_state_name(svc->state)));
     json_object_set_new(object, "desired", json_string(svc->desired_up ? "up" : "down"));
     json_object_set_new(object, "pid", svc_has_process(svc) ? json_integer(svc->proc.pid) : json_null());
@@ -125,20 +126,19 @@ json_t *order_view(struct supervisor *sup, struct service **services, size_t n)
 
     if (!sup->order) {
         for (size_t i = 0; i < n; i++)
-            json_array_append_new(array, view_one(services[i]));
+            json_array_append_new(array, view_one(services[i], true));
         return array;
     }
     uint32_t *seeds = xcalloc(n + 1, sizeof(*seeds));
     for (size_t i = 0; i < n; i++)
         seeds[i] = services[i]->node;
-    /* Who is waited for may also be one that comes behind, and stops. */
     struct graph_set set = graph_reach(order_graph(sup), seeds, n,
-                                       GRAPH_AFTER | GRAPH_NEEDS | GRAPH_WANTS | GRAPH_PART_OF | GRAPH_CONFLICTS);
+                                       GRAPH_AFTER | GRAPH_NEEDS | GRAPH_WANTS | GRAPH_PART_OF);
     for (size_t i = 0; i < set.n; i++) {
         const struct service *service = order_service(sup, set.nodes[i]);
 
         if (service)
-            json_array_append_new(array, view_one(service));
+            json_array_append_new(array, view_one(service, set.via[i] == GRAPH_NONE));
     }
     graph_set_clear(&set);
     free(seeds);

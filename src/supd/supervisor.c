@@ -301,9 +301,9 @@ static void on_queue(void *ctx)
     struct supervisor *sup = ctx;
     struct service *service;
 
+    order_look(sup); /* before those that have changed last are deleted */
     delete_condemned(sup);
     essential_act(sup);
-    order_look(sup);
     for (unsigned n = 0; !TAILQ_EMPTY(&sup->starts) || (slot_is_free(sup) && !TAILQ_EMPTY(&sup->for_slot)); n++) {
         if (sup->pre_exec >= START_SLOTS || upgrade_holds_starts(sup) || !persist_allows_fork(sup))
             return; /* the next exec wakes us */

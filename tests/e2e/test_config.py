@@ -64,10 +64,6 @@ ERRORS = {
 
 NOT_YET = [
     'ready = "log:up"',
-    'after = {"b"}',
-    'requires = {"b"}',
-    'wants = {"b"}',
-    'conflicts = {"b"}',
     'check { command = "/bin/true"\n }',
     "log-max-size = 5M",
     "log-keep = 3",
