@@ -132,8 +132,8 @@ json_t *order_view(struct supervisor *sup, struct service **services, size_t n)
     uint32_t *seeds = xcalloc(n + 1, sizeof(*seeds));
     for (size_t i = 0; i < n; i++)
         seeds[i] = services[i]->node;
-    struct graph_set set = graph_reach(order_graph(sup), seeds, n,
-                                       GRAPH_AFTER | GRAPH_NEEDS | GRAPH_WANTS | GRAPH_PART_OF);
+    struct graph_set set =
+        graph_reach(order_graph(sup), seeds, n, GRAPH_AFTER | GRAPH_NEEDS | GRAPH_WANTS | GRAPH_PART_OF);
     for (size_t i = 0; i < set.n; i++) {
         const struct service *service = order_service(sup, set.nodes[i]);
 

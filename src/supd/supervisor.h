@@ -3,7 +3,7 @@
  * The supervisor: the one context that everything of this layer is handed, and
  * the only code that carries out what core/service.h decides.
  *
- *   supervisor.c  the services, the queue of starts, carrying out actions
+ *   supervisor.c  the services, carrying out actions
  *   process.c     from a fork to the end of a process: report pipe, SIGCHLD (process.h)
  *   process_role.c  what tells a main process from a control process
  *   main_search.c the main process of a forking service
@@ -15,6 +15,7 @@
  *   reattach.c    what the state file of an earlier supd says, made true again
  *   shutdown.c    signals, and the ways to end      essential.c  the end of a service that ends supd
  *   reload.c      a new configuration: read by a helper (reload_helper.c), planned, applied
+ *   queue.c       those that are to be forked, one after another
  *   order.c       who waits for whom, and whom a command concerns (order.h, order_view.c)
  *   waiters.c     commands whose caller waits for the outcome
  *   server.c      JSON-RPC on the control socket     commands.c  its verbs
@@ -169,7 +170,7 @@ struct supervisor {
     struct service_queue for_slot; /* could be started, but so many as start-slots allows are */
     struct order *order;           /* NULL: no service depends on another; supd/order.h */
     struct service_queue touched;
-    bool hurry; /* every stop-timeout is zero now */
+    bool hurry;                     /* every stop-timeout is zero now */
     struct service_queue condemned; /* to be deleted in the next turn, when nobody holds a pointer any more */
     struct loop_timer *queue_timer;
     size_t pre_exec; /* children between fork and exec */
@@ -224,10 +225,6 @@ struct service **services_list(const struct supervisor *sup, size_t *n);
 /* Puts back what a record said, before any event is fed. */
 void service_restore(struct service *service, const struct svc *svc);
 
-/* Puts it into the queue of those that are to be forked, or takes it out. */
-void queue_start(struct service *service);
-void queue_leave(struct service *service);
-
 /* A fact: changes the service, whether or not it can be recorded now. */
 void service_event(struct service *service, const struct svc_event *event);
 /* A command: is carried out only once it is recorded; else false with ERR written and nothing is changed. */
@@ -240,6 +237,15 @@ bool service_config_stale(const struct service *service);
 
 /* To be called when what the service has of processes has changed. */
 void service_update_busy(struct service *service);
+
+/* Frees those that have gone from the configuration and of which nothing is left. */
+void services_delete_gone(struct supervisor *sup);
+
+/* ---- queue.c ---- */
+
+/* Puts it into the queue of those that are to be forked, or takes it out. */
+void queue_start(struct service *service);
+void queue_leave(struct service *service);
 
 /* Lets the queue of starts go on in the next turn of the loop. */
 void queue_wake(struct supervisor *sup);
