@@ -14,9 +14,9 @@ def logged(t, name, last=":", **keys):
     """A service that writes "+NAME" when it begins and "-NAME" when it ends; last: what it does before that."""
     script = (
         f"trap '{last}; echo -{name} >> {t.path('order')}; exit 0' TERM; echo +{name} >> {t.path('order')}; "
-        "while :; do sleep 1000 & wait; done"
+        "echo >&3; exec 3>&-; while :; do sleep 1000 & wait; done"
     )
-    return service(name, ["/bin/sh", "-c", script], **{"stop_timeout": "1h", "kill_mode": "mixed", **keys})
+    return service(name, ["/bin/sh", "-c", script], **{"stop_timeout": "1h", "kill_mode": "mixed", "ready": "fd:3", **keys})
 
 
 def oneshot(t, name, *, code=0, before=":", **keys):
@@ -41,6 +41,7 @@ def wait_lines(t, *lines):
 
 def before(t, *lines):
     """Each of the lines is there, and in this order."""
+    wait_lines(t, *lines)
     places = [order(t).index(line) for line in lines]
     t.check(places == sorted(places), f"{' '.join(lines)} was wanted, seen: {' '.join(order(t))}")
 
@@ -102,7 +103,6 @@ def started_and_stopped_in_order(t):
     t.crash_and_start()
     t.eq(t.wait_state("app", "waiting")["reason"], "for migrate to be ready", "why app waits after the crash")
     let_go(t, "migrate.go")
-    wait_lines(t, "+db", "+migrate", "+app", "+web")
     before(t, "+db", "+migrate", "+app", "+web")
     t.wait_state("web", "running")
     t.eq(t.status("migrate")["state"], "exited", "the migration, once it is done")
@@ -120,7 +120,6 @@ def started_and_stopped_in_order(t):
     let_go(t, "web.end")
     wait_lines(t, "-web")
     let_go(t, "app.end")
-    wait_lines(t, "-app", "-db")
     before(t, "-web", "-app", "-db")
     t.wait_state("db", "stopped")
     t.eq(t.status("beside")["state"], "running", "who has nothing to do with it")
@@ -252,7 +251,6 @@ def slots_instances_and_bonds(t):
     t.eq(job["state"], "waiting", "job2")
     for i in range(4):
         let_go(t, f"job{i}.go")
-    wait_lines(t, "+job3", "+w1", "+w2", "+x")
     before(t, "+job3", "+w1", "+x")
     before(t, "+job3", "+w2", "+x")
 
@@ -276,18 +274,15 @@ def a_new_graph_touches_nobody(t):
     code, out = run(t, "reread")
     t.eq(code, 0, "supctl reread")
     t.match(out, r"change b: after, binds-to", "the plan")
-    wait_lines(t, "+c", "+d")
     before(t, "+d", "+c")
     t.eq({name: t.status(name)["pid"] for name in "ab"}, pids, "those that ran")
     clear(t)
     t.ctl("stop", "a")
-    wait_lines(t, "-a", "-b")
     before(t, "-b", "-a")
 
     clear(t)
     t.configure(logged(t, "a"))
     t.eq(run(t, "reread")[0], 0, "supctl reread")
-    wait_lines(t, "-c", "-d")
     before(t, "-c", "-d")
 
 
