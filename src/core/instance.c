@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "core/instance_template.h"
 #include "core/socket_spec.h"
 
 _Static_assert(INSTANCES_MAX <= 10000, "INSTANCE_NAME_SIZE has room for five digits");
@@ -36,6 +37,15 @@ static unsigned parse_number(const char *text)
         return 0;
     unsigned long number = strtoul(text, NULL, 10);
     return number <= INSTANCES_MAX ? (unsigned)number : 0;
+}
+
+unsigned instance_of(const char *name, const char *section)
+{
+    size_t len = instance_base_len(name);
+
+    if (name[len] == '\0' || strlen(section) != len || memcmp(name, section, len) != 0)
+        return 0;
+    return parse_number(name + len + 1);
 }
 
 bool instance_name_valid(const char *name)
@@ -104,8 +114,7 @@ char *instance_expand(const char *text, const char *name, char *err, size_t err_
     return buf_steal(&out);
 }
 
-/* As they are, each expanded; NULL with ERR written. */
-static char **expand_all(char *const *values, const char *name, char *err, size_t err_size)
+char **instance_expand_all(char *const *values, const char *name, char *err, size_t err_size)
 {
     char **expanded = xcalloc(strv_len((char **)values) + 1, sizeof(*expanded));
 
@@ -119,15 +128,6 @@ static char **expand_all(char *const *values, const char *name, char *err, size_
     return expanded;
 }
 
-static bool has_percent(char *const *values)
-{
-    for (; values != NULL && *values != NULL; values++) {
-        if (strchr(*values, '%') != NULL)
-            return true;
-    }
-    return false;
-}
-
 static bool expand_key(struct spec *spec, const struct spec_key *key, char *err, size_t err_size)
 {
     bool is_list;
@@ -137,8 +137,8 @@ static bool expand_key(struct spec *spec, const struct spec_key *key, char *err,
 
     /* What is expanded stands in place of what was written. */
     put.flags &= ~(unsigned)KEY_F_ADDS;
-    if (has_percent(values)) {
-        char **expanded = expand_all(values, spec->name, err, err_size);
+    if (instance_has_percent(values)) {
+        char **expanded = instance_expand_all(values, spec->name, err, err_size);
         ok = expanded != NULL && spec_set(spec, &put, expanded, strv_len(expanded), is_list, err, err_size);
         strv_free(expanded);
     }

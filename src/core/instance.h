@@ -27,6 +27,9 @@ bool instance_is(const char *name);
 /* Length of the part of NAME that all its instances share; of the whole name where it is none. */
 size_t instance_base_len(const char *name);
 
+/* The number of the instance NAME of the section SECTION; 0: it is none of its. */
+unsigned instance_of(const char *name, const char *section);
+
 /* NAME, or NAME@K with K from 1 to INSTANCES_MAX, without leading zeros: what a service that runs may be called. */
 bool instance_name_valid(const char *name);
 
@@ -38,6 +41,9 @@ int instance_compare(const char *a, const char *b);
  * (ERR_SIZE bytes) written where something else follows a %.
  */
 char *instance_expand(const char *text, const char *name, char *err, size_t err_size);
+
+/* VALUES, a vector, each so expanded; a vector to be freed, or NULL with ERR written. */
+char **instance_expand_all(char *const *values, const char *name, char *err, size_t err_size);
 
 /* The same for every value of SPEC that is expanded (KEY_F_EXPANDS), by its name.  On error some are expanded. */
 bool instance_expand_spec(struct spec *spec, char *err, size_t err_size);

@@ -134,6 +134,16 @@ size_t record_encode_shutdown(uint8_t *buf)
     return finish(&w);
 }
 
+size_t record_encode_scale(uint8_t *buf, const struct scale *scale)
+{
+    struct writer w = begin(buf, RECORD_SCALE);
+
+    put_str(&w, scale->name, NAME_MAX_SIZE);
+    put_u32(&w, scale->written);
+    put_u32(&w, scale->count);
+    return finish(&w);
+}
+
 size_t record_encode_essential(uint8_t *buf, const struct essential_end *end)
 {
     struct writer w = begin(buf, RECORD_ESSENTIAL);

@@ -13,6 +13,7 @@
  * SERVICE   everything durable about a service; the last one in the file counts
  * REMOVED   the service is gone from the configuration and has ended
  * SHUTDOWN  `supctl shutdown` was acknowledged
+ * SCALE     so many instances of a section, whatever the configuration says
  * ESSENTIAL an essential service has ended, so supd is to end with that status
  *
  * A SPAWN of a life that a later SERVICE knows only tells its process; one of a
@@ -38,6 +39,7 @@ enum record_type {
     RECORD_REMOVED = 4,
     RECORD_SHUTDOWN = 5,
     RECORD_ESSENTIAL = 6,
+    RECORD_SCALE = 7,
 };
 
 /* What makes pids and start times comparable: the same boot, PID namespace and PID 1 of it. */
@@ -57,11 +59,19 @@ struct essential_end {
     int status;                  /* 0 to 255: what supd exits with */
 };
 
+/* `supctl scale`: another number of instances than is written, as long as that does not change. */
+struct scale {
+    char name[RECORD_NAME_SIZE]; /* of the section */
+    uint32_t written;            /* what the configuration said then */
+    uint32_t count;              /* so many instead; the same: as it is written again */
+};
+
 /* Each writes one record to BUF (RECORD_MAX bytes) and returns its length. */
 size_t record_encode_header(uint8_t *buf, const struct epoch *epoch);
 size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *svc);
 size_t record_encode_removed(uint8_t *buf, const char *name);
 size_t record_encode_shutdown(uint8_t *buf);
+size_t record_encode_scale(uint8_t *buf, const struct scale *scale);
 size_t record_encode_essential(uint8_t *buf, const struct essential_end *end);
 
 /*
@@ -86,6 +96,8 @@ struct replay {
     struct epoch epoch;
     bool shutdown;
     struct essential_end essential;
+    struct scale *scales; /* of each section one at most */
+    size_t n_scales;
     struct svc_image **images; /* sorted by name */
     size_t n;
     size_t records; /* whole ones read */

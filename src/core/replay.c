@@ -8,6 +8,7 @@
 #include "base/crc32.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "core/instance.h"
 #include "core/record.h"
 #include "core/record_read.h"
 
@@ -58,6 +59,7 @@ static void replay_header(struct replay *replay, struct entry **table, struct re
         }
         replay->shutdown = false;
         replay->essential.name[0] = '\0';
+        replay->n_scales = 0;
     }
     replay->has_epoch = true;
     replay->epoch = epoch;
@@ -280,6 +282,26 @@ static void replay_essential(struct replay *replay, struct reader *r)
         replay->essential = end;
 }
 
+/* In place of an earlier one of its section. */
+static void replay_scale(struct replay *replay, struct reader *r)
+{
+    struct scale scale = {0};
+    size_t i = 0;
+
+    record_get_name(r, scale.name);
+    scale.written = (uint32_t)record_get(r, 4);
+    scale.count = (uint32_t)record_get(r, 4);
+    if (scale.count > INSTANCES_MAX)
+        r->bad = true;
+    if (r->bad)
+        return;
+    while (i < replay->n_scales && strcmp(replay->scales[i].name, scale.name) != 0)
+        i++;
+    if (i == replay->n_scales)
+        replay->scales = xreallocarray(replay->scales, ++replay->n_scales, sizeof *replay->scales);
+    replay->scales[i] = scale;
+}
+
 static void replay_record(struct replay *replay, struct entry **table, const uint8_t *record, size_t len)
 {
     struct reader r = {.at = record + HEAD_SIZE, .end = record + len, .version = record[7]};
@@ -307,6 +329,9 @@ static void replay_record(struct replay *replay, struct entry **table, const uin
         break;
     case RECORD_ESSENTIAL:
         replay_essential(replay, &r);
+        break;
+    case RECORD_SCALE:
+        replay_scale(replay, &r);
         break;
     default:
         replay->newer = true;
@@ -396,6 +421,7 @@ void replay_free(struct replay *replay)
     for (size_t i = 0; i < replay->n; i++)
         free(replay->images[i]);
     free(replay->images);
+    free(replay->scales);
     free(replay);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/strv.h"
+#include "core/instance_template.h"
 #include "os/config_build.h"
 #include "os/config_read.h"
 
@@ -47,6 +48,9 @@ void config_free(struct config *config)
     if (config == NULL)
         return;
     spec_list_free(&config->services);
+    for (size_t i = 0; i < config->n_templates; i++)
+        instance_template_free(config->templates[i]);
+    free(config->templates);
     free(config->settings.runtime_dir);
     free(config->settings.watch);
     free(config->settings.cgroup);

@@ -31,8 +31,12 @@ struct settings {
 
 struct config {
     struct settings settings;
-    struct spec_list services; /* sorted; ids resolved */
+    struct spec_list services;            /* sorted; ids resolved */
+    struct instance_template **templates; /* of the sections with `instances`, also where that is 0 */
+    size_t n_templates;
 };
+
+struct instance_template;
 
 struct config_error {
     char *file;
@@ -66,6 +70,9 @@ char *config_dump(const struct config *config);
 
 /* Reads what config_dump() wrote.  NAME stands for the file in errors. */
 struct config *config_load_dump(const char *name, const char *text, size_t len, struct config_errors *errors);
+
+/* What the section NAME says where it has `instances`, else NULL; owned by CONFIG. */
+const struct instance_template *config_template(const struct config *config, const char *name);
 
 /* Same meaning in everything but the services?  Else names (static strings, at most MAX) of settings that differ. */
 size_t config_settings_diff(const struct settings *a, const struct settings *b, const char **names, size_t max);

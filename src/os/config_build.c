@@ -107,21 +107,6 @@ bool config_build_given_before(struct config_build *b, const struct placed *p, s
     return true;
 }
 
-/* The values of ENTRY as they are for the instance NAME, to be freed; NULL with ERR written. */
-static char **expand_values(const struct config_entry *entry, const char *name, char *err, size_t err_size)
-{
-    char **values = xcalloc(entry->n + 1, sizeof(*values));
-
-    for (size_t i = 0; i < entry->n; i++) {
-        values[i] = instance_expand(entry->values[i], name, err, err_size);
-        if (values[i] == NULL) {
-            strv_free(values);
-            return NULL;
-        }
-    }
-    return values;
-}
-
 /* As spec_set(); a dump has its values expanded, and names of users and addresses in them, too. */
 static bool set_value(const struct config_build *b, struct spec *spec, const struct spec_key *key,
                       const struct config_entry *entry, char *err, size_t err_size)
@@ -131,14 +116,13 @@ static bool set_value(const struct config_build *b, struct spec *spec, const str
     if (b->internal || (key->flags & KEY_F_EXPANDS) == 0 || !instance_is(spec->name))
         return spec_set(spec, key, entry->values, entry->n, is_list, err, err_size);
 
-    char **values = expand_values(entry, spec->name, err, err_size);
+    char **values = instance_expand_all(entry->values, spec->name, err, err_size);
     bool ok = values != NULL && spec_set(spec, key, values, entry->n, is_list, err, err_size);
     strv_free(values);
     return ok;
 }
 
-/* False when the value was bad. */
-static bool set_service_key(struct config_build *b, const struct placed *p, const struct config_entry *entry,
+bool config_set_service_key(struct config_build *b, const struct placed *p, const struct config_entry *entry,
                             struct spec *spec)
 {
     const struct spec_key *key = spec_key_find(entry->key);
@@ -216,7 +200,7 @@ static bool apply_section(struct config_build *b, const struct placed *p, struct
     bool ok = true;
 
     for (size_t i = 0; i < p->section->n_entries; i++) {
-        if (config_build_given_before(b, p, i) || !set_service_key(b, p, &p->section->entries[i], spec))
+        if (config_build_given_before(b, p, i) || !config_set_service_key(b, p, &p->section->entries[i], spec))
             ok = false;
     }
     ok = resolve_ids(b, p, spec) && ok;
@@ -291,6 +275,17 @@ static struct spec_int count_instances(const struct config_section *section, con
     return count;
 }
 
+/* All are made, none is wrong; FIRST is the one of which the others' are known to be as good, and goes where it belongs. */
+static void keep_first(struct config_build *b, const struct placed *p, struct spec *first, int count,
+                       const struct spec *defaults)
+{
+    config_template_keep(b, p, first, count, defaults);
+    if (count == 0)
+        spec_free(first);
+    else
+        spec_list_push(&b->config->services, first);
+}
+
 /* What is wrong is wrong with the first of them already, as a rule: it is told once.  And with none, it is told too. */
 static void build_instances(struct config_build *b, const struct placed *p, const struct spec *defaults,
                             bool defaults_ok, int count)
@@ -304,13 +299,12 @@ static void build_instances(struct config_build *b, const struct placed *p, cons
         free(name);
         if (spec == NULL)
             return;
-        if (k > count) {
-            spec_free(spec);
-            return;
+        if (k == 1) {
+            first = spec;
+            keep_first(b, p, first, count, defaults);
+            continue;
         }
         spec_list_push(&b->config->services, spec);
-        if (k == 1)
-            first = spec;
         if (k == 2 && instance_clash(first, spec, err, sizeof(err))) {
             config_build_error(b, p->file, p->section->line, "service \"%s\": %s", p->section->title, err);
             return;
@@ -332,6 +326,10 @@ static void build_service(struct config_build *b, const struct placed *p, const 
 
     if (instances.set && !b->internal) {
         build_instances(b, p, defaults, defaults_ok, instances.value);
+        return;
+    }
+    if (instances.set) {
+        config_template_restore(b, p, defaults);
         return;
     }
     struct spec *spec = build_spec(b, p, section->title, defaults, defaults_ok);

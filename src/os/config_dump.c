@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/strv.h"
+#include "core/instance_template.h"
 #include "os/config.h"
 
 /* In double quotes, so that libconfuse reads back the same bytes, whatever they are. */
@@ -82,20 +83,28 @@ static void put_ids(struct buf *out, const struct spec_ids *ids)
     put_value(out, "    ", "resolved-shell", ids->shell);
 }
 
-static void put_service(struct buf *out, const struct spec *spec)
+static void put_key(struct buf *out, const struct spec_key *key, char *const *values, bool is_list)
+{
+    if (is_list)
+        put_list(out, key->name, values);
+    else
+        put_value(out, "    ", key->name, values[0]);
+}
+
+/* TEMPLATE: what is written of SPEC, its base, is as the instances need it; NULL: SPEC is a service. */
+static void put_service(struct buf *out, const struct spec *spec, const struct instance_template *template)
 {
     buf_add_string(out, "service ");
     put_quoted(out, spec->name);
     buf_add_string(out, " {\n");
     for (size_t i = 0; i < spec_n_keys; i++) {
+        const struct instance_raw *raw = template != NULL ? instance_template_raw(template, &spec_keys[i]) : NULL;
         bool is_list;
-        char **values = spec_get(spec, &spec_keys[i], &is_list);
-        if (values == NULL)
-            continue;
-        if (is_list)
-            put_list(out, spec_keys[i].name, values);
-        else
-            put_value(out, "    ", spec_keys[i].name, values[0]);
+        char **values = raw != NULL ? NULL : spec_get(spec, &spec_keys[i], &is_list);
+        if (raw != NULL)
+            put_key(out, raw->key, raw->values, raw->is_list);
+        else if (values != NULL)
+            put_key(out, &spec_keys[i], values, is_list);
         strv_free(values);
     }
     put_ids(out, &spec->ids);
@@ -111,6 +120,8 @@ char *config_dump(const struct config *config)
     buf_add_string(&out, "# Written by supd: the configuration in force. Do not edit.\n");
     put_settings(&out, &config->settings);
     for (size_t i = 0; i < config->services.n; i++)
-        put_service(&out, config->services.items[i]);
+        put_service(&out, config->services.items[i], NULL);
+    for (size_t i = 0; i < config->n_templates; i++)
+        put_service(&out, config->templates[i]->base, config->templates[i]);
     return buf_steal(&out);
 }

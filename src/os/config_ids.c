@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/strv.h"
 #include "core/socket_spec.h"
@@ -171,6 +172,63 @@ bool config_ids_resolve_listen(struct spec *spec, char *err, size_t err_size)
 {
     for (char **text = spec->listen; text != NULL && *text != NULL; text++) {
         if (!resolve_socket(text, err, err_size))
+            return false;
+    }
+    return true;
+}
+
+/* "user=www" to "user=33"; anything else as it is.  To be freed, or NULL with ERR written. */
+static char *resolve_option(const char *option, size_t len, char *err, size_t err_size)
+{
+    char *word = xstrndup(option, len);
+    char *value = strchr(word, '=');
+    bool is_user = strncmp(word, "user=", 5) == 0;
+    uint32_t id;
+
+    if (!is_user && strncmp(word, "group=", 6) != 0)
+        return word;
+    value++;
+    if (strchr(value, '%') != NULL) {
+        snprintf(err, err_size, "'%s': the owner of a socket is the same for all instances: write a name without %%",
+                 word);
+        free(word);
+        return NULL;
+    }
+    bool ok = is_user ? ids_user(value, &id, err, err_size) : ids_group(value, &id, err, err_size);
+    char *resolved = ok ? xasprintf("%s=%u", is_user ? "user" : "group", id) : NULL;
+    free(word);
+    return resolved;
+}
+
+/* Options are parted by commas, which an address has none of. */
+static bool resolve_raw_socket(char **text, char *err, size_t err_size)
+{
+    struct buf out = {0};
+
+    for (const char *at = *text;; at++) {
+        size_t len = strcspn(at, ",");
+        char *option = resolve_option(at, len, err, err_size);
+
+        if (option == NULL) {
+            buf_free(&out);
+            return false;
+        }
+        buf_add_string(&out, option);
+        free(option);
+        at += len;
+        if (*at == '\0')
+            break;
+        buf_add_char(&out, ',');
+    }
+    free(*text);
+    *text = buf_steal(&out);
+    return true;
+}
+
+bool config_ids_resolve_raw_listen(char **values, char *err, size_t err_size)
+{
+    for (; *values != NULL; values++) {
+        if (!resolve_raw_socket(values, err, err_size))
             return false;
     }
     return true;

@@ -40,6 +40,10 @@ void config_build_entry_error(struct config_build *b, const struct placed *p, co
 /* Is it the second time that this section gives the key of its entry I?  Then that is told. */
 bool config_build_given_before(struct config_build *b, const struct placed *p, size_t i);
 
+/* Gives SPEC what ENTRY says; false, and told, where that is wrong. */
+bool config_set_service_key(struct config_build *b, const struct placed *p, const struct config_entry *entry,
+                            struct spec *spec);
+
 /* A copy of VALUE in place of the string at TO. */
 void config_build_replace(char **to, const char *value);
 
@@ -58,5 +62,14 @@ void config_build_top(struct config_build *b, const struct placed *p);
 
 /* What control { } says, if it is there. */
 void config_build_control(struct config_build *b);
+
+/* ---- config_template.c ---- */
+
+/* Keeps what the section of FIRST, one of the COUNT instances, says; false, and told, where other instances could not be made. */
+bool config_template_keep(struct config_build *b, const struct placed *p, const struct spec *first, int count,
+                          const struct spec *defaults);
+
+/* The same from a dump. */
+void config_template_restore(struct config_build *b, const struct placed *p, const struct spec *defaults);
 
 #endif

@@ -2,6 +2,10 @@
 /* start, stop, restart, reload, signal, reset, pause, resume: a command to services, and what became of each */
 #include "supctl/commands.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/signames.h"
 #include "core/proto.h"
 #include "supctl/client.h"
@@ -19,6 +23,8 @@ static int finish(struct client *client, const struct options *options, const st
     if (!outcomes)
         return client_tell_error(client, answer);
 
+    if (json_array_size(outcomes) == 0 && !(options->given & OPTION_JSON))
+        puts("Nothing to do: they are so many already.");
     if (options->given & OPTION_JSON) {
         text_print_json(outcomes);
         good = outcomes_good(outcomes);
@@ -48,11 +54,9 @@ static int send_command(const struct options *options, const char *method, json_
     return status;
 }
 
-/* supd minds --timeout and tells how far each service has come; we only see to it that it does. */
-static int send_and_wait(const struct options *options, const char *method)
+/* supd minds --timeout and tells how far each service has come; we only see to it that it does.  PARAMS is stolen. */
+static int send_and_wait(const struct options *options, const char *method, json_t *params)
 {
-    json_t *params = params_of_names(options->args, options->n_args);
-
     if (options->given & OPTION_NO_WAIT)
         return send_command(options, method, params, client_limit(options, CLIENT_USUAL_LIMIT, 0));
     json_object_set_new(params, "wait", json_true());
@@ -62,12 +66,12 @@ static int send_and_wait(const struct options *options, const char *method)
 
 int cmd_start(const struct options *options)
 {
-    return send_and_wait(options, "service.start");
+    return send_and_wait(options, "service.start", params_of_names(options->args, options->n_args));
 }
 
 int cmd_stop(const struct options *options)
 {
-    return send_and_wait(options, "service.stop");
+    return send_and_wait(options, "service.stop", params_of_names(options->args, options->n_args));
 }
 
 int cmd_restart(const struct options *options)
@@ -78,12 +82,26 @@ int cmd_restart(const struct options *options)
     }
     if (options->given & OPTION_ROLLING)
         return rolling_restart(options);
-    return send_and_wait(options, "service.restart");
+    return send_and_wait(options, "service.restart", params_of_names(options->args, options->n_args));
 }
 
 int cmd_reload(const struct options *options)
 {
-    return send_and_wait(options, "service.reload");
+    return send_and_wait(options, "service.reload", params_of_names(options->args, options->n_args));
+}
+
+int cmd_scale(const struct options *options)
+{
+    const char *name = options->args[0];
+    const char *number = options->args[1];
+    size_t digits = strspn(number, "0123456789");
+
+    if (digits == 0 || digits > 9 || number[digits]) {
+        complain("scale: '%s' is no number of instances; 'supctl scale NAME 4' makes them four", number);
+        return SUPCTL_USAGE;
+    }
+    return send_and_wait(options, "service.scale",
+                         json_pack("{s:o, s:i}", "name", proto_string(name), "instances", atoi(number)));
 }
 
 int cmd_signal(const struct options *options)

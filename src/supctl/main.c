@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"restart", "NAME...", "stop and start again", cmd_restart, WAITS | OPTION_ROLLING, 1, ANY},
     {"signal", "SIGNAL NAME...", "send a signal to the main process", cmd_signal, QUICK, 2, ANY},
     {"reload", "NAME...", "have them read their configuration again", cmd_reload, WAITS, 1, ANY},
+    {"scale", "NAME NUMBER", "have so many instances", cmd_scale, WAITS, 2, 2},
     {"pause", "NAME...", "freeze all processes of services", cmd_pause, QUICK, 1, ANY},
     {"resume", "NAME...", "let paused services go on", cmd_resume, QUICK, 1, ANY},
     {"reset", "NAME...", "forget failures", cmd_reset, QUICK, 1, ANY},
@@ -97,10 +98,12 @@ static bool args_fit(const struct command *command, size_t n)
     if (n >= command->min_args && n <= command->max_args)
         return true;
     if (n > command->max_args)
-        complain("%s: takes no names; usage: supctl %s", command->name, command->name);
-    else
-        complain("%s: too few words; usage: supctl %s %s ('*' means every service)", command->name, command->name,
+        complain("%s: takes %s; usage: supctl %s%s%s", command->name,
+                 command->max_args == 0 ? "no names" : "fewer words", command->name, command->args[0] ? " " : "",
                  command->args);
+    else
+        complain("%s: too few words; usage: supctl %s %s%s", command->name, command->name, command->args,
+                 command->max_args == ANY ? " ('*' means every service)" : "");
     return false;
 }
 

@@ -13,12 +13,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signames.h"
+#include "core/instance.h"
 #include "os/clock.h"
 #include "os/identity.h"
 #include "supd/cgroups.h"
 #include "supd/messages.h"
 #include "supd/order.h"
 #include "supd/reload.h"
+#include "supd/scale.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
 #include "supd/usage.h"
@@ -355,6 +357,37 @@ static void service_reset(struct call *call)
     lifecycle(call, &(struct lifecycle_verb){SVC_EV_RESET, false});
 }
 
+static bool scale_params(struct call *call, const char **name, json_int_t *instances)
+{
+    *name = json_string_value(json_object_get(call->params, "name"));
+    *instances = json_integer_value(json_object_get(call->params, "instances"));
+    if (!*name) {
+        refuse_param(call, "name", "must be the name of a service with instances");
+        return false;
+    }
+    if (json_is_integer(json_object_get(call->params, "instances")) && *instances >= 0 && *instances <= INSTANCES_MAX)
+        return true;
+    refuse_param(call, "instances", "must be a number from 0 to 10000");
+    return false;
+}
+
+static void service_scale(struct call *call)
+{
+    json_int_t instances;
+    const char *name;
+    bool wait;
+    int64_t timeout;
+
+    if (!known_params(call, (const char *const[]){"name", "instances", "wait", "timeout", NULL}) ||
+        !scale_params(call, &name, &instances) || !bool_param(call, "wait", &wait) || !timeout_param(call, &timeout))
+        return;
+    if (call->sup->phase != PHASE_RUN) {
+        refuse(call, PROTO_E_REFUSED, "supd is shutting down");
+        return;
+    }
+    scale_request(call->sup, name, (unsigned)instances, wait, timeout, call->reply);
+}
+
 static bool signal_param(struct call *call, int *signo)
 {
     json_t *json = json_object_get(call->params, "signal");
@@ -533,14 +566,23 @@ static const struct verb {
     bool admin; /* changes something */
     void (*fn)(struct call *call);
 } verbs[] = {
-    {"service.list", false, service_list},         {"service.graph", false, service_graph},
-    {"service.start", true, service_start},        {"service.stop", true, service_stop},
-    {"service.restart", true, service_restart},    {"service.pause", true, service_pause},
-    {"service.resume", true, service_resume},      {"service.reload", true, service_reload},
-    {"service.signal", true, service_signal},      {"service.reset", true, service_reset},
-    {"config.check", false, config_check},         {"config.reload", true, config_reload},
-    {"events.subscribe", false, events_subscribe}, {"supd.info", false, supd_info},
-    {"supd.upgrade", true, supd_upgrade},          {"supd.shutdown", true, supd_shutdown},
+    {"service.list", false, service_list},
+    {"service.graph", false, service_graph},
+    {"service.start", true, service_start},
+    {"service.stop", true, service_stop},
+    {"service.restart", true, service_restart},
+    {"service.pause", true, service_pause},
+    {"service.resume", true, service_resume},
+    {"service.reload", true, service_reload},
+    {"service.signal", true, service_signal},
+    {"service.reset", true, service_reset},
+    {"service.scale", true, service_scale},
+    {"config.check", false, config_check},
+    {"config.reload", true, config_reload},
+    {"events.subscribe", false, events_subscribe},
+    {"supd.info", false, supd_info},
+    {"supd.upgrade", true, supd_upgrade},
+    {"supd.shutdown", true, supd_shutdown},
 };
 
 void command_run(struct supervisor *sup, const char *method, const json_t *params, bool admin, struct reply *reply)

@@ -24,6 +24,8 @@ static void put_all(void *ctx, struct statefile *file)
     statefile_put(file, record, record_encode_header(record, &sup->epoch));
     if (sup->shutdown_recorded)
         statefile_put(file, record, record_encode_shutdown(record));
+    for (size_t i = 0; i < sup->n_scales; i++)
+        statefile_put(file, record, record_encode_scale(record, &sup->scales[i]));
     if (sup->essential.name[0])
         statefile_put(file, record, record_encode_essential(record, &sup->essential));
     for (struct service *s = sup->services; s; s = s->by_name.next)
@@ -187,6 +189,13 @@ int persist_shutdown(struct supervisor *sup)
     if (rc == 0)
         sup->shutdown_recorded = true;
     return rc;
+}
+
+int persist_scale(struct supervisor *sup, const struct scale *scale)
+{
+    uint8_t record[RECORD_MAX];
+
+    return append(sup, record, record_encode_scale(record, scale));
 }
 
 void persist_essential(struct supervisor *sup)

@@ -293,6 +293,11 @@ bool survey_shutdown_pending(const struct survey *survey)
     return survey->replay->shutdown && survey_any_alive(survey);
 }
 
+const struct replay *survey_replay(const struct survey *survey)
+{
+    return survey->replay;
+}
+
 const struct essential_end *survey_essential(const struct survey *survey)
 {
     return &survey->replay->essential;
@@ -444,7 +449,7 @@ static void resume(struct service *service)
         tell_fate(&service->control);
     tell_config(service);
     if (service->removing)
-        service_remove(service);
+        service_remove(service, REMOVAL_BY_CONFIG);
     /* Also for one to be removed: of its group something may be left that has to be waited for. */
     service_event(service, &(struct svc_event){.type = SVC_EV_BOOT});
     messages_resume(service);

@@ -15,6 +15,8 @@
 #include "os/rundir.h"
 #include "supd/order.h"
 #include "supd/reload_helper.h"
+#include "supd/roster.h"
+#include "supd/scale.h"
 #include "supd/waiters.h"
 
 /* A helper that hangs longer than this (a file server that is gone) is given up. */
@@ -182,32 +184,6 @@ static json_t *settings_warnings(const struct supervisor *sup, const struct sett
 
 /* ---- applying ---- */
 
-static void apply_add(struct supervisor *sup, struct spec *spec)
-{
-    struct service *service = service_find(sup, spec->name);
-    char err[256];
-
-    if (!service) {
-        service = service_add(sup, spec);
-        service_event(service, &(struct svc_event){.type = SVC_EV_BOOT});
-        return;
-    }
-    /* It was on its way out: it stays. */
-    service->removing = false;
-    service_set_spec(service, spec);
-    if (spec->enabled && !service_command(service, SVC_EV_START, err, sizeof err))
-        log_error("%s: %s", service->spec->name, err);
-}
-
-static void apply_remove(struct service *service, struct waiter *waiter)
-{
-    struct svc before = service->svc;
-
-    if (waiter)
-        waiter_add(waiter, service, WAIT_REMOVE, &before);
-    service_remove(service);
-}
-
 /* Restarts every service whose process is of an older configuration. */
 static void restart_stale(struct supervisor *sup, struct waiter *waiter)
 {
@@ -242,7 +218,7 @@ static void remove_all(struct supervisor *sup, const struct plan *plan, struct w
     }
     order_sort_for_stop(services, n, true);
     for (size_t i = 0; i < n; i++)
-        apply_remove(services[i], waiter); /* "removed" is told once it is */
+        roster_remove(services[i], REMOVAL_BY_CONFIG, waiter); /* "removed" is told once it is */
     free(services);
 }
 
@@ -272,7 +248,7 @@ static void apply(struct supervisor *sup, struct config *config, const struct pl
         switch (step->action) {
         case PLAN_ADD:
             server_tell_service(sup, "added", step->name);
-            apply_add(sup, spec_dup(step->to));
+            roster_add(sup, spec_dup(step->to));
             break;
         case PLAN_REMOVE:
             break;
@@ -290,6 +266,7 @@ static void apply(struct supervisor *sup, struct config *config, const struct pl
     config_free(sup->config);
     sup->config = config;
     sup->config_fallback = false;
+    scale_forget_old(sup);
     if (!sup->verbose)
         log_set_level(config->settings.log_level);
 }
@@ -366,6 +343,7 @@ static void answer_complete(struct reload *reload)
     size_t len = reload->len - 1;
     struct config_errors errors;
     json_error_t error;
+    char why[1024];
 
     if (reload->sup->phase != PHASE_RUN && !job->options.check && !job->options.dry_run) {
         job_too_late(reload);
@@ -383,6 +361,9 @@ static void answer_complete(struct reload *reload)
     struct config *config = config_load_dump("config.good", text, len, &errors);
     if (errors.n > 0) {
         job_failed(reload, "the configuration cannot be read back", reload_errors_to_json(&errors));
+        config_free(config);
+    } else if (!scale_fit(reload->sup, config, why, sizeof why)) {
+        job_failed(reload, why, NULL);
         config_free(config);
     } else if (job->options.check) {
         if (job->reply)

@@ -22,6 +22,7 @@
 #include "supd/daemon.h"
 #include "supd/essential.h"
 #include "supd/handover.h"
+#include "supd/scale.h"
 #include "supd/server.h"
 #include "supd/supervisor.h"
 #include "supd/upgrade.h"
@@ -288,13 +289,14 @@ static int run_locked(struct supervisor *sup, const struct startup_options *opti
     }
 
     int status = EXIT_FAILURE;
-    if (errors->n > 0) {
+    if (errors->n > 0 || !scale_resume(sup, survey_replay(survey))) {
         if (!survey_any_alive(survey)) {
             log_error("nothing is started, because the configuration has errors");
             goto out;
         }
         if (!fall_back(sup))
             goto out;
+        scale_resume(sup, survey_replay(survey));
     } else if (!options->stop_leftovers) {
         keep_good_config(sup);
     }

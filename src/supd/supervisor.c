@@ -100,6 +100,7 @@ void supervisor_clear(struct supervisor *sup)
     config_free(sup->config);
     spawn_baseline_clear(&sup->baseline);
     lock_release(&sup->lock);
+    free(sup->scales);
     free(sup->binary);
     free(sup->config_path);
     free(sup->runtime_dir);
@@ -191,10 +192,11 @@ static bool is_gone(const struct service *service)
     return service->removing && service->svc.state == SVC_STOPPED && service->queued != QUEUED_TO_START;
 }
 
-void service_remove(struct service *service)
+void service_remove(struct service *service, const char *why)
 {
     service->removing = true;
-    service_event(service, &(struct svc_event){.type = SVC_EV_STOP, .text = "removed from the configuration"});
+    service->removal = why;
+    service_event(service, &(struct svc_event){.type = SVC_EV_STOP, .text = why});
     if (is_gone(service))
         condemn(service);
 }

@@ -17,6 +17,7 @@
  *   reload.c      a new configuration: read by a helper (reload_helper.c), planned, applied
  *   queue.c       those that are to be forked, one after another
  *   order.c       who waits for whom, and whom a command concerns (order.h, order_view.c)
+ *   roster.c      services that come and go       scale.c  another number of instances than is written
  *   waiters.c     commands whose caller waits for the outcome
  *   server.c      JSON-RPC on the control socket     commands.c  its verbs
  *   upgrade.c     another binary in the same process (upgrade_helper.c tries it)
@@ -109,10 +110,11 @@ struct service {
     struct supervisor *sup;
     struct svc svc; /* changed by commit() in supervisor.c only */
     struct spec *spec;
-    uint64_t digest; /* spec_process_digest(spec) */
-    bool removing;   /* gone from the configuration: freed once it has stopped */
-    bool unrecorded; /* its last snapshot could not be written */
-    bool busy;       /* counted in sup->n_busy */
+    uint64_t digest;     /* spec_process_digest(spec) */
+    bool removing;       /* it is to be no more: freed once it has stopped */
+    const char *removal; /* why it is removed, static; NULL: it never was */
+    bool unrecorded;     /* its last snapshot could not be written */
+    bool busy;           /* counted in sup->n_busy */
 
     struct sockets *sockets;       /* NULL: it listens nowhere */
     struct service_cgroup *cgroup; /* NULL: it has none; supd/cgroups.h */
@@ -155,7 +157,9 @@ struct supervisor {
     struct epoch epoch;
     uint64_t rng;
     enum supervisor_phase phase;
-    bool shutdown_recorded;         /* `supctl shutdown` was acknowledged */
+    bool shutdown_recorded; /* `supctl shutdown` was acknowledged */
+    struct scale *scales;   /* sections with another number of instances than is written; supd/scale.h */
+    size_t n_scales;
     struct essential_end essential; /* why we end, where it is by ourselves; supd/essential.h */
     bool syslog;                    /* where the log goes to */
     bool verbose;                   /* -v: log-level is debug whatever the file says */
@@ -213,8 +217,10 @@ void supervisor_clear(struct supervisor *sup);
 struct service *service_find(struct supervisor *sup, const char *name);
 /* A new service, stopped.  Takes SPEC over. */
 struct service *service_add(struct supervisor *sup, struct spec *spec);
-/* Marks it as gone from the configuration: it is stopped, and forgotten once nothing of it is left. */
-void service_remove(struct service *service);
+#define REMOVAL_BY_CONFIG "removed from the configuration"
+
+/* It is to be no more: it is stopped, and forgotten once nothing of it is left.  WHY: static words for people. */
+void service_remove(struct service *service, const char *why);
 /* Puts SPEC, which it takes over, in place of the service's; what can be applied to a running process is. */
 void service_set_spec(struct service *service, struct spec *spec);
 /* Puts the table in order of name, in which `for (s = sup->services; s; s = s->by_name.next)` then walks. */
@@ -273,6 +279,8 @@ void persist_last(struct supervisor *sup);
 /* 0 or -errno; then the condemned services are looked at again in a while. */
 int persist_removed(struct supervisor *sup, const char *name);
 int persist_shutdown(struct supervisor *sup);
+/* 0 or -errno. */
+int persist_scale(struct supervisor *sup, const struct scale *scale);
 /* That an essential service has ended, sup->essential. */
 void persist_essential(struct supervisor *sup);
 /* May a child be forked, or does the rewriting of the file wait for those before their exec? */
@@ -296,6 +304,8 @@ bool survey_any_alive(const struct survey *survey);
 bool survey_shutdown_pending(const struct survey *survey);
 /* The essential service by whose end supd was to end; of nobody, where there is none. */
 const struct essential_end *survey_essential(const struct survey *survey);
+/* All that was replayed. */
+const struct replay *survey_replay(const struct survey *survey);
 /* Makes the services of the configuration in force, and takes back what lives.  False with ERR written when that is impossible. */
 bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t err_size);
 

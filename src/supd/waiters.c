@@ -255,8 +255,9 @@ static void check_item(struct wait_item *item)
     case WAIT_RELOAD:
         outcome = reload_outcome(item);
         break;
-    case WAIT_REMOVE:
-        break; /* waiters_service_gone() */
+    case WAIT_REMOVE: /* else waiters_service_gone() */
+        outcome = item->service->removing ? NULL : outcome_of(item->service, false, "added again meanwhile");
+        break;
     }
     if (outcome)
         finish_item(item, outcome);
@@ -356,6 +357,6 @@ void waiters_service_gone(struct service *service)
     while ((item = TAILQ_FIRST(&service->waits))) {
         bool ok = item->kind == WAIT_REMOVE || item->kind == WAIT_STOP;
 
-        finish_item(item, outcome_of(service, ok, "removed from the configuration"));
+        finish_item(item, outcome_of(service, ok, "%s", service->removal));
     }
 }

@@ -3,6 +3,10 @@
 """Several services of one section: their names, what differs between them, and how they come and go."""
 import json
 import os
+import random
+import signal
+import subprocess
+import time
 
 from harness import main, test
 from instance import service
@@ -236,6 +240,187 @@ def removal_survives_a_crash(t):
     eventually(lambda: sorted(t.all()) == ["web@1"], "they are gone, and not started again")
     t.eq(pids(t), {"web@1": before["web@1"]}, "the first goes on")
     t.eq(t.live(), [before["web@1"]], "processes")
+
+
+def kept(t, before, *still):
+    t.eq(pids(t, *still), {name: before[name] for name in still}, "those that were there go on")
+
+
+@test
+def scale_adds_and_removes(t):
+    t.configure(web(t, 3), t.sleeper("other"), service("shared", t.worker("for-ever"), instances=1, listen=["unix:@%n"]))
+    t.start()
+    t.settle([*names("web", 3), "other"], "at the start")
+    before = pids(t)
+
+    done = t.ctl("scale", "web", "5")
+    t.eq(done.code, 0, f"to five: {done}")
+    after = pids(t)
+    t.eq(done.out.splitlines(), [f"web@{k}: started, pid {after[f'web@{k}']}" for k in (4, 5)], "what is told")
+    t.settle([*names("web", 5), "other"], "five")
+    kept(t, before, *names("web", 3), "other")
+    t.eq(json.loads(t.ctl("--json", "reread", "--dry-run").out)["plan"], [], "nothing to re-read")
+
+    done = t.ctl("scale", "web", "2")
+    t.eq((done.code, done.out.splitlines()), (0, [f"web@{k}: removed by scale" for k in (5, 4, 3)]), "to two")
+    t.check(not any(is_alive(after[f"web@{k}"]) for k in (3, 4, 5)), "they have ended")
+    t.eq(t.ctl("status", "web@3").code, 4, "status of one that is gone")
+    t.eq(t.ctl("reread").code, 0, "reread")
+    t.eq(t.ctl("scale", "web", "2").out, "Nothing to do: they are so many already.\n", "the same again")
+    two = [*names("web", 2), "other", "shared@1"]
+    for what in ("reread", "a crash", "an upgrade", "a crash, with a broken file", "a reread of the repaired one"):
+        if what == "a crash":
+            t.crash_and_start()
+        elif what == "an upgrade":
+            t.eq(t.ctl("upgrade").code, 0, what)
+        elif "broken" in what:
+            text = t.read("supd.conf")
+            t.configure(text, "nonsense")
+            t.crash_and_start()
+        elif "repaired" in what:
+            t.configure(text)
+            t.eq(t.ctl("reread").code, 0, what)
+        eventually(lambda: sorted(t.all()) == sorted(two), f"two after {what}")
+        t.settle(two[:3], what)
+        kept(t, before, *two[:3])
+
+    t.eq(t.ctl("scale", "web", "0").code, 0, "to none")
+    t.eq(sorted(t.all()), ["other", "shared@1"], "none is left")
+    t.eq(t.ctl("scale", "web", "1", "--no-wait").code, 0, "to one")
+    t.settle(["web@1", "other"], "one")
+    t.eq(t.terminate(), 0, "a clean stop")
+    t.start()
+    t.settle([*names("web", 3), "other"], "as the file says")
+
+
+@test
+def what_is_added_has_its_place_in_the_order(t):
+    t.configure(t.sleeper("db", enabled=False), web(t, 1, requires=["db"], after=["db"]), t.sleeper("other"))
+    t.start()
+    t.settle(["db", "web@1", "other"], "at the start")
+    t.eq(t.ctl("stop", "db").code, 0, "stop")
+    t.eq([n for n, s in t.all().items() if s["state"] == "running"], ["other"], "who requires it stops, too")
+    t.eq(t.ctl("scale", "web", "3").code, 0, "scale")
+    t.settle(["db", "web@2", "web@3", "other"], "what was added brings what it requires")
+    began = [read_stat(t.status(name)["pid"])[4] for name in ("db", "web@2", "web@3")]
+    t.eq(began[0], min(began), "that began first")
+    t.eq(t.ctl("stop", "db").code, 0, "stop")
+    t.eq([n for n, s in t.all().items() if s["state"] == "running"], ["other"], "those that were added stop, too")
+    t.eq(t.terminate(), 0, "a clean stop")
+
+
+@test
+def scale_refuses(t):
+    t.configure(
+        t.sleeper("plain"),
+        service("web", t.worker("for-ever"), instances=1, listen=["unix:@all"]),
+        service("port", t.worker("for-ever"), instances=2, listen=["tcp:127.0.0.1:6551%i"], enabled=False),
+    )
+    t.start()
+    t.settle(["plain", "web@1"], "at the start")
+    services = t.all().keys()
+    refusals = {
+        ("nobody", "2"): (4, "there is no service 'nobody'"),
+        ("web@1", "2"): (1, "web@1 is one instance: scale 'web'"),
+        ("plain", "2"): (1, "plain has no instances: give its section the key 'instances'"),
+        ("web", "two"): (2, "'two' is no number of instances"),
+        ("web", "10001"): (1, "instances: must be a number from 0 to 10000"),
+        ("web", "2"): (1, "web@2: all instances would listen at 'unix:@all'"),
+        ("port", "30"): (1, "port@10: key 'listen': .*655110"),
+        ("web", "2", "3"): (2, "scale: takes fewer words; usage: supctl scale NAME NUMBER"),
+    }
+    for words, (code, text) in refusals.items():
+        done = t.ctl("scale", *words)
+        t.eq(done.code, code, f"scale {words}: {done}")
+        t.match(done.err, text, f"scale {words}")
+        t.eq(t.all().keys(), services, f"services after scale {words}")
+    done = t.ctl("scale", "port", "3")
+    t.eq((done.code, done.out), (0, "port@3: not enabled\n"), "one that is not enabled")
+    t.eq(t.status("port@3")["state"], "stopped", "is not started")
+
+
+@test
+def an_edited_number_ends_a_scale(t):
+    t.configure(web(t, 3))
+    t.start()
+    before = {name: t.wait_state(name, "running")["pid"] for name in names("web", 3)}
+    t.eq(t.ctl("scale", "web", "6").code, 0, "scale")
+    t.configure(web(t, 3, umask="0027"))
+    t.eq(t.ctl("reread").code, 0, "another key")
+    t.eq(sorted(t.all()), names("web", 6), "still six")
+    t.check(all(s["config-stale"] for s in t.all().values()), "all have changed")
+    t.configure(web(t, 4, umask="0027"))
+    plan = json.loads(t.ctl("--json", "reread", "--dry-run").out)["plan"]
+    t.eq([(s["action"], s["name"]) for s in plan], [("remove", "web@5"), ("remove", "web@6")], "the plan")
+    t.eq(sorted(t.all()), names("web", 6), "a dry run does nothing")
+    t.eq(t.ctl("reread").code, 0, "reread")
+    t.eq(sorted(t.all()), names("web", 4), "four")
+    # The number that it was scaled from is back, the scale is not; also not for the next supd.
+    t.crash()
+    t.configure(web(t, 3))
+    t.start()
+    eventually(lambda: sorted(t.all()) == names("web", 3), "three")
+    t.settle(names("web", 3), "three")
+    kept(t, before, *before)
+
+
+@test
+def supd_dies_in_the_middle_of_scale(t):
+    """At a random moment: what was answered holds, what was not is done or not, and nobody else is touched."""
+    t.configure(web(t, 3))
+    t.start()
+    t.settle(names("web", 3), "at the start")
+    first = pids(t)
+    count = 3
+    for turn in range(6):
+        want = 12 if count == 3 else 3
+        command = subprocess.Popen(
+            [os.environ["SUPCTL"], "-s", t.socket, "scale", "web", str(want)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(random.uniform(0, 0.03))
+        t.crash()
+        done = command.wait(60)
+        t.start()
+        possible = [names("web", want)] if done == 0 else [names("web", count), names("web", want)]
+
+        def complete():
+            services = t.all()
+            return list(services) in possible and all(s["state"] == "running" for s in services.values())
+
+        eventually(complete, f"turn {turn}: {count} or {want}")
+        count = len(t.all())
+        t.settle(names("web", count), f"turn {turn}")
+        eventually(lambda: len(t.live()) == count, f"turn {turn}: no process of another is left")
+        kept(t, first, *first)
+
+
+@test
+def one_that_is_scaled_back_in_while_it_ends(t):
+    """It is stopped, and started again once it has ended; also when supd dies meanwhile."""
+    deaf = t.worker("trap", t.path("%n.got"), "TERM", "mark", t.path("%n.mark"), "for-ever")
+    t.configure(service("web", deaf, instances=3, stop_timeout="1h"))
+    t.start()
+    for name in names("web", 3):
+        t.wait_marked(name)
+    before = pids(t)
+    waiting = subprocess.Popen(
+        [os.environ["SUPCTL"], "-s", t.socket, "scale", "web", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    for name in ("web@2", "web@3"):
+        eventually(lambda: t.got(name) == ["TERM"], f"{name} was asked to end")
+    t.eq(t.ctl("scale", "web", "2", "--timeout", "100ms").code, 8, "one is to stay, once it has ended")
+    os.kill(before["web@3"], signal.SIGKILL)
+    err = waiting.communicate(timeout=60)[1].decode()
+    t.eq((waiting.returncode, err), (1, "supctl: web@2: added again meanwhile\n"), "who waited for its end")
+    t.crash_and_start()
+    t.eq(pids(t), {name: before[name] for name in names("web", 2)}, "the second has not ended yet")
+    os.kill(before["web@2"], signal.SIGKILL)
+    eventually(lambda: t.status("web@2")["pid"] not in (None, before["web@2"]), "it is started again")
+    t.settle(names("web", 2), "two")
+    t.check(pids(t)["web@2"] != before["web@2"], "the second was started again")
+    kept(t, before, "web@1")
 
 
 if __name__ == "__main__":

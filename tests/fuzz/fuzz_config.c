@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/strv.h"
+#include "core/instance_template.h"
 #include "os/config.h"
 #include "os/config_build.h"
 
@@ -46,6 +48,25 @@ static void check_same_services(const struct config *a, const struct config *b)
     }
 }
 
+static void check_same_templates(const struct config *a, const struct config *b)
+{
+    FUZZ_CHECK(a->n_templates == b->n_templates);
+    for (size_t i = 0; i < a->n_templates; i++) {
+        const struct instance_template *one = a->templates[i];
+        const struct instance_template *other = b->templates[i];
+
+        FUZZ_CHECK(strcmp(one->base->name, other->base->name) == 0 && one->n_raw == other->n_raw);
+        for (size_t k = 0; k < spec_n_keys; k++) {
+            const struct instance_raw *raw = instance_template_raw(one, &spec_keys[k]);
+            const struct instance_raw *same = instance_template_raw(other, &spec_keys[k]);
+
+            FUZZ_CHECK((raw != NULL) == (same != NULL));
+            FUZZ_CHECK(raw ? raw->is_list == same->is_list && strv_equal(raw->values, same->values)
+                           : spec_key_equal(one->base, other->base, &spec_keys[k]));
+        }
+    }
+}
+
 /* What a supd with this configuration would keep must mean the same to the one that comes after it. */
 static void check_dump(const struct config *config)
 {
@@ -59,6 +80,7 @@ static void check_dump(const struct config *config)
     const char *name;
     FUZZ_CHECK(config_settings_diff(&config->settings, &again->settings, &name, 1) == 0);
     check_same_services(config, again);
+    check_same_templates(config, again);
     char *dump_again = config_dump(again);
     FUZZ_CHECK(strcmp(dump, dump_again) == 0);
     free(dump_again);

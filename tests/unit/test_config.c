@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "check_main.h"
+#include "core/instance.h"
+#include "core/instance_template.h"
 #include "os/config.h"
 
 static char dir[] = "/tmp/test_config.XXXXXX";
@@ -184,10 +186,40 @@ START_TEST(defaults_anywhere)
 }
 END_TEST
 
+/* What is kept of each section makes the same services again. */
+static void templates_make_the_same(const struct config *c)
+{
+    char err[256];
+
+    for (size_t i = 0; i < c->services.n; i++) {
+        const struct spec *spec = c->services.items[i];
+        if (!instance_is(spec->name))
+            continue;
+        char *section = xstrndup(spec->name, instance_base_len(spec->name));
+        const struct instance_template *template = config_template(c, section);
+        ck_assert_ptr_nonnull(template);
+        struct spec *made = instance_template_make(template, instance_of(spec->name, section), err, sizeof(err));
+        ck_assert_msg(made != NULL, "%s: %s", spec->name, err);
+        ck_assert_str_eq(made->name, spec->name);
+        ck_assert_str_eq(made->file, spec->file);
+        for (size_t k = 0; k < spec_n_keys; k++)
+            ck_assert_msg(spec_key_equal(made, spec, &spec_keys[k]), "%s: %s", spec->name, spec_keys[k].name);
+        ck_assert(spec_process_digest(made) == spec_process_digest(spec));
+        spec_free(made);
+        free(section);
+    }
+    ck_assert_uint_eq(c->n_templates, 3);
+    ck_assert_int_eq(config_template(c, "none")->base->instances.value, 0);
+    ck_assert_int_eq(config_template(c, "web")->base->instances.value, 11);
+    ck_assert_ptr_null(config_template(c, "plain"));
+    ck_assert_ptr_null(config_template(c, "web@1"));
+}
+
 START_TEST(instances)
 {
     load_good("defaults { environment = 'ALL=%n' log = '/log/%n' }\n"
-              "service web { command = 'x %i \"a %n\"' instances = 11 environment = 'P=%%%i' listen = 'tcp:*:90%i' }\n"
+              "service web { command = 'x %i \"a %n\"' instances = 11 environment = 'P=%%%i' user = root\n"
+              " listen = {'tcp:*:90%i', 'unix:/%i,user=root,name=a%%'} restart = on-failure nice = 3 }\n"
               "service plain { command = 'date +%s' }\nservice none { command = x instances = 0 }\n"
               "service one { command = {y, %i} instances = 1 }\n");
     ck_assert_uint_eq(config->services.n, 13);
@@ -207,7 +239,9 @@ START_TEST(instances)
     ck_assert_str_eq(spec->environment[0], "ALL=web@11");
     ck_assert_str_eq(spec->environment[1], "P=%11");
     ck_assert_str_eq(spec->listen[0], "tcp:*:9011");
+    ck_assert_str_eq(spec->listen[1], "unix:/11,user=0,name=a%");
     ck_assert_str_eq(spec->log.path, "/log/web@11");
+    templates_make_the_same(config);
     ck_assert(!spec->instances.set);
     ck_assert_uint_eq(spec->line, 2);
 
@@ -222,6 +256,10 @@ START_TEST(instances)
         ck_assert_str_eq(a->name, b->name);
         ck_assert(spec_process_digest(a) == spec_process_digest(b));
     }
+    templates_make_the_same(again);
+    char *twice = config_dump(again);
+    ck_assert_str_eq(twice, dump);
+    free(twice);
     config_free(again);
     free(dump);
 }
@@ -252,6 +290,7 @@ static const struct {
     {A "\n instances = 3 environment = {'A=%i',\n'B=%x'} }", 3, "service \"a\": key 'environment': '%x' is not known"},
     {A "instances = 0\n log = '/%q' }", 3, "'%q' is not known"},
     {A "instances = 20 listen = 'tcp:127.0.0.1:6551%i' }", 2, "65"},
+    {A "instances = 2\n listen = 'unix:/x%i,user=%i' }", 3, "'user=%i': the owner of a socket is the same for all"},
     {A "instances = 2 listen = 'unix:/x' }", 1, "all instances would listen at 'unix:/x': write %i into it"},
     {"defaults {\n log = '/%q' }\nservice a { command = x instances = 2 }\nservice b { command = x instances = 2 }", 1,
      "defaults: for service \"a@1\": '%q' is not known"},

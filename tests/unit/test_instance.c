@@ -6,6 +6,7 @@
 #include "base/strv.h"
 #include "check_main.h"
 #include "core/instance.h"
+#include "core/instance_template.h"
 
 static void set(struct spec *spec, const char *key, const char *value)
 {
@@ -36,6 +37,17 @@ START_TEST(names)
     longest[SPEC_NAME_MAX] = 'x';
     strcpy(longest + SPEC_NAME_MAX + 1, "@1");
     ck_assert(!instance_name_valid(longest));
+}
+END_TEST
+
+START_TEST(numbers)
+{
+    ck_assert_uint_eq(instance_of("web@12", "web"), 12);
+    ck_assert_uint_eq(instance_of("web", "web"), 0);
+    ck_assert_uint_eq(instance_of("web@x", "web"), 0);
+    ck_assert_uint_eq(instance_of("web@1", "we"), 0);
+    ck_assert_uint_eq(instance_of("web@1", "webs"), 0);
+    ck_assert_uint_eq(instance_of("web@1", "web@1"), 0);
 }
 END_TEST
 
@@ -149,6 +161,72 @@ START_TEST(a_whole_spec)
 }
 END_TEST
 
+static struct instance_template *new_template(void)
+{
+    struct instance_template *template = instance_template_new(spec_new("web"));
+    char *const command[] = {(char *)"/bin/web", (char *)"%n", (char *)"%%", NULL};
+    char *const listen[] = {(char *)"tcp:127.0.0.1:6550%i", NULL};
+
+    set(template->base, "nice", "5");
+    instance_template_put(template, spec_key_find("command"), strv_dup(command), true);
+    instance_template_put(template, spec_key_find("listen"), strv_dup(listen), true);
+    return template;
+}
+
+START_TEST(made_later)
+{
+    struct instance_template *template = new_template();
+    char err[256];
+    struct spec *spec = instance_template_make(template, 7, err, sizeof(err));
+
+    ck_assert_msg(spec != NULL, "%s", err);
+    ck_assert_str_eq(spec->name, "web@7");
+    ck_assert_int_eq(spec->nice.value, 5);
+    ck_assert_str_eq(spec->command[1], "web@7");
+    ck_assert_str_eq(spec->command[2], "%");
+    ck_assert_str_eq(spec->listen[0], "tcp:127.0.0.1:65507");
+    spec_free(spec);
+    /* There is no such port. */
+    ck_assert_ptr_null(instance_template_make(template, 40, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "key 'listen'"));
+    instance_template_free(template);
+}
+END_TEST
+
+static void check_names(const struct spec_list *list, const char *const *want, size_t n)
+{
+    ck_assert_uint_eq(list->n, n);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_str_eq(list->items[i]->name, want[i]);
+}
+
+START_TEST(as_many_as_wanted)
+{
+    struct instance_template *template = new_template();
+    struct spec_list list = {0};
+    char err[256];
+
+    spec_list_push(&list, spec_new("a"));
+    spec_list_push(&list, spec_new("web-x@2"));
+    spec_list_sort(&list);
+    ck_assert(instance_template_fit(template, &list, 2, err, sizeof(err)));
+    check_names(&list, (const char *const[]){"a", "web@1", "web@2", "web-x@2"}, 4);
+    const struct spec *first = list.items[1];
+    ck_assert(instance_template_fit(template, &list, 5, err, sizeof(err)));
+    check_names(&list, (const char *const[]){"a", "web@1", "web@2", "web@3", "web@4", "web@5", "web-x@2"}, 7);
+    ck_assert_ptr_eq(list.items[1], first);
+    ck_assert(!instance_template_fit(template, &list, 99, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "web@10: "));
+    ck_assert_uint_eq(list.n, 7);
+    ck_assert(instance_template_fit(template, &list, 1, err, sizeof(err)));
+    check_names(&list, (const char *const[]){"a", "web@1", "web-x@2"}, 3);
+    ck_assert(instance_template_fit(template, &list, 0, err, sizeof(err)));
+    check_names(&list, (const char *const[]){"a", "web-x@2"}, 2);
+    spec_list_free(&list);
+    instance_template_free(template);
+}
+END_TEST
+
 START_TEST(one_address_for_two)
 {
     struct spec *one = spec_new("web@1");
@@ -176,10 +254,13 @@ Suite *check_suite(void)
     TCase *tc = tcase_create("instance");
 
     tcase_add_test(tc, names);
+    tcase_add_test(tc, numbers);
     tcase_add_test(tc, order);
     tcase_add_test(tc, a_list_in_order);
     tcase_add_loop_test(tc, expansion, 0, sizeof(texts) / sizeof(texts[0]));
     tcase_add_test(tc, a_whole_spec);
+    tcase_add_test(tc, made_later);
+    tcase_add_test(tc, as_many_as_wanted);
     tcase_add_test(tc, one_address_for_two);
     suite_add_tcase(suite, tc);
     return suite;

@@ -228,6 +228,8 @@ static struct buf essence(const uint8_t *data, size_t len)
         buf_add_char(&out, replay->images[i]->has_process ? '+' : '-');
         buf_add_char(&out, replay->images[i]->has_control ? '+' : '-');
     }
+    for (size_t i = 0; i < replay->n_scales; i++)
+        buf_add(&out, one, record_encode_scale(one, &replay->scales[i]));
     replay_free(replay);
     return out;
 }
@@ -315,6 +317,8 @@ START_TEST(spawn_round_trip)
     }
 }
 END_TEST
+
+static const struct scale five_workers = {.name = "worker", .written = 3, .count = 5};
 
 static const struct essential_end the_end = {.name = "worker@3", .status = 137};
 
@@ -509,6 +513,7 @@ START_TEST(header_of_another_epoch_ends_what_stands_before)
     add_spawn("b", 1, 501);
     add(record_encode_shutdown(record));
     add(record_encode_essential(record, &the_end));
+    add(record_encode_scale(record, &five_workers));
     add_header();
     struct replay *replay = play();
     ck_assert_uint_eq(replay->n, 2);
@@ -521,9 +526,30 @@ START_TEST(header_of_another_epoch_ends_what_stands_before)
     ck_assert(epoch_equal(&replay->epoch, &next));
     ck_assert(!replay->shutdown);
     ck_assert_str_eq(replay->essential.name, "");
+    ck_assert_uint_eq(replay->n_scales, 0);
     ck_assert_uint_eq(replay->n, 1);
     ck_assert_int_eq(replay_find(replay, "b")->svc.proc.pid, 900);
     ck_assert_ptr_null(replay_find(replay, "a"));
+    replay_free(replay);
+}
+END_TEST
+
+/* The last one of each section counts. */
+START_TEST(other_numbers_of_instances)
+{
+    add_header();
+    add(record_encode_scale(record, &five_workers));
+    add(record_encode_scale(record, &(struct scale){.name = "web", .written = 0, .count = 10000}));
+    add(record_encode_scale(record, &(struct scale){.name = "worker", .written = 3, .count = 0}));
+    struct replay *replay = play();
+    ck_assert_uint_eq(replay->damaged, 0);
+    ck_assert_uint_eq(replay->n, 0);
+    ck_assert_uint_eq(replay->n_scales, 2);
+    ck_assert_str_eq(replay->scales[0].name, "worker");
+    ck_assert_uint_eq(replay->scales[0].written, 3);
+    ck_assert_uint_eq(replay->scales[0].count, 0);
+    ck_assert_str_eq(replay->scales[1].name, "web");
+    ck_assert_uint_eq(replay->scales[1].count, 10000);
     replay_free(replay);
 }
 END_TEST
@@ -568,6 +594,7 @@ static void build_realistic(void)
         add_service("a", ended((uint64_t)i - 1));
         add_spawn("a", (uint64_t)i, 4000 + i);
     }
+    add(record_encode_scale(record, &five_workers));
     add(record_encode_essential(record, &the_end));
     add(record_encode_shutdown(record));
     ck_assert_uint_ge(file.n, 40);
@@ -859,6 +886,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, start_time_is_kept_through_later_snapshots);
     tcase_add_test(tc, removed_service_may_come_back);
     tcase_add_test(tc, header_of_another_epoch_ends_what_stands_before);
+    tcase_add_test(tc, other_numbers_of_instances);
     tcase_add_test(tc, truncation_at_every_byte);
     tcase_add_test(tc, flipping_every_byte_costs_its_record_only);
     tcase_add_test(tc, repeated_records_change_nothing);
