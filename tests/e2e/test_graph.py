@@ -58,15 +58,7 @@ def gate(t, name):
 
 
 def let_go(t, name):
-    def writer():
-        try:
-            return os.open(t.path(name), os.O_WRONLY | os.O_NONBLOCK) + 1
-        except OSError:
-            return 0
-
-    fd = eventually(writer, f"somebody waits at {name}") - 1
-    os.write(fd, b"go\n")
-    os.close(fd)
+    t.open_gate(t.path(name), "go")
 
 
 def stack(t):
@@ -284,6 +276,19 @@ def a_new_graph_touches_nobody(t):
     t.configure(logged(t, "a"))
     t.eq(run(t, "reread")[0], 0, "supctl reread")
     before(t, "-c", "-d")
+
+
+@test
+def a_second_signal_hurries_those_that_wait_too(t):
+    t.configure(t.deaf("a"), t.deaf("b", after="a"), t.deaf("c", after="b"))
+    t.start()
+    for name in "abc":
+        t.wait_marked(name)
+    t.process.send_signal(signal.SIGTERM)
+    eventually(lambda: t.got("c"), "c has its stop-signal")
+    t.eq((t.status("a")["state"], t.status("b")["state"]), ("running", "running"), "those that wait for it")
+    t.terminate()
+    t.nothing_left()
 
 
 @test
