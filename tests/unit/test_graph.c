@@ -206,7 +206,7 @@ START_TEST(edges_have_two_sides)
         {DEP_PART_OF, GRAPH_PART_OF, GRAPH_HAS_PART},
         {DEP_CONFLICTS, GRAPH_CONFLICTS, GRAPH_CONFLICTS},
     };
-    char name[16];
+    char name[32];
 
     add("hub");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

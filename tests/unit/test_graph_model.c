@@ -384,7 +384,7 @@ static void new_world(uint64_t seed)
         draw();
     w.n = 2 + below(NODES_MAX - 1);
     for (size_t i = 0; i < w.n; i++) {
-        char name[16];
+        char name[32];
 
         snprintf(name, sizeof name, "n%02zu", i);
         if (w.bodies[i].spec == NULL)
