@@ -436,6 +436,8 @@ static const struct {
     [SVC_EV_STOP_NOW] = {step_on_stop_now, OF_SERVICE},
     [SVC_EV_CALL_OFF] = {step_on_call_off, OF_SERVICE},
     [SVC_EV_HURRY] = {step_on_hurry, OF_SERVICE},
+    [SVC_EV_ENABLED] = {step_on_enabled, OF_SERVICE},
+    [SVC_EV_DISABLED] = {step_on_disabled, OF_SERVICE},
     [SVC_EV_CONFIG] = {step_on_config, OF_SERVICE},
     [SVC_EV_BOOT] = {on_boot, OF_SERVICE},
     [SVC_EV_SLOT] = {on_slot, OF_SERVICE},
@@ -470,10 +472,14 @@ void svc_init(struct svc *svc, const struct spec *spec, struct timestamp now)
 {
     memset(svc, 0, sizeof *svc);
     svc->state = SVC_STOPPED;
-    svc->desired_up = spec->enabled;
     svc->since = now;
-    if (!spec->enabled)
-        step_reason(svc, "not enabled");
+    svc_set_enabled(svc, spec->enabled);
+}
+
+void svc_set_enabled(struct svc *svc, bool enabled)
+{
+    svc->desired_up = enabled;
+    step_reason(svc, "%s", enabled ? "" : "not enabled");
 }
 
 void svc_step(struct svc *svc, const struct spec *spec, const struct svc_event *event, struct timestamp now,

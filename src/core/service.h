@@ -201,6 +201,8 @@ enum svc_event_type {
     SVC_EV_STOP_NOW,    /* the stop that was held back may begin */
     SVC_EV_CALL_OFF,    /* the start that waits fails because of another service; .text: why */
     SVC_EV_HURRY,       /* a second SIGTERM: stop-timeout is now zero */
+    SVC_EV_ENABLED,     /* it will be started with supd; it is not started by that */
+    SVC_EV_DISABLED,    /* it will not */
     SVC_EV_CONFIG,      /* .stop: how its process is to be ended from now on, by a new configuration */
     SVC_EV_BOOT,        /* after a restore: nothing more will be learnt about the past, go on from here */
     SVC_EV_SLOT,        /* its turn to be forked */
@@ -283,6 +285,9 @@ struct svc_actions {
 
 /* A service that has never run: state stopped, wanted or not as `enabled` says. */
 void svc_init(struct svc *svc, const struct spec *spec, struct timestamp now);
+
+/* Of one that has never run: a command has said something else than the configuration, perhaps. */
+void svc_set_enabled(struct svc *svc, bool enabled);
 
 /*
  * The one function that changes a service.  SPEC is the configuration in force

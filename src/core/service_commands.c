@@ -200,6 +200,25 @@ void step_on_reload(struct step *s)
         step_act(s, ACT_RELOAD_SIGNAL, s->spec->reload_signal);
 }
 
+/* Only the words of one that stands still because of it. */
+static void tell_enabled(struct step *s, const char *words)
+{
+    if (s->svc->state != SVC_STOPPED || s->svc->life > 0 || s->svc->desired_up)
+        return;
+    step_reason(s->svc, "%s", words);
+    step_act(s, ACT_RECORD, 0);
+}
+
+void step_on_enabled(struct step *s)
+{
+    tell_enabled(s, "enabled, and not started yet");
+}
+
+void step_on_disabled(struct step *s)
+{
+    tell_enabled(s, "not enabled");
+}
+
 void step_on_config(struct step *s)
 {
     if (s->svc->state == SVC_WAITING && s->svc->idle)

@@ -109,6 +109,8 @@ void step_on_stop_now(struct step *s);
 void step_on_call_off(struct step *s);
 void step_on_hurry(struct step *s);
 void step_on_config(struct step *s);
+void step_on_enabled(struct step *s);
+void step_on_disabled(struct step *s);
 void step_on_reload(struct step *s);
 
 /* The handlers of service_control.c. */

@@ -52,6 +52,7 @@ void config_free(struct config *config)
         instance_template_free(config->templates[i]);
     free(config->templates);
     free(config->settings.runtime_dir);
+    free(config->settings.state_dir);
     free(config->settings.watch);
     free(config->settings.cgroup);
     free(config->settings.socket);
@@ -274,6 +275,7 @@ size_t config_settings_diff(const struct settings *a, const struct settings *b, 
         bool same;
     } checks[] = {
         {"runtime-dir", same_string(a->runtime_dir, b->runtime_dir)},
+        {"state-dir", same_string(a->state_dir, b->state_dir)},
         {"log-level", a->log_level == b->log_level},
         {"watch", same_string(a->watch, b->watch)},
         {"cgroup", same_string(a->cgroup, b->cgroup)},

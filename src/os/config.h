@@ -18,6 +18,7 @@
 
 struct settings {
     char *runtime_dir; /* NULL: not given */
+    char *state_dir;   /* NULL: not given */
     enum log_level log_level;
     char *watch;          /* auto, pidfd, netlink, poll or ptrace: loop/watch.h */
     char *cgroup;         /* auto, optional or no */

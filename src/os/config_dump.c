@@ -50,6 +50,7 @@ static void put_list(struct buf *out, const char *key, char *const *values)
 static void put_settings(struct buf *out, const struct settings *settings)
 {
     put_value(out, "", "runtime-dir", settings->runtime_dir);
+    put_value(out, "", "state-dir", settings->state_dir);
     put_value(out, "", "log-level", log_level_name(settings->log_level));
     put_value(out, "", "watch", settings->watch);
     put_value(out, "", "cgroup", settings->cgroup);

@@ -105,7 +105,9 @@ static void set_top_key(struct config_build *b, const struct placed *p, const st
     else if (strcmp(entry->key, "start-slots") == 0)
         set_start_slots(b, p, entry);
     else if (check_absolute(b, p, entry))
-        config_build_replace(&b->config->settings.runtime_dir, entry->values[0]);
+        config_build_replace(strcmp(entry->key, "state-dir") == 0 ? &b->config->settings.state_dir
+                                                                  : &b->config->settings.runtime_dir,
+                             entry->values[0]);
 }
 
 /* Settings may stand in any file, each in one. */

@@ -11,6 +11,9 @@
 
 #include "base/mem.h"
 
+#define WHAT "runtime directory"
+#define REMEDY "-r"
+
 char *rundir_default(char *err, size_t err_size)
 {
     if (geteuid() == 0)
@@ -24,8 +27,7 @@ char *rundir_default(char *err, size_t err_size)
     return xasprintf("%s/supd", xdg);
 }
 
-/* Makes PATH if missing, and checks whose it is. */
-static bool own_directory(const char *path, mode_t mode, char *err, size_t err_size)
+bool rundir_own(const char *path, mode_t mode, const char *what, const char *remedy, char *err, size_t err_size)
 {
     struct stat st;
 
@@ -36,17 +38,17 @@ static bool own_directory(const char *path, mode_t mode, char *err, size_t err_s
             return false;
         }
     } else if (errno == ENOENT) {
-        snprintf(err, err_size,
-                 "cannot make the runtime directory %s: the directory above it is missing: make that first", path);
+        snprintf(err, err_size, "cannot make the %s %s: the directory above it is missing: make that first", what,
+                 path);
         return false;
     } else if (errno != EEXIST) {
-        snprintf(err, err_size, "cannot make the runtime directory %s: %s", path, strerror(errno));
+        snprintf(err, err_size, "cannot make the %s %s: %s", what, path, strerror(errno));
         return false;
     }
 
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        snprintf(err, err_size, "cannot use the runtime directory %s: %s", path, strerror(errno));
+        snprintf(err, err_size, "cannot use the %s %s: %s", what, path, strerror(errno));
         return false;
     }
     int rc = fstat(fd, &st);
@@ -56,12 +58,12 @@ static bool own_directory(const char *path, mode_t mode, char *err, size_t err_s
         return false;
     }
     if (st.st_uid != geteuid()) {
-        snprintf(err, err_size, "the runtime directory %s belongs to uid %u, not to us (uid %u): give another with -r",
-                 path, st.st_uid, geteuid());
+        snprintf(err, err_size, "the %s %s belongs to uid %u, not to us (uid %u): give another with %s", what, path,
+                 st.st_uid, geteuid(), remedy);
         return false;
     }
     if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-        snprintf(err, err_size, "the runtime directory %s is writable for others (mode %04o): chmod go-w %s", path,
+        snprintf(err, err_size, "the %s %s is writable for others (mode %04o): chmod go-w %s", what, path,
                  st.st_mode & 07777, path);
         return false;
     }
@@ -74,12 +76,13 @@ bool rundir_prepare(const char *path, char *err, size_t err_size)
         snprintf(err, err_size, "the runtime directory %s is not an absolute path: write it from / on", path);
         return false;
     }
-    if (!own_directory(path, 0755, err, err_size))
+    if (!rundir_own(path, 0755, WHAT, REMEDY, err, err_size))
         return false;
 
     char *logs = xasprintf("%s/log", path);
     char *notify = xasprintf("%s/notify", path);
-    bool ok = own_directory(logs, 0700, err, err_size) && own_directory(notify, 0711, err, err_size);
+    bool ok = rundir_own(logs, 0700, WHAT, REMEDY, err, err_size) &&
+              rundir_own(notify, 0711, WHAT, REMEDY, err, err_size);
     free(logs);
     free(notify);
     return ok;
@@ -100,7 +103,19 @@ static int write_all(int fd, const char *data, size_t len)
     return 0;
 }
 
-int rundir_write_file(const char *path, const char *name, const char *data, size_t len)
+/* Of a directory: the names in it. */
+static int sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    int rc = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return rc;
+}
+
+static int write_file(const char *path, const char *name, const char *data, size_t len, bool sync)
 {
     char *final = xasprintf("%s/%s", path, name);
     char *fresh = xasprintf("%s.new", final);
@@ -112,16 +127,30 @@ int rundir_write_file(const char *path, const char *name, const char *data, size
         goto out;
     }
     rc = write_all(fd, data, len);
+    if (rc == 0 && sync && fsync(fd) < 0)
+        rc = -errno;
     if (close(fd) < 0 && rc == 0)
         rc = -errno;
     if (rc == 0 && rename(fresh, final) < 0)
         rc = -errno;
     if (rc < 0)
         unlink(fresh);
+    else if (sync)
+        rc = sync_directory(path);
 out:
     free(fresh);
     free(final);
     return rc;
+}
+
+int rundir_write_file(const char *path, const char *name, const char *data, size_t len)
+{
+    return write_file(path, name, data, len, false);
+}
+
+int rundir_write_synced(const char *path, const char *name, const char *data, size_t len)
+{
+    return write_file(path, name, data, len, true);
 }
 
 int rundir_read_file(const char *path, size_t max, char **data, size_t *len)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* start, stop, restart, reload, signal, reset, pause, resume: a command to services, and what became of each */
+/* start, stop, restart, reload, signal, reset, pause, resume, enable, disable: a command to services, and what became of each */
 #include "supctl/commands.h"
 
 #include <stdio.h>
@@ -142,4 +142,22 @@ int cmd_pause(const struct options *options)
 int cmd_resume(const struct options *options)
 {
     return send_quick(options, "service.resume");
+}
+
+/* With --now what it says of the next start of supd is done now, too. */
+static int send_and_do(const struct options *options, const char *method, const char *now)
+{
+    int status = send_quick(options, method);
+
+    return status == SUPCTL_DONE && options->given & OPTION_NOW ? send_and_wait(options, now) : status;
+}
+
+int cmd_enable(const struct options *options)
+{
+    return send_and_do(options, "service.enable", "service.start");
+}
+
+int cmd_disable(const struct options *options)
+{
+    return send_and_do(options, "service.disable", "service.stop");
 }

@@ -37,6 +37,8 @@ int cmd_pause(const struct options *options);
 int cmd_resume(const struct options *options);
 /* cmd_rolling.c: restart --rolling */
 int rolling_restart(const struct options *options);
+int cmd_enable(const struct options *options);
+int cmd_disable(const struct options *options);
 /* cmd_events.c */
 int cmd_events(const struct options *options);
 /* cmd_reread.c */

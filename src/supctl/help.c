@@ -21,6 +21,7 @@ static const struct {
     {OPTION_DRY_RUN, "--dry-run", "print what would be done, change nothing"},
     {OPTION_RESTART, "--restart", "restart services whose change needs it"},
     {OPTION_ROLLING, "--rolling", "one after another, up to the first that fails"},
+    {OPTION_NOW, "--now", "start them, or stop them, at once, too"},
     {OPTION_LEAVE_SERVICES, "--leave-services", "end supd, leave the services running"},
 };
 

@@ -22,6 +22,8 @@ static const struct command commands[] = {
     {"scale", "NAME NUMBER", "have so many instances", cmd_scale, WAITS, 2, 2},
     {"pause", "NAME...", "freeze all processes of services", cmd_pause, QUICK, 1, ANY},
     {"resume", "NAME...", "let paused services go on", cmd_resume, QUICK, 1, ANY},
+    {"enable", "NAME...", "start them with supd from now on", cmd_enable, WAITS | OPTION_NOW, 1, ANY},
+    {"disable", "NAME...", "do not start them with supd any more", cmd_disable, WAITS | OPTION_NOW, 1, ANY},
     {"reset", "NAME...", "forget failures", cmd_reset, QUICK, 1, ANY},
     {"top", "[NAME...]", "show what services use, again and again", cmd_top,
      OPTION_TIMEOUT | OPTION_ONCE | OPTION_INTERVAL, 0, ANY},
@@ -35,8 +37,6 @@ static const struct command commands[] = {
      0, 0},
     {"upgrade", "", "replace the binary of supd, services untouched", cmd_upgrade, QUICK, 0, 0},
     {"version", "", "print the versions of supctl and supd", cmd_version, QUICK, 0, 0},
-    {.name = "enable"},
-    {.name = "disable"},
     {.name = "logs"},
 };
 

@@ -21,6 +21,7 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, LONG_BASE + OPTION_TIMEOUT},
     {"restart", no_argument, NULL, LONG_BASE + OPTION_RESTART},
     {"dry-run", no_argument, NULL, LONG_BASE + OPTION_DRY_RUN},
+    {"now", no_argument, NULL, LONG_BASE + OPTION_NOW},
     {"leave-services", no_argument, NULL, LONG_BASE + OPTION_LEAVE_SERVICES},
     {"rolling", no_argument, NULL, LONG_BASE + OPTION_ROLLING},
     {"full", no_argument, NULL, LONG_BASE + OPTION_FULL},

@@ -21,6 +21,7 @@ enum option_flags {
     OPTION_FULL = 1 << 7,
     OPTION_ONCE = 1 << 8,
     OPTION_INTERVAL = 1 << 9,
+    OPTION_NOW = 1 << 10,
 };
 
 struct options {

@@ -17,9 +17,11 @@
 #include "os/clock.h"
 #include "os/identity.h"
 #include "supd/cgroups.h"
+#include "supd/command_call.h"
 #include "supd/messages.h"
 #include "supd/order.h"
 #include "supd/reload.h"
+#include "supd/remember.h"
 #include "supd/scale.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
@@ -27,13 +29,6 @@
 #include "supd/waiters.h"
 
 #define MAX_NAMES 1000
-
-/* One request on its way through a verb. */
-struct call {
-    struct supervisor *sup;
-    const json_t *params;
-    struct reply *reply; /* NULL once it was answered or handed on */
-};
 
 /* ---- what is shown ---- */
 
@@ -55,6 +50,7 @@ json_t *command_service(const struct service *service)
 
     if (order_words(service, words, sizeof words))
         json_object_set_new(object, "reason", proto_string(words));
+    json_object_set_new(object, "enabled", json_boolean(service_enabled(service)));
     json_object_set_new(object, "sockets", sockets_status(service));
     json_object_set_new(object, "cgroup", proto_string(cgroups_of(service)));
     json_object_set_new(object, "memory-max", memory_max(service));
@@ -70,20 +66,19 @@ json_t *command_outcome(const struct service *service, bool ok, const char *mess
 
 /* ---- parameters ---- */
 
-static void refuse(struct call *call, enum proto_error code, const char *text)
+void call_refuse(struct call *call, enum proto_error code, const char *text)
 {
     reply_error(call->reply, code, NULL, "%s", text);
     call->reply = NULL;
 }
 
-static void refuse_param(struct call *call, const char *key, const char *want)
+void call_refuse_param(struct call *call, const char *key, const char *want)
 {
     reply_error(call->reply, PROTO_E_INVALID_PARAMS, NULL, "%s: %s", key, want);
     call->reply = NULL;
 }
 
-/* Only the KNOWN ones (ended by NULL) may be there. */
-static bool known_params(struct call *call, const char *const *known)
+bool call_known_params(struct call *call, const char *const *known)
 {
     const char *key;
     json_t *value;
@@ -95,26 +90,25 @@ static bool known_params(struct call *call, const char *const *known)
         while (*k && strcmp(*k, key) != 0)
             k++;
         if (!*k) {
-            refuse_param(call, key, "no such parameter of this method");
+            call_refuse_param(call, key, "no such parameter of this method");
             return false;
         }
     }
     return true;
 }
 
-static bool bool_param(struct call *call, const char *key, bool *value)
+bool call_bool_param(struct call *call, const char *key, bool *value)
 {
     json_t *json = json_object_get(call->params, key);
 
     *value = json_is_true(json);
     if (!json || json_is_boolean(json) || json_is_null(json))
         return true;
-    refuse_param(call, key, "must be true or false");
+    call_refuse_param(call, key, "must be true or false");
     return false;
 }
 
-/* Seconds -> us; 0 where it is not given. */
-static bool timeout_param(struct call *call, int64_t *usec)
+bool call_timeout_param(struct call *call, int64_t *usec)
 {
     json_t *json = json_object_get(call->params, "timeout");
     double seconds = json_number_value(json);
@@ -123,7 +117,7 @@ static bool timeout_param(struct call *call, int64_t *usec)
     if (!json || json_is_null(json))
         return true;
     if (!json_is_number(json) || !isfinite(seconds) || seconds < 0 || seconds > 1e9) {
-        refuse_param(call, "timeout", "must be a number of seconds");
+        call_refuse_param(call, "timeout", "must be a number of seconds");
         return false;
     }
     *usec = (int64_t)(seconds * (double)USEC_PER_SEC);
@@ -132,7 +126,7 @@ static bool timeout_param(struct call *call, int64_t *usec)
     return true;
 }
 
-static bool names_param(struct call *call, bool required, json_t **names)
+bool call_names_param(struct call *call, bool required, json_t **names)
 {
     size_t i;
     json_t *name;
@@ -143,29 +137,23 @@ static bool names_param(struct call *call, bool required, json_t **names)
     if (!*names && !required)
         return true;
     if (!json_is_array(*names) || (required && json_array_size(*names) == 0)) {
-        refuse_param(call, "names", "must be an array of names or globs");
+        call_refuse_param(call, "names", "must be an array of names or globs");
         return false;
     }
     /* Each is matched with every service. */
     if (json_array_size(*names) > MAX_NAMES) {
-        refuse_param(call, "names", "too many: at most 1000, or use a glob");
+        call_refuse_param(call, "names", "too many: at most 1000, or use a glob");
         return false;
     }
     json_array_foreach(*names, i, name)
     {
         if (!json_is_string(name)) {
-            refuse_param(call, "names", "must be an array of names or globs");
+            call_refuse_param(call, "names", "must be an array of names or globs");
             return false;
         }
     }
     return true;
 }
-
-/* The services that a request is about, in order of name, each once. */
-struct selection {
-    struct service **items;
-    size_t n;
-};
 
 static bool name_selected(json_t *names, bool *matched, const char *name)
 {
@@ -183,8 +171,7 @@ static bool name_selected(json_t *names, bool *matched, const char *name)
     return selected;
 }
 
-/* Answers and returns false where a name or glob matches nothing.  NAMES NULL: all. */
-static bool select_services(struct call *call, json_t *names, struct selection *selection)
+bool call_select(struct call *call, json_t *names, struct selection *selection)
 {
     struct supervisor *sup = call->sup;
     size_t n_names = json_array_size(names);
@@ -231,8 +218,8 @@ static void service_list(struct call *call)
     json_t *names;
     struct selection selection;
 
-    if (!known_params(call, (const char *const[]){"names", NULL}) || !names_param(call, false, &names) ||
-        !select_services(call, names, &selection))
+    if (!call_known_params(call, (const char *const[]){"names", NULL}) || !call_names_param(call, false, &names) ||
+        !call_select(call, names, &selection))
         return;
     json_t *array = json_array();
     for (size_t i = 0; i < selection.n; i++)
@@ -246,8 +233,8 @@ static void service_graph(struct call *call)
     json_t *names;
     struct selection selection;
 
-    if (!known_params(call, (const char *const[]){"names", NULL}) || !names_param(call, false, &names) ||
-        !select_services(call, names, &selection))
+    if (!call_known_params(call, (const char *const[]){"names", NULL}) || !call_names_param(call, false, &names) ||
+        !call_select(call, names, &selection))
         return;
     reply_result(call->reply, order_view(call->sup, selection.items, selection.n));
     free(selection.items);
@@ -307,21 +294,21 @@ static void lifecycle(struct call *call, const struct lifecycle_verb *verb)
     bool wait = false;
     int64_t timeout = 0;
 
-    if (!known_params(call, verb->can_wait ? with_wait : without) || !names_param(call, true, &names))
+    if (!call_known_params(call, verb->can_wait ? with_wait : without) || !call_names_param(call, true, &names))
         return;
-    if (!bool_param(call, "wait", &wait) || !timeout_param(call, &timeout))
+    if (!call_bool_param(call, "wait", &wait) || !call_timeout_param(call, &timeout))
         return;
     if (call->sup->phase != PHASE_RUN) {
-        refuse(call, PROTO_E_REFUSED, "supd is shutting down");
+        call_refuse(call, PROTO_E_REFUSED, "supd is shutting down");
         return;
     }
-    if (!select_services(call, names, &selection))
+    if (!call_select(call, names, &selection))
         return;
 
     struct order_plan plan = order_plan(call->sup, verb->event, selection.items, selection.n);
     free(selection.items);
     if (plan.refusal) {
-        refuse(call, PROTO_E_REFUSED, plan.refusal);
+        call_refuse(call, PROTO_E_REFUSED, plan.refusal);
         order_plan_clear(&plan);
         return;
     }
@@ -362,12 +349,12 @@ static bool scale_params(struct call *call, const char **name, json_int_t *insta
     *name = json_string_value(json_object_get(call->params, "name"));
     *instances = json_integer_value(json_object_get(call->params, "instances"));
     if (!*name) {
-        refuse_param(call, "name", "must be the name of a service with instances");
+        call_refuse_param(call, "name", "must be the name of a service with instances");
         return false;
     }
     if (json_is_integer(json_object_get(call->params, "instances")) && *instances >= 0 && *instances <= INSTANCES_MAX)
         return true;
-    refuse_param(call, "instances", "must be a number from 0 to 10000");
+    call_refuse_param(call, "instances", "must be a number from 0 to 10000");
     return false;
 }
 
@@ -378,11 +365,12 @@ static void service_scale(struct call *call)
     bool wait;
     int64_t timeout;
 
-    if (!known_params(call, (const char *const[]){"name", "instances", "wait", "timeout", NULL}) ||
-        !scale_params(call, &name, &instances) || !bool_param(call, "wait", &wait) || !timeout_param(call, &timeout))
+    if (!call_known_params(call, (const char *const[]){"name", "instances", "wait", "timeout", NULL}) ||
+        !scale_params(call, &name, &instances) || !call_bool_param(call, "wait", &wait) ||
+        !call_timeout_param(call, &timeout))
         return;
     if (call->sup->phase != PHASE_RUN) {
-        refuse(call, PROTO_E_REFUSED, "supd is shutting down");
+        call_refuse(call, PROTO_E_REFUSED, "supd is shutting down");
         return;
     }
     scale_request(call->sup, name, (unsigned)instances, wait, timeout, call->reply);
@@ -399,7 +387,7 @@ static bool signal_param(struct call *call, int *signo)
         *signo = (int)json_integer_value(json);
     if (*signo > 0)
         return true;
-    refuse_param(call, "signal", "must be the name or number of a signal, such as \"HUP\"");
+    call_refuse_param(call, "signal", "must be the name or number of a signal, such as \"HUP\"");
     return false;
 }
 
@@ -424,8 +412,8 @@ static void service_signal(struct call *call)
     json_t *names;
     int signo;
 
-    if (!known_params(call, (const char *const[]){"names", "signal", NULL}) || !names_param(call, true, &names) ||
-        !signal_param(call, &signo) || !select_services(call, names, &selection))
+    if (!call_known_params(call, (const char *const[]){"names", "signal", NULL}) ||
+        !call_names_param(call, true, &names) || !signal_param(call, &signo) || !call_select(call, names, &selection))
         return;
     json_t *array = json_array();
     for (size_t i = 0; i < selection.n; i++)
@@ -448,8 +436,8 @@ static void pause_or_resume(struct call *call, bool on)
     struct selection selection;
     json_t *names;
 
-    if (!known_params(call, (const char *const[]){"names", NULL}) || !names_param(call, true, &names) ||
-        !select_services(call, names, &selection))
+    if (!call_known_params(call, (const char *const[]){"names", NULL}) || !call_names_param(call, true, &names) ||
+        !call_select(call, names, &selection))
         return;
     json_t *array = json_array();
     for (size_t i = 0; i < selection.n; i++)
@@ -470,7 +458,7 @@ static void service_resume(struct call *call)
 
 static void config_check(struct call *call)
 {
-    if (!known_params(call, (const char *const[]){NULL}))
+    if (!call_known_params(call, (const char *const[]){NULL}))
         return;
     reload_request(call->sup, &(struct reload_options){.check = true}, call->reply);
 }
@@ -479,12 +467,12 @@ static void config_reload(struct call *call)
 {
     struct reload_options options = {0};
 
-    if (!known_params(call, (const char *const[]){"dry-run", "restart", "timeout", NULL}) ||
-        !bool_param(call, "dry-run", &options.dry_run) || !bool_param(call, "restart", &options.restart) ||
-        !timeout_param(call, &options.timeout))
+    if (!call_known_params(call, (const char *const[]){"dry-run", "restart", "timeout", NULL}) ||
+        !call_bool_param(call, "dry-run", &options.dry_run) || !call_bool_param(call, "restart", &options.restart) ||
+        !call_timeout_param(call, &options.timeout))
         return;
     if (call->sup->phase != PHASE_RUN) {
-        refuse(call, PROTO_E_REFUSED, "supd is shutting down");
+        call_refuse(call, PROTO_E_REFUSED, "supd is shutting down");
         return;
     }
     reload_request(call->sup, &options, call->reply);
@@ -494,7 +482,7 @@ static void events_subscribe(struct call *call)
 {
     json_t *names;
 
-    if (!known_params(call, (const char *const[]){"names", NULL}) || !names_param(call, false, &names))
+    if (!call_known_params(call, (const char *const[]){"names", NULL}) || !call_names_param(call, false, &names))
         return;
     reply_subscribe(call->reply, names);
     reply_result(call->reply, json_true());
@@ -506,9 +494,10 @@ static void supd_info(struct call *call)
     struct timestamp now = clock_now();
     struct utsname uts;
     const char *cgroup;
+    const char *state_dir;
     const char *reason;
 
-    if (!known_params(call, (const char *const[]){NULL}))
+    if (!call_known_params(call, (const char *const[]){NULL}))
         return;
     uname(&uts);
     json_t *info =
@@ -524,6 +513,9 @@ static void supd_info(struct call *call)
     json_object_set_new(info, "running", json_integer((json_int_t)sup->n_running));
     json_object_set_new(info, "clients", json_integer((json_int_t)server_clients(sup->server)));
     json_object_set_new(info, "kernel", json_string(uts.release));
+    state_dir = remember_dir(sup, &reason);
+    json_object_set_new(info, "state-dir", proto_string(state_dir));
+    json_object_set_new(info, "state-dir-reason", proto_string(reason));
     cgroup = cgroups_path(sup, &reason);
     json_object_set_new(info, "cgroup", proto_string(cgroup));
     json_object_set_new(info, "cgroup-reason", proto_string(reason));
@@ -533,7 +525,7 @@ static void supd_info(struct call *call)
 
 static void supd_upgrade(struct call *call)
 {
-    if (known_params(call, (const char *const[]){NULL}))
+    if (call_known_params(call, (const char *const[]){NULL}))
         upgrade_request(call->sup, call->reply);
 }
 
@@ -542,8 +534,8 @@ static void supd_shutdown(struct call *call)
     struct supervisor *sup = call->sup;
     bool leave;
 
-    if (!known_params(call, (const char *const[]){"leave-services", NULL}) ||
-        !bool_param(call, "leave-services", &leave))
+    if (!call_known_params(call, (const char *const[]){"leave-services", NULL}) ||
+        !call_bool_param(call, "leave-services", &leave))
         return;
     if (leave) {
         log_info("leaving, and leaving the services as they are, by command");
@@ -576,6 +568,8 @@ static const struct verb {
     {"service.reload", true, service_reload},
     {"service.signal", true, service_signal},
     {"service.reset", true, service_reset},
+    {"service.enable", true, command_service_enable},
+    {"service.disable", true, command_service_disable},
     {"service.scale", true, service_scale},
     {"config.check", false, config_check},
     {"config.reload", true, config_reload},

@@ -168,7 +168,7 @@ static json_t *plan_to_json(struct supervisor *sup, const struct plan *plan, boo
 /* Settings that a running supd cannot change. */
 static json_t *settings_warnings(const struct supervisor *sup, const struct settings *next)
 {
-    static const char *const fixed[] = {"runtime-dir", "control.socket", "watch", "cgroup"};
+    static const char *const fixed[] = {"runtime-dir", "state-dir", "control.socket", "watch", "cgroup"};
     const char *names[16];
     size_t n = config_settings_diff(&sup->config->settings, next, names, sizeof names / sizeof *names);
     json_t *warnings = json_array();

@@ -15,7 +15,7 @@ struct service *roster_add(struct supervisor *sup, struct spec *spec)
     }
     service->removing = false;
     service_set_spec(service, spec);
-    if (spec->enabled && !service_command(service, SVC_EV_START, err, sizeof err))
+    if (service_enabled(service) && !service_command(service, SVC_EV_START, err, sizeof err))
         log_error("%s: %s", service->spec->name, err);
     waiters_check(service);
     return service;

@@ -22,6 +22,7 @@
 #include "supd/daemon.h"
 #include "supd/essential.h"
 #include "supd/handover.h"
+#include "supd/remember.h"
 #include "supd/scale.h"
 #include "supd/server.h"
 #include "supd/supervisor.h"
@@ -239,6 +240,7 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
     if (!options->stop_leftovers && !open_server(sup))
         return EXIT_FAILURE;
     cgroups_open(sup, !options->stop_leftovers);
+    remember_open(sup);
     bool finish_shutdown = survey_shutdown_pending(survey);
     sup->shutdown_recorded = finish_shutdown; /* for the file that is written anew, should we die too */
     if (!options->stop_leftovers)

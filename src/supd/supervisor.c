@@ -21,6 +21,7 @@
 #include "supd/process.h"
 #include "supd/readiness.h"
 #include "supd/reload.h"
+#include "supd/remember.h"
 #include "supd/server.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
@@ -86,6 +87,7 @@ void supervisor_clear(struct supervisor *sup)
         service_free(service);
     }
     order_free(sup);
+    remember_close(sup);
     fdstore_close(&sup->fdstore);
     tree_close(sup);
     cgroups_close(sup);
@@ -129,10 +131,18 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
     process_init(&service->control, service);
     TAILQ_INIT(&service->waits);
     svc_init(&service->svc, spec, clock_now());
+    svc_set_enabled(&service->svc, service_enabled(service));
     sockets_configure(service);
     /* The key is the spec's name; service_set_spec() keeps that string alive. */
     HASH_ADD_KEYPTR(by_name, sup->services, spec->name, strlen(spec->name), service);
     return service;
+}
+
+bool service_enabled(const struct service *service)
+{
+    bool enabled;
+
+    return remember_enabled(service->sup, service->spec->name, &enabled) ? enabled : service->spec->enabled;
 }
 
 static int compare_names(const struct service *a, const struct service *b)
@@ -170,7 +180,15 @@ void service_set_spec(struct service *service, struct spec *spec)
     sockets_open_missing(service);
     readiness_free(service);
     service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
+    service_tell_enabled(service);
     cgroups_apply(service);
+}
+
+void service_tell_enabled(struct service *service)
+{
+    enum svc_event_type type = service_enabled(service) ? SVC_EV_ENABLED : SVC_EV_DISABLED;
+
+    service_event(service, &(struct svc_event){.type = type});
 }
 
 bool service_config_stale(const struct service *service)

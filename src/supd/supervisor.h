@@ -19,11 +19,12 @@
  *   order.c       who waits for whom, and whom a command concerns (order.h, order_view.c)
  *   roster.c      services that come and go       scale.c  another number of instances than is written
  *   waiters.c     commands whose caller waits for the outcome
- *   server.c      JSON-RPC on the control socket     commands.c  its verbs
+ *   server.c      JSON-RPC on the control socket     commands.c, command_*.c  its verbs
  *   upgrade.c     another binary in the same process (upgrade_helper.c tries it)
  *   handover.c    what it is given: descriptors, and (server_handover.c) callers
  *   sockets.c     what services listen at, over their restarts and our death
  *   messages.c    what services tell us    readiness.c   are they ready?
+ *   remember.c    what outlives the boot: enable and disable, the last runs of schedules
  *   notify.c      what systemd is told        store.c  and what it keeps for us
  */
 #ifndef SUPD_SUPD_SUPERVISOR_H
@@ -59,6 +60,7 @@ struct messages;
 struct order;
 struct readiness;
 struct reload;
+struct remembered;
 struct server;
 struct service_cgroup;
 struct sockets;
@@ -192,6 +194,7 @@ struct supervisor {
     struct watcher *watcher;
     struct server *server; /* NULL: no control socket */
     struct reload *reload;
+    struct remembered *remembered;
     struct upgrade *upgrade;   /* NULL: none is under way */
     struct handover *handover; /* from the binary before; NULL once we serve, or after a usual start */
     struct fdstore fdstore;    /* what was kept for us, until it is taken back */
@@ -237,6 +240,11 @@ void service_event(struct service *service, const struct svc_event *event);
 bool service_command(struct service *service, enum svc_event_type type, char *err, size_t err_size);
 /* The same with all that EVENT says. */
 bool service_command_event(struct service *service, const struct svc_event *event, char *err, size_t err_size);
+
+/* Is it to be started with supd: by what a command has said, else by its configuration? */
+bool service_enabled(const struct service *service);
+/* To be called when that may have changed.  Nothing is started or stopped by it. */
+void service_tell_enabled(struct service *service);
 
 /* Is its process one that was started from an older configuration? */
 bool service_config_stale(const struct service *service);

@@ -17,6 +17,7 @@
 #include "os/clock.h"
 #include "supd/handover.h"
 #include "supd/reload.h"
+#include "supd/remember.h"
 #include "supd/upgrade_helper.h"
 
 #define CHECK_TIMEOUT (30 * USEC_PER_SEC) /* for the new binary to be tried */
@@ -121,7 +122,7 @@ static const char *said(struct upgrade *upgrade)
 static bool is_quiet(struct supervisor *sup)
 {
     /* What waits for systemd to read would be lost. */
-    return sup->pre_exec == 0 && !reload_busy(sup) && sdnotify_flush(sup->sd);
+    return sup->pre_exec == 0 && !reload_busy(sup) && !remember_busy(sup) && sdnotify_flush(sup->sd);
 }
 
 static void on_timer(void *ctx)

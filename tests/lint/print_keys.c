@@ -19,6 +19,7 @@ int main(void)
     const struct settings a = {.log_level = LOG_LEVEL_ERROR};
     const struct settings b = {
         .runtime_dir = other,
+        .state_dir = other,
         .log_level = LOG_LEVEL_DEBUG,
         .watch = other,
         .cgroup = other,
