@@ -28,6 +28,12 @@ static bool comes_up(const struct svc *svc)
     return waits_for_start(svc) || svc->state == SVC_STARTING || (svc->state == SVC_STOPPING && svc->desired_up);
 }
 
+/* Of its schedule: then it is as it should be, and in nobody's way. */
+static bool is_between_runs(const struct svc *svc)
+{
+    return svc->state == SVC_WAITING && svc->idle && svc->due.wall != 0;
+}
+
 static bool is_up(const struct svc *svc)
 {
     return svc->state == SVC_RUNNING || svc->state == SVC_STARTING;
@@ -89,7 +95,7 @@ enum graph_need graph_start_need(const struct graph *graph, uint32_t node, const
     uint32_t flags = edge->flags;
     bool needed = (flags & GRAPH_NEEDS) != 0;
 
-    if (svc == NULL)
+    if (svc == NULL || is_between_runs(svc))
         return GRAPH_NEED_NOTHING;
     if (flags & GRAPH_CONFLICTS) {
         enum graph_need need = conflict_need(node, edge->to, svc);

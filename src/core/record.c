@@ -224,6 +224,7 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     /* A shutdown has a record of its own, and without that it does not outlive us. */
     put_u8(&w, svc->stop_held && !svc->shutting_down);
     put_u64(&w, (uint64_t)svc->watchdog);
+    put_time(&w, svc->due);
     return finish(&w);
 }
 

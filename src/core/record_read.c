@@ -156,6 +156,8 @@ static void get_later_members(struct reader *r, struct svc *svc)
     svc->watchdog = (int64_t)record_get(r, 8);
     if (svc->watchdog < SVC_WATCHDOG_UNKNOWN)
         r->bad = true;
+    if (r->version >= RECORD_VERSION_SCHEDULE)
+        svc->due = get_time(r);
 }
 
 void record_read_service(struct reader *r, struct svc *svc)

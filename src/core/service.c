@@ -83,9 +83,9 @@ static void on_boot(struct step *s)
             step_enqueue_or_await(s);
         return;
     case SVC_WAITING:
-        if (svc->idle)
+        if (svc->idle && !s->spec->schedule)
             step_enqueue_or_await(s);
-        else
+        else if (!svc->idle)
             step_enqueue(s, svc->next_is_restart);
         return;
     case SVC_STARTING:
@@ -456,6 +456,7 @@ static const struct {
     [SVC_EV_ALIVE] = {step_on_alive, OF_LIFE},
     [SVC_EV_WATCHDOG_USEC] = {step_on_watchdog_usec, OF_LIFE},
     [SVC_EV_WATCHDOG] = {step_on_watchdog, OF_LIFE},
+    [SVC_EV_DUE] = {step_on_due, OF_SERVICE},
     [SVC_EV_DEADLINE] = {on_deadline, OF_SERVICE},
     [SVC_EV_RELOAD] = {step_on_reload, OF_SERVICE},
     [SVC_EV_MAIN_FOUND] = {step_on_main_found, OF_LIFE},
@@ -480,6 +481,11 @@ void svc_set_enabled(struct svc *svc, bool enabled)
 {
     svc->desired_up = enabled;
     step_reason(svc, "%s", enabled ? "" : "not enabled");
+}
+
+void svc_set_due(struct svc *svc, struct timestamp due)
+{
+    svc->due = due;
 }
 
 void svc_step(struct svc *svc, const struct spec *spec, const struct svc_event *event, struct timestamp now,

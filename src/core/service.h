@@ -3,7 +3,7 @@
  * The life of one service, as a state machine without side effects.
  *
  *   stopped   not running, and nobody wants it to
- *   waiting   wanted, waits for its turn to be forked, or (`idle`) for a connection
+ *   waiting   wanted, waits for its turn to be forked, or (`idle`) for a connection or its time
  *   starting  on its way up: pre-start, the exec, a oneshot's whole work, a forking one's main
  *             process being found, the key `ready` being met, post-start
  *   running   all that is done; a oneshot with remain-after-exit has no process then
@@ -163,7 +163,8 @@ struct svc {
     int64_t ended_at;         /* mono us of that end; it may have been noticed later than it happened */
     uint64_t life;            /* number of the present or last process; the count of starts */
     uint64_t restarts;        /* automatic ones */
-    bool idle;                /* waiting: for something to come in at its sockets, start = on-demand */
+    bool idle;                /* waiting: for something to come in at its sockets, start = on-demand; or for its time */
+    struct timestamp due;     /* schedule: the last due time that was seen to; {0, 0}: none */
     uint32_t demands;         /* starts that were so asked for since .demands_since, not recorded */
     int64_t demands_since;    /* mono us */
     bool next_is_restart;     /* the start that is queued or timed is an automatic one */
@@ -230,6 +231,7 @@ enum svc_event_type {
     SVC_EV_WATCHDOG_USEC, /* .life, .usec: it will do so that often from now on */
     SVC_EV_WATCHDOG,      /* .life: svc.watchdog_at has come, or .text: why it is to be ended as if it had */
     SVC_EV_DEMAND,        /* something has come in at a socket of one that is idle */
+    SVC_EV_DUE,           /* .due, .pass_over: a run of its schedule is due */
     SVC_EV_DEADLINE,      /* svc.deadline has come; .text: what was waited for, NULL where that needs no words */
     SVC_EV_N
 };
@@ -248,7 +250,10 @@ struct svc_event {
     struct exit_info exit;
     unsigned group_left;
     int64_t usec;
-    bool hold; /* other services have to stop first: SVC_EV_STOP_NOW will tell */
+    bool hold;            /* other services have to stop first: SVC_EV_STOP_NOW will tell */
+    struct timestamp due; /* SVC_EV_DUE: up to then all is seen to, by this event */
+    bool pass_over;       /* SVC_EV_DUE: without a run, for it is too late */
+    bool rescheduled;     /* SVC_EV_CONFIG: its schedule is another than before */
     const char *text;
 };
 
@@ -288,6 +293,9 @@ void svc_init(struct svc *svc, const struct spec *spec, struct timestamp now);
 
 /* Of one that has never run: a command has said something else than the configuration, perhaps. */
 void svc_set_enabled(struct svc *svc, bool enabled);
+
+/* Of the same, before any event: the last due time of its schedule that was seen to, perhaps in an earlier boot. */
+void svc_set_due(struct svc *svc, struct timestamp due);
 
 /*
  * The one function that changes a service.  SPEC is the configuration in force
@@ -332,6 +340,9 @@ const char *svc_role_name(enum svc_role role);
 
 /* What post-stop is told, by systemd's words: success, exit-code, signal, core-dump, timeout, resources, protocol. */
 const char *svc_result_name(const struct svc *svc, const struct spec *spec);
+
+/* Came its last life to a good end? */
+bool svc_succeeded(const struct svc *svc, const struct spec *spec);
 
 /* The exit in words: "exit 1", "killed by SEGV (core dumped)", "killed by the OOM killer", "ended, status unknown". */
 const char *svc_exit_words(const struct exit_info *exit, char *buf, size_t size);

@@ -9,6 +9,9 @@ void step_on_start(struct step *s)
     struct svc *svc = s->svc;
 
     svc->row = 0;
+    /* What was due while nobody wanted it is no matter. */
+    if (s->spec->schedule && !svc->desired_up)
+        svc->due = s->now;
     svc->desired_up = true;
     svc->stop_held = false;
     switch (svc->state) {
@@ -110,6 +113,10 @@ void step_on_reset(struct step *s)
         step_to_stopped(s, "reset by command");
         return;
     }
+    if (s->spec->schedule && svc->state == SVC_WAITING && svc->idle) {
+        step_await_run(s, false);
+        return;
+    }
     step_act(s, ACT_RECORD, 0);
 }
 
@@ -165,8 +172,12 @@ void step_on_call_off(struct step *s)
         return;
     step_act(s, ACT_UNQUEUE, 0);
     svc->next_is_restart = false;
-    step_state(s, SVC_FAILED);
     step_reason(svc, "%s", s->event->text);
+    if (s->spec->schedule) {
+        step_await_run(s, true);
+        return;
+    }
+    step_state(s, SVC_FAILED);
     step_act(s, ACT_RECORD, 0);
 }
 
@@ -221,8 +232,7 @@ void step_on_disabled(struct step *s)
 
 void step_on_config(struct step *s)
 {
-    if (s->svc->state == SVC_WAITING && s->svc->idle)
-        step_enqueue_or_await(s); /* for other sockets perhaps, or not for any more */
+    step_reschedule(s);
     if (svc_awaits_ready(s->svc))
         step_ready_config(s);
     /* What the main process has left is ended as it was begun. */

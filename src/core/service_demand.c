@@ -37,7 +37,9 @@ void step_await(struct step *s)
 
 void step_enqueue_or_await(struct step *s)
 {
-    if (s->spec->start == START_ON_DEMAND)
+    if (s->spec->schedule)
+        step_await_run(s, false);
+    else if (s->spec->start == START_ON_DEMAND)
         step_await(s);
     else
         step_enqueue(s, false);

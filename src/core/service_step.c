@@ -362,6 +362,10 @@ void step_settle_policy(struct step *s, bool abnormal)
         }
         break;
     }
+    if (s->spec->schedule && result.verdict != POLICY_RESTART) {
+        step_await_run(s, result.verdict == POLICY_FAILED);
+        return;
+    }
     step_act(s, ACT_RECORD, 0);
 }
 

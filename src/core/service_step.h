@@ -47,8 +47,14 @@ int64_t step_start_deadline(const struct step *s);
 /* Into the queue for a start slot.  AUTOMATIC: it counts as a restart. */
 void step_enqueue(struct step *s, bool automatic);
 
-/* Where a start is due by itself: at once, or start = on-demand, when something comes in. */
+/* Where a start is due by itself: at once, or start = on-demand, when something comes in, or when its time has come. */
 void step_enqueue_or_await(struct step *s);
+
+/* schedule: idle until its next run is due.  FAILED: the reason that stands says why the last one did. */
+void step_await_run(struct step *s, bool failed);
+
+/* SVC_EV_CONFIG: what a new configuration means for one that is idle, or now has a schedule. */
+void step_reschedule(struct step *s);
 
 /* start = on-demand: idle from now on. */
 void step_await(struct step *s);
@@ -145,5 +151,8 @@ void step_ready_config(struct step *s);
 bool step_ready_deadline(struct step *s);
 /* What is missing, for the reason of a time-out; "" = nothing is known of that. */
 const char *step_ready_missing(const struct step *s, char *buf, size_t size);
+
+/* service_schedule.c */
+void step_on_due(struct step *s);
 
 #endif

@@ -130,6 +130,15 @@ const char *svc_reason_words(const struct svc *svc, char *buf, size_t size)
     return buf;
 }
 
+bool svc_succeeded(const struct svc *svc, const struct spec *spec)
+{
+    bool asked = svc->stop_cause == STOP_BY_COMMAND && svc->exit.how == EXIT_HOW_SIGNALED &&
+                 svc->exit.signal == svc->proc.stop.signal;
+
+    return svc->result == RESULT_NONE &&
+           (!svc->ended || asked || (!svc->exit_pre_exec && policy_success(spec, &svc->exit)));
+}
+
 const char *svc_result_name(const struct svc *svc, const struct spec *spec)
 {
     static const char *const names[] = {
@@ -138,12 +147,9 @@ const char *svc_result_name(const struct svc *svc, const struct spec *spec)
         [RESULT_WATCHDOG] = "watchdog",
     };
     _Static_assert(sizeof names / sizeof *names == RESULT_N, "a result has no name");
-    bool asked = svc->stop_cause == STOP_BY_COMMAND && svc->exit.how == EXIT_HOW_SIGNALED &&
-                 svc->exit.signal == svc->proc.stop.signal;
-
     if (svc->result != RESULT_NONE)
         return names[svc->result];
-    if (!svc->ended || asked || (!svc->exit_pre_exec && policy_success(spec, &svc->exit)))
+    if (svc_succeeded(svc, spec))
         return "success";
     if (svc->exit.how != EXIT_HOW_SIGNALED)
         return "exit-code";

@@ -92,6 +92,29 @@ static bool validate_streams(const struct spec *spec, char *err, size_t err_size
     return false;
 }
 
+/* A run must have an end, or the next one never comes. */
+static bool validate_schedule(const struct spec *spec, char *err, size_t err_size)
+{
+    if (spec->schedule == NULL && !spec->persistent)
+        return true;
+    if (spec->schedule == NULL)
+        snprintf(err, err_size, "persistent goes with schedule only: add that, or leave persistent out");
+    else if (spec->type != TYPE_ONESHOT)
+        snprintf(err, err_size, "schedule goes with type = oneshot only: add that, or leave schedule out");
+    else if (spec->remain_after_exit)
+        snprintf(err, err_size, "schedule and remain-after-exit exclude each other: leave one out");
+    else if (spec->start == START_ON_DEMAND)
+        snprintf(err, err_size, "schedule and start = on-demand exclude each other: leave one out");
+    else if (spec->essential)
+        snprintf(err, err_size, "schedule and essential exclude each other: between two runs it has not ended");
+    else if (spec->restart == RESTART_ALWAYS)
+        snprintf(err, err_size,
+                 "restart = always would repeat one run without end: with schedule, write on-failure or no");
+    else
+        return true;
+    return false;
+}
+
 static bool validate_type(const struct spec *spec, char *err, size_t err_size)
 {
     if (spec->pid_file != NULL && spec->type != TYPE_FORKING) {
@@ -191,7 +214,8 @@ bool spec_validate(const struct spec *spec, char *err, size_t err_size)
         return false;
     }
     return validate_type(spec, err, err_size) && validate_ready(spec, err, err_size) &&
-           validate_streams(spec, err, err_size) && validate_capabilities(spec, err, err_size);
+           validate_schedule(spec, err, err_size) && validate_streams(spec, err, err_size) &&
+           validate_capabilities(spec, err, err_size);
 }
 
 bool spec_name_valid(const char *name)

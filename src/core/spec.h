@@ -180,7 +180,9 @@ struct spec {
     bool enabled;
     bool essential; /* once it is exited or failed, supd stops everything and exits with its status */
     enum start_mode start;
-    char **listen; /* as socket_spec_format() writes them, users and groups as numbers once they were looked up */
+    char **schedule; /* as core/schedule.h has it; NULL: none */
+    bool persistent; /* a run that was due while the machine or supd was down is made up */
+    char **listen;   /* as socket_spec_format() writes them, users and groups as numbers once they were looked up */
     enum restart_policy restart;
     struct exit_set success_exit;
     struct exit_set restart_prevent_exit;
@@ -224,6 +226,7 @@ enum key_type {
     KEY_DURATION, /* int64_t us */
     KEY_SIGNAL,   /* int32_t */
     KEY_EXIT_SET, /* struct exit_set */
+    KEY_SCHEDULE, /* char **, read by core/schedule.h */
     KEY_LISTEN,   /* char **, each read by socket_spec_parse() */
     KEY_RESTART,  /* enum restart_policy */
     KEY_START,    /* enum start_mode */

@@ -52,6 +52,8 @@ const struct spec_key spec_keys[] = {
     {"enabled", KEY_BOOL, 0, AT(enabled), "yes"},
     {"essential", KEY_BOOL, 0, AT(essential), "no"},
     {"start", KEY_START, 0, AT(start), "auto"},
+    {"schedule", KEY_SCHEDULE, 0, AT(schedule), NULL},
+    {"persistent", KEY_BOOL, 0, AT(persistent), "no"},
     {"listen", KEY_LISTEN, KEY_F_PROCESS | KEY_F_EXPANDS, AT(listen), NULL},
     {"after", KEY_NAMES, KEY_F_EXPANDS, AT(deps[DEP_AFTER]), NULL},
     {"before", KEY_NAMES, KEY_F_EXPANDS, AT(deps[DEP_BEFORE]), NULL},
@@ -98,7 +100,6 @@ const struct spec_key spec_keys[] = {
     {"log-max-age", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"log-max-size", KEY_UNSUPPORTED, 0, NONE, NULL},
     {"log-timestamp", KEY_UNSUPPORTED, 0, NONE, NULL},
-    {"schedule", KEY_UNSUPPORTED, 0, NONE, NULL},
 };
 
 const size_t spec_n_keys = sizeof(spec_keys) / sizeof(spec_keys[0]);

@@ -64,6 +64,7 @@ extern const struct key_type_ops key_type_hook;
 extern const struct key_type_ops key_type_strv;
 extern const struct key_type_ops key_type_exit_set;
 extern const struct key_type_ops key_type_listen;
+extern const struct key_type_ops key_type_schedule;
 
 /* spec_types_names.c: other services */
 extern const struct key_type_ops key_type_names;

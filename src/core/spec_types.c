@@ -21,6 +21,7 @@ static const struct key_type_ops *const types[] = {
     [KEY_DURATION] = &key_type_duration,
     [KEY_SIGNAL] = &key_type_signal,
     [KEY_EXIT_SET] = &key_type_exit_set,
+    [KEY_SCHEDULE] = &key_type_schedule,
     [KEY_LISTEN] = &key_type_listen,
     [KEY_START] = &key_type_start,
     [KEY_RESTART] = &key_type_restart,

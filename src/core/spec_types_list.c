@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/signames.h"
 #include "base/strv.h"
+#include "core/schedule.h"
 #include "core/socket_spec.h"
 #include "core/spec_type.h"
 
@@ -204,6 +205,23 @@ const struct key_type_ops key_type_hook = {
     .takes_list = true,
     .size = sizeof(char **),
     .set = set_hook,
+    .get = key_vector_get,
+    .dup = key_vector_dup,
+    .free = key_vector_free,
+    .equal = key_vector_equal,
+};
+
+/* ---- times ---- */
+
+static bool set_schedule(const struct key_input *in, void *to)
+{
+    return schedule_check(in->values, in->n, in->err, in->err_size) && key_vector_set(in, to);
+}
+
+const struct key_type_ops key_type_schedule = {
+    .takes_list = true,
+    .size = sizeof(char **),
+    .set = set_schedule,
     .get = key_vector_get,
     .dup = key_vector_dup,
     .free = key_vector_free,

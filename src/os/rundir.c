@@ -81,8 +81,8 @@ bool rundir_prepare(const char *path, char *err, size_t err_size)
 
     char *logs = xasprintf("%s/log", path);
     char *notify = xasprintf("%s/notify", path);
-    bool ok = rundir_own(logs, 0700, WHAT, REMEDY, err, err_size) &&
-              rundir_own(notify, 0711, WHAT, REMEDY, err, err_size);
+    bool ok =
+        rundir_own(logs, 0700, WHAT, REMEDY, err, err_size) && rundir_own(notify, 0711, WHAT, REMEDY, err, err_size);
     free(logs);
     free(notify);
     return ok;

@@ -149,7 +149,9 @@ static int send_and_do(const struct options *options, const char *method, const 
 {
     int status = send_quick(options, method);
 
-    return status == SUPCTL_DONE && options->given & OPTION_NOW ? send_and_wait(options, now) : status;
+    return status == SUPCTL_DONE && options->given & OPTION_NOW
+               ? send_and_wait(options, now, params_of_names(options->args, options->n_args))
+               : status;
 }
 
 int cmd_enable(const struct options *options)

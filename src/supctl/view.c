@@ -84,6 +84,16 @@ static void say_next_start(const json_t *service, FILE *out)
         say(out, "next start", "in %s", text_duration(number_of(service, "next-start-in"), time, sizeof time));
 }
 
+static void say_next_run(const json_t *service, double now, FILE *out)
+{
+    double when = number_of(service, "next-run");
+    char time[64], until[64];
+
+    if (has_number(service, "next-run"))
+        say(out, "next run", "%s, in %s", text_time(when, false, time, sizeof time),
+            text_duration(when - now, until, sizeof until));
+}
+
 static void say_pid(const json_t *service, FILE *out)
 {
     if (json_is_integer(json_object_get(service, "pid")))
@@ -200,6 +210,9 @@ void view_print(const json_t *service, double now, const struct table_style *sty
     say_string(out, "reason", json_object_get(service, "reason"));
     say_string(out, "status", json_object_get(service, "status-text"));
     say_next_start(service, out);
+    say_next_run(service, now, out);
+    if (json_is_false(json_object_get(service, "enabled")))
+        say(out, "enabled", "no");
     say_pid(service, out);
     say_command(service, out);
     say_used(service, out);

@@ -65,6 +65,16 @@ static void say_backoff(struct buf *sentence, const json_t *service)
         say(sentence, "next try in %s", time);
 }
 
+static void say_next_run(struct buf *sentence, const json_t *next_run, double now)
+{
+    double when = json_number_value(next_run);
+    char time[64], until[64];
+
+    if (json_is_number(next_run))
+        say(sentence, "due %s, in %s", text_time(when, false, time, sizeof time),
+            text_duration(when - now, until, sizeof until));
+}
+
 static void say_ended(struct buf *sentence, const json_t *service, double now)
 {
     const json_t *info = json_object_get(service, "exit");
@@ -94,6 +104,8 @@ char *words_of_service(const json_t *service, double now)
         say_backoff(&sentence, service);
     else if (*text_member(service, "reason"))
         say(&sentence, "%s", text_member(service, "reason"));
+    if (strcmp(state, "waiting") == 0)
+        say_next_run(&sentence, json_object_get(service, "next-run"), now);
     if (json_is_integer(json_object_get(service, "pid")))
         say_running(&sentence, service, now);
 

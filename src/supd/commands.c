@@ -23,6 +23,7 @@
 #include "supd/reload.h"
 #include "supd/remember.h"
 #include "supd/scale.h"
+#include "supd/schedules.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
 #include "supd/usage.h"
@@ -50,7 +51,9 @@ json_t *command_service(const struct service *service)
 
     if (order_words(service, words, sizeof words))
         json_object_set_new(object, "reason", proto_string(words));
+    int64_t next_run = schedules_next_run(service);
     json_object_set_new(object, "enabled", json_boolean(service_enabled(service)));
+    json_object_set_new(object, "next-run", next_run > 0 ? proto_seconds(next_run) : json_null());
     json_object_set_new(object, "sockets", sockets_status(service));
     json_object_set_new(object, "cgroup", proto_string(cgroups_of(service)));
     json_object_set_new(object, "memory-max", memory_max(service));

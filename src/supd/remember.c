@@ -22,7 +22,12 @@
 #define WRITE_TIMEOUT (60 * USEC_PER_SEC)
 #define ANSWER_MAX 512
 
+/* How long the runs of other schedules are waited for, and how long after a failure. */
+#define RUNS_PAUSE USEC_PER_SEC
+#define RUNS_RETRY (10 * USEC_PER_SEC)
+
 #define ENABLED "enabled"
+#define RUNS "runs"
 
 /* The helper's answer: this alone, or what went wrong. */
 static const char done_word[] = "+";
@@ -39,8 +44,13 @@ struct remembered {
     char *dir;               /* NULL: none */
     char *trouble;           /* why nothing can be remembered; NULL: it can */
     struct varfile *enabled; /* as on the disk; values 0 and 1 */
-    struct varfile *next;    /* what the helper writes */
-    TAILQ_HEAD(, job) jobs;  /* the first one is at work */
+    struct varfile *next;    /* what the helper writes in its place; NULL: it is at the runs, or there is none */
+    TAILQ_HEAD(, job) jobs;  /* the first one is at work, or waits for the runs */
+    struct varfile *runs;
+    bool runs_due;      /* they are not on the disk as they are here */
+    bool runs_failing;  /* that was said */
+    bool runs_homeless; /* the same */
+    struct loop_timer *runs_timer;
     int pidfd;
     int fd;
     struct loop_io *io;
@@ -126,6 +136,7 @@ static struct varfile *read_file(struct remembered *r, const char *name)
 }
 
 static void on_timeout(void *ctx);
+static void on_runs_timer(void *ctx);
 
 void remember_open(struct supervisor *sup)
 {
@@ -136,12 +147,14 @@ void remember_open(struct supervisor *sup)
     r->pidfd = r->fd = -1;
     TAILQ_INIT(&r->jobs);
     r->timer = loop_timer_new(sup->loop, on_timeout, r);
+    r->runs_timer = loop_timer_new(sup->loop, on_runs_timer, r);
     sup->remembered = r;
     choose_dir(r);
     if (r->dir && access(r->dir, F_OK) == 0 &&
         !rundir_own(r->dir, 0755, "state directory", "state-dir", err, sizeof err))
         give_up(r, err);
     r->enabled = r->trouble ? varfile_new() : read_file(r, ENABLED);
+    r->runs = r->trouble ? varfile_new() : read_file(r, RUNS);
 }
 
 const char *remember_dir(const struct supervisor *sup, const char **why)
@@ -206,13 +219,35 @@ static void job_done(struct remembered *r, const char *error)
     start_next(r);
 }
 
+static void runs_done(struct remembered *r, const char *error)
+{
+    helper_clear(r);
+    if (error) {
+        if (!r->runs_failing)
+            log_error("when schedules ran last is not remembered: %s; it is tried again every 10 s", error);
+        r->runs_due = true;
+    }
+    r->runs_failing = error != NULL;
+    if (error)
+        loop_timer_set(r->runs_timer, RUNS_RETRY);
+    start_next(r);
+}
+
+static void written(struct remembered *r, const char *error)
+{
+    if (r->next)
+        job_done(r, error);
+    else
+        runs_done(r, error);
+}
+
 static void on_timeout(void *ctx)
 {
     struct remembered *r = ctx;
     char why[512];
 
     snprintf(why, sizeof why, "writing to %s takes too long: is it on a file system that hangs?", r->dir);
-    job_done(r, why);
+    written(r, why);
 }
 
 static void on_readable(void *ctx)
@@ -233,9 +268,9 @@ static void on_readable(void *ctx)
     memcpy(answer, r->answer, r->len);
     answer[r->len] = '\0';
     if (strcmp(answer, done_word) == 0)
-        job_done(r, NULL);
+        written(r, NULL);
     else
-        job_done(r, answer[0] ? answer : "the process that was to write it ended without an answer");
+        written(r, answer[0] ? answer : "the process that was to write it ended without an answer");
 }
 
 /* In the child. */
@@ -292,8 +327,13 @@ static void start_next(struct remembered *r)
     struct job *job = TAILQ_FIRST(&r->jobs);
     char why[256];
 
-    if (!job || r->fd >= 0)
+    if (r->fd >= 0)
         return;
+    if (!job) {
+        if (r->runs_due && !r->runs_failing)
+            loop_timer_set(r->runs_timer, RUNS_PAUSE);
+        return;
+    }
     r->next = changed(r->enabled, &job->changes);
     char *text = varfile_format(r->next, ENABLED);
     int rc = start_helper(r, ENABLED, text);
@@ -302,6 +342,48 @@ static void start_next(struct remembered *r)
         return;
     snprintf(why, sizeof why, "no process to write to %s can be made: %s", r->dir, strerror(-rc));
     job_done(r, why);
+}
+
+bool remember_run(const struct supervisor *sup, const char *name, int64_t *wall)
+{
+    return varfile_get(sup->remembered->runs, name, wall);
+}
+
+/* In a while, so that one writing does for many. */
+static void on_runs_timer(void *ctx)
+{
+    struct remembered *r = ctx;
+    char why[128];
+
+    if (!r->runs_due || r->fd >= 0)
+        return; /* the end of the present writing leads here again */
+    char *text = varfile_format(r->runs, RUNS);
+    r->runs_due = false;
+    int rc = start_helper(r, RUNS, text);
+    free(text);
+    if (rc == 0)
+        return;
+    snprintf(why, sizeof why, "no process to write them can be made: %s", strerror(-rc));
+    runs_done(r, why);
+}
+
+void remember_set_run(struct supervisor *sup, const char *name, int64_t wall)
+{
+    struct remembered *r = sup->remembered;
+    int64_t before;
+
+    if (varfile_get(r->runs, name, &before) && before == wall)
+        return;
+    varfile_set(r->runs, name, wall);
+    if (r->trouble) {
+        if (!r->runs_homeless)
+            log_warning("%s: persistent, but when it ran last cannot be remembered over a boot: %s", name, r->trouble);
+        r->runs_homeless = true;
+        return;
+    }
+    if (!r->runs_due && !r->runs_failing)
+        loop_timer_set(r->runs_timer, RUNS_PAUSE);
+    r->runs_due = true;
 }
 
 void remember_change(struct supervisor *sup, struct remember_changes changes, remember_fn fn, void *ctx)
@@ -321,7 +403,18 @@ void remember_change(struct supervisor *sup, struct remember_changes changes, re
 
 bool remember_busy(const struct supervisor *sup)
 {
-    return !TAILQ_EMPTY(&sup->remembered->jobs);
+    return !TAILQ_EMPTY(&sup->remembered->jobs) || sup->remembered->fd >= 0;
+}
+
+/* We are about to end: nobody is held up. */
+static void write_runs_now(struct remembered *r)
+{
+    char *text = varfile_format(r->runs, RUNS);
+    char err[512];
+
+    if (!vardir_write(r->dir, RUNS, text, strlen(text), err, sizeof err))
+        log_error("when schedules ran last is not remembered: %s", err);
+    free(text);
 }
 
 void remember_close(struct supervisor *sup)
@@ -331,14 +424,20 @@ void remember_close(struct supervisor *sup)
 
     if (!r)
         return;
+    if (r->next == NULL && r->fd >= 0)
+        r->runs_due = true;
     helper_clear(r);
+    if (r->runs_due)
+        write_runs_now(r);
     while ((job = TAILQ_FIRST(&r->jobs))) {
         TAILQ_REMOVE(&r->jobs, job, link);
         job->fn(job->ctx, "supd has ended");
         job_free(job);
     }
     loop_timer_free(r->timer);
+    loop_timer_free(r->runs_timer);
     varfile_free(r->next);
+    varfile_free(r->runs);
     varfile_free(r->enabled);
     free(r->dir);
     free(r->trouble);

@@ -45,7 +45,12 @@ bool remember_enabled(const struct supervisor *sup, const char *name, bool *enab
 /* Makes CHANGES, whose items it takes over, durable and then calls FN. */
 void remember_change(struct supervisor *sup, struct remember_changes changes, remember_fn fn, void *ctx);
 
-/* Is something being written, or about to be? */
+/* When the last run of a persistent schedule was due, wall us; false where none is known. */
+bool remember_run(const struct supervisor *sup, const char *name, int64_t *wall);
+/* Is on the disk in a while, at most once a second: a crash of the machine may cost that. */
+void remember_set_run(struct supervisor *sup, const char *name, int64_t wall);
+
+/* Is something being written, or about to be and waited for? */
 bool remember_busy(const struct supervisor *sup);
 
 #endif

@@ -236,11 +236,11 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
 
     if (!open_loop(sup, survey_any_alive(survey)))
         return EXIT_FAILURE;
+    remember_open(sup);
     notify_init(sup);
     if (!options->stop_leftovers && !open_server(sup))
         return EXIT_FAILURE;
     cgroups_open(sup, !options->stop_leftovers);
-    remember_open(sup);
     bool finish_shutdown = survey_shutdown_pending(survey);
     sup->shutdown_recorded = finish_shutdown; /* for the file that is written anew, should we die too */
     if (!options->stop_leftovers)

@@ -22,6 +22,7 @@
 #include "supd/readiness.h"
 #include "supd/reload.h"
 #include "supd/remember.h"
+#include "supd/schedules.h"
 #include "supd/server.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
@@ -48,6 +49,7 @@ static void service_free(struct service *service)
     sockets_free(service);
     messages_free(service);
     readiness_free(service);
+    schedules_free(service);
     main_search_free(service->search);
     process_release(&service->main);
     process_release(&service->control);
@@ -87,6 +89,7 @@ void supervisor_clear(struct supervisor *sup)
         service_free(service);
     }
     order_free(sup);
+    schedules_close(sup);
     remember_close(sup);
     fdstore_close(&sup->fdstore);
     tree_close(sup);
@@ -132,6 +135,7 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
     TAILQ_INIT(&service->waits);
     svc_init(&service->svc, spec, clock_now());
     svc_set_enabled(&service->svc, service_enabled(service));
+    schedules_recall(service);
     sockets_configure(service);
     /* The key is the spec's name; service_set_spec() keeps that string alive. */
     HASH_ADD_KEYPTR(by_name, sup->services, spec->name, strlen(spec->name), service);
@@ -169,6 +173,7 @@ void service_set_spec(struct service *service, struct spec *spec)
 {
     struct spec *old = service->spec;
     char *name = spec->name;
+    bool rescheduled = !spec_key_equal(old, spec, spec_key_find("schedule"));
 
     /* The table's key points to the old spec's name: it stays with the service. */
     spec->name = old->name;
@@ -179,7 +184,11 @@ void service_set_spec(struct service *service, struct spec *spec)
     sockets_configure(service);
     sockets_open_missing(service);
     readiness_free(service);
-    service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
+    service_event(service, &(struct svc_event){
+                               .type = SVC_EV_CONFIG,
+                               .stop = svc_stop_params(spec),
+                               .rescheduled = rescheduled,
+                           });
     service_tell_enabled(service);
     cgroups_apply(service);
 }
@@ -292,7 +301,9 @@ static void log_change(const struct service *service, enum svc_state from)
             duration_format((svc->deadline - svc->since.mono) / USEC_PER_MSEC * USEC_PER_MSEC, buf, sizeof buf));
         break;
     case SVC_WAITING:
-        if (svc->idle)
+        if (svc->idle && service->spec->schedule && from != SVC_STOPPED && !svc_succeeded(svc, service->spec))
+            log_warning("%s: %s", name, svc->reason);
+        else if (svc->idle)
             log_info("%s: %s", name, svc->reason);
         else if (svc->next_is_restart && from != SVC_BACKOFF)
             log_warning("%s: %s; starting it again", name, svc->reason);
@@ -423,6 +434,7 @@ static void commit(struct service *service, const struct svc *next, const struct
     sockets_follow(service);
     messages_follow(service);
     readiness_follow(service);
+    schedules_follow(service);
     service_update_busy(service);
     if (changed)
         order_touch(service);

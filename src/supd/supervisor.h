@@ -24,6 +24,7 @@
  *   handover.c    what it is given: descriptors, and (server_handover.c) callers
  *   sockets.c     what services listen at, over their restarts and our death
  *   messages.c    what services tell us    readiness.c   are they ready?
+ *   schedules.c   when the next runs of schedules are due
  *   remember.c    what outlives the boot: enable and disable, the last runs of schedules
  *   notify.c      what systemd is told        store.c  and what it keeps for us
  */
@@ -63,6 +64,8 @@ struct reload;
 struct remembered;
 struct server;
 struct service_cgroup;
+struct service_schedule;
+struct clockset;
 struct sockets;
 struct upgrade;
 struct wait_item;
@@ -118,13 +121,14 @@ struct service {
     bool unrecorded;     /* its last snapshot could not be written */
     bool busy;           /* counted in sup->n_busy */
 
-    struct sockets *sockets;       /* NULL: it listens nowhere */
-    struct service_cgroup *cgroup; /* NULL: it has none; supd/cgroups.h */
-    struct process main;           /* the present one, or the last while its group lives on */
-    struct process control;        /* beside it, for pre-start and its like */
-    struct messages *messages;     /* what it tells us, supd/messages.h; NULL: it cannot */
-    struct readiness *readiness;   /* looked for by supd/readiness.h; NULL: it is not */
-    struct main_search *search;    /* for the main process of a forking service; NULL: none is under way */
+    struct sockets *sockets;           /* NULL: it listens nowhere */
+    struct service_cgroup *cgroup;     /* NULL: it has none; supd/cgroups.h */
+    struct process main;               /* the present one, or the last while its group lives on */
+    struct process control;            /* beside it, for pre-start and its like */
+    struct messages *messages;         /* what it tells us, supd/messages.h; NULL: it cannot */
+    struct readiness *readiness;       /* looked for by supd/readiness.h; NULL: it is not */
+    struct service_schedule *schedule; /* NULL: none, or not wanted; supd/schedules.h */
+    struct main_search *search;        /* for the main process of a forking service; NULL: none is under way */
 
     struct loop_timer *timer;
     int64_t timer_at; /* what it is set to, mono us; 0 = not */
@@ -195,6 +199,7 @@ struct supervisor {
     struct server *server; /* NULL: no control socket */
     struct reload *reload;
     struct remembered *remembered;
+    struct clockset *clockset; /* NULL: no service goes by the wall clock */
     struct upgrade *upgrade;   /* NULL: none is under way */
     struct handover *handover; /* from the binary before; NULL once we serve, or after a usual start */
     struct fdstore fdstore;    /* what was kept for us, until it is taken back */

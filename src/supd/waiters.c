@@ -206,7 +206,9 @@ static json_t *start_outcome(struct wait_item *item)
     case SVC_STOPPED:
         return outcome_of(service, false, "%s meanwhile", svc->reason);
     case SVC_WAITING:
-        return svc->idle && new_life ? outcome_of(service, true, "ran and ended; %s", svc->reason) : NULL;
+        if (!svc->idle || !new_life)
+            return NULL;
+        return outcome_of(service, svc_succeeded(svc, service->spec), "ran and ended; %s", svc->reason);
     case SVC_STARTING:
     case SVC_STOPPING:
     case SVC_N_STATES:

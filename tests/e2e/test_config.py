@@ -70,7 +70,6 @@ NOT_YET = [
     'log-max-age = "5m"',
     "log-timestamp = yes",
     "log-compress = yes",
-    'schedule = "daily"',
     "log = journal",
     "log = syslog",
 ]

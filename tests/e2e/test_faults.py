@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 
+from clock import Clock
 from harness import main, test
 from processes import Failed, eventually, is_alive, is_sanitized, kill, read_stat, skip
 
@@ -322,20 +323,6 @@ def hanging_configuration(t):
 
 
 # ---- clocks
-
-
-class Clock:
-    def __init__(self, t):
-        if is_sanitized(os.environ["SUPD"]):
-            skip("a sanitizer wants to be preloaded first")
-        self.path = t.path("clock")
-        self.env = {"LD_PRELOAD": os.environ["CLOCK"], "CLOCK_FILE": self.path}
-        with open(self.path, "wb") as f:
-            f.write(bytes(8))
-
-    def jump(self, seconds):
-        with open(self.path, "r+b", buffering=0) as f:
-            f.write(struct.pack("=q", seconds))
 
 
 @test

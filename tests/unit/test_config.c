@@ -296,7 +296,7 @@ static const struct {
      "defaults: for service \"a@1\": '%q' is not known"},
     {"service a@1 { command = x }", 1, "\"a@1\""},
     {A "} service a { command = y instances = 2 }\n", 2, "\"a\" is defined twice, first in x.conf:1"},
-    {A "schedule = {b, c} }", 2, "key 'schedule' is not supported yet"},
+    {A "log-keep = {b, c} }", 2, "key 'log-keep' is not supported yet"},
     {A "after = {c, b}\n}\nservice c { command = x }", 2, "key 'after': there is no service 'b'"},
     {A "check { command = \"}\" x { y } }\n}", 2, "key 'check' is not supported yet"},
     {A "check \"t\" { }\n}", 2, "key 'check' is not supported yet"},
@@ -586,6 +586,17 @@ static struct config *random_config(void)
             free(spec->pid_file);
             spec->pid_file = NULL;
         }
+        if (spec->persistent) {
+            spec->schedule = strv_push(strv_push(NULL, xstrdup("@daily")), xstrdup("*/5 * * * mon"));
+            spec->type = TYPE_ONESHOT;
+            spec->restart = RESTART_ON_FAILURE;
+            spec->remain_after_exit = false;
+            spec->essential = false;
+            spec->watchdog = 0;
+            spec->start = START_AUTO;
+            free(spec->pid_file);
+            spec->pid_file = NULL;
+        }
         if (spec->reload_command != NULL)
             spec->reload_signal = 0;
         if (spec->cgroup.memory_max.set && !spec->cgroup.memory_max.infinite)
@@ -602,6 +613,7 @@ static struct config *random_config(void)
         c->settings.watch = xstrdup("pidfd");
         c->settings.log_level = LOG_LEVEL_ERROR;
         c->settings.runtime_dir = xstrdup("/run/\"x\"");
+        c->settings.state_dir = xstrdup("/var/'x'");
         c->settings.admin_group = random_string(false);
         c->settings.admin_gid = (gid_t)random();
         c->settings.read_group = random_string(false);

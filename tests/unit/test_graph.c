@@ -374,6 +374,25 @@ START_TEST(a_start_asks_its_neighbours)
 }
 END_TEST
 
+/* It is not run for those who require it, and is in nobody's way. */
+START_TEST(one_between_the_runs_of_its_schedule)
+{
+    add_all((const char *const[]){"a", "b", NULL});
+    for (enum spec_dep dep = 0; dep < SPEC_N_DEPS; dep++)
+        depend("b", dep, "a");
+    build();
+    svc("b")->state = svc("a")->state = SVC_WAITING;
+    svc("a")->desired_up = svc("a")->idle = true;
+    size_t n;
+    const struct graph_edge *edge = graph_edges(graph, node("b"), &n);
+    ck_assert_int_ne(graph_start_need(graph, node("b"), edge), GRAPH_NEED_NOTHING);
+    svc("a")->due.wall = 1;
+    ck_assert_int_eq(graph_start_need(graph, node("b"), edge), GRAPH_NEED_NOTHING);
+    svc("a")->idle = false;
+    ck_assert_int_ne(graph_start_need(graph, node("b"), edge), GRAPH_NEED_NOTHING);
+}
+END_TEST
+
 START_TEST(of_two_that_conflict_one_goes_first)
 {
     size_t n;
@@ -510,6 +529,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, those_on_their_way_out_are_apart);
     tcase_add_test(tc, a_set_is_reached_and_sorted);
     tcase_add_test(tc, a_start_asks_its_neighbours);
+    tcase_add_test(tc, one_between_the_runs_of_its_schedule);
     tcase_add_test(tc, of_two_that_conflict_one_goes_first);
     tcase_add_test(tc, a_stop_waits_for_stops_behind_it);
     tcase_add_test(tc, a_look_tells_what_follows);

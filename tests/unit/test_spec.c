@@ -119,6 +119,8 @@ static const struct {
     {"log", "none", NULL},
     {"log", "journal", "not supported yet"},
     {"log", "x.log", "absolute"},
+    {"schedule", "@hourly", NULL},
+    {"schedule", "0 3 * * 8", "weekday '8'"},
     {"listen", "tcp:127.0.0.1:80,name=x", NULL},
     {"listen", "tcp:80", "'tcp:80': it has no address"},
     {"listen", "", "no kind"},
@@ -318,6 +320,20 @@ START_TEST(validate)
     ck_assert_ptr_nonnull(strstr(err, "listen"));
     must_set(spec, "listen", "unix:@x");
     ck_assert(spec_validate(spec, err, sizeof(err)));
+    must_set(spec, "persistent", "yes");
+    ck_assert(!spec_validate(spec, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "persistent goes with schedule"));
+    must_set(spec, "schedule", "@daily");
+    ck_assert(!spec_validate(spec, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "type = oneshot"));
+    must_set(spec, "type", "oneshot");
+    ck_assert(!spec_validate(spec, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "start = on-demand"));
+    must_set(spec, "start", "auto");
+    ck_assert(!spec_validate(spec, err, sizeof(err)));
+    ck_assert_ptr_nonnull(strstr(err, "restart = always"));
+    must_set(spec, "restart", "on-failure");
+    ck_assert(spec_validate(spec, err, sizeof(err)));
     must_set(spec, "cgroup.memory-max", "0");
     ck_assert(!spec_validate(spec, err, sizeof(err)));
     ck_assert_ptr_nonnull(strstr(err, "leaves no memory"));
@@ -420,6 +436,8 @@ static const struct {
     {"enabled", "no"},
     {"essential", "yes"},
     {"start", "on-demand"},
+    {"schedule", "every 5m"},
+    {"persistent", "yes"},
     {"listen", "unix:/x,mode=0600"},
     {"restart", "no"},
     {"success-exit", "1"},
