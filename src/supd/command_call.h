@@ -20,6 +20,8 @@ struct call {
     struct reply *reply; /* NULL once it was answered or handed on */
 };
 
+/* ---- command_call.c ---- */
+
 /* Answers with an error. */
 void call_refuse(struct call *call, enum proto_error code, const char *text);
 void call_refuse_param(struct call *call, const char *key, const char *want);
