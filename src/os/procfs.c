@@ -19,12 +19,16 @@
 #define STAT_MAX 4096 /* 52 numbers of at most 20 digits and a name of at most 64 bytes are far less */
 #define STAT_FIELDS 52
 
+/* PF_EXITING and PF_FORKNOEXEC of the kernel's <linux/sched.h>, in the flags of /proc/PID/stat. */
+#define DIED_BEFORE_EXEC UINT64_C(0x44)
+
 /* Fields of /proc/PID/stat by their number in proc(5). */
 enum {
     FIELD_STATE = 3,
     FIELD_PPID = 4,
     FIELD_PGRP = 5,
     FIELD_SESSION = 6,
+    FIELD_FLAGS = 9,
     FIELD_MINFLT = 10,
     FIELD_CMINFLT = 11,
     FIELD_MAJFLT = 12,
@@ -118,6 +122,7 @@ int procfs_read_stat(pid_t pid, struct procfs_stat *st)
     st->num_threads = numbers[FIELD_NUM_THREADS];
     st->start_ticks = clock_machine_ticks(numbers[FIELD_STARTTIME]);
     st->rss_pages = numbers[FIELD_RSS];
+    st->died_before_exec = (numbers[FIELD_FLAGS] & DIED_BEFORE_EXEC) == DIED_BEFORE_EXEC;
     st->exit_code = (int)numbers[FIELD_EXIT_CODE];
     return 0;
 }

@@ -24,7 +24,8 @@ struct procfs_stat {
     uint64_t num_threads;
     uint64_t start_ticks; /* since boot */
     uint64_t rss_pages;
-    int exit_code; /* wait status, field 52; 0 without CAP_SYS_PTRACE-like rights, whatever it was */
+    bool died_before_exec; /* it is ending, or has ended, and has executed nothing since it was forked */
+    int exit_code;         /* wait status, field 52; 0 without CAP_SYS_PTRACE-like rights, whatever it was */
 };
 
 /* Reads /proc/PID/stat with one read(2).  Returns 0 or a negative errno (-ESRCH: no such process).  The

@@ -123,14 +123,20 @@ void process_signal_all(struct process *process, int signo)
 
 /* ---- fork and exec ---- */
 
+/* What is still in the pipe is read when the child's end is told. */
+static void unwatch_report(struct process *process)
+{
+    loop_io_free(process->report);
+    process->report = NULL;
+}
+
 static void close_report(struct process *process)
 {
     struct supervisor *sup = process->service->sup;
 
     if (process->report_fd < 0)
         return;
-    loop_io_free(process->report);
-    process->report = NULL;
+    unwatch_report(process);
     close(process->report_fd);
     process->report_fd = -1;
     sup->pre_exec--;
@@ -184,6 +190,13 @@ static bool child_has_ended(const struct process *process)
     return waitid(P_PID, (id_t)process->pid_key, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
 }
 
+static bool dies_before_exec(const struct process *process)
+{
+    struct procfs_stat st;
+
+    return procfs_read_stat(process->pid_key, &st) == 0 && st.died_before_exec;
+}
+
 static void on_report(void *ctx)
 {
     struct process *process = ctx;
@@ -198,6 +211,10 @@ static void on_report(void *ctx)
     case SPAWN_CLOSED:
         if (child_has_ended(process))
             return;
+        if (dies_before_exec(process)) { /* which closes the pipe a moment before it can be waited for */
+            unwatch_report(process);
+            return;
+        }
         /* In this order: what closes may write the state file anew, where no record of the child's own will be. */
         tell_execed(process);
         close_report(process);
@@ -206,8 +223,7 @@ static void on_report(void *ctx)
     case SPAWN_FAILED:
         free(process->failure);
         process->failure = xstrdup(text);
-        loop_io_free(process->report);
-        process->report = NULL;
+        unwatch_report(process);
         return;
     }
 }

@@ -17,7 +17,8 @@ STARTS_ARE_READ_BY = ("openat", "read@file")  # when a process began: what a sta
 EACH_BY_ITSELF = {"MALLOC_MMAP_THRESHOLD_": "1", "MALLOC_MMAP_MAX_": "60000", "MALLOC_ARENA_MAX": "1"}
 # The third is glibc's word for a failed assertion of a library's for whose text it has no memory either.
 ERROR = re.compile(
-    r"^(?:error .*|out of memory|Unexpected error\.|.*error while loading shared libraries.*)$", re.M
+    r"^(?:error .*|out of memory|Unexpected error\.|.*error while loading shared libraries.*"
+    r"|.*lexer\.l:\d+: qputc: Assertion .*)$", re.M  # which is how libconfuse says that it has no memory
 )
 LOST = re.compile(r".*(?:is not in the state file|makes no sense).*")
 

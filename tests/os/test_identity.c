@@ -310,6 +310,38 @@ START_TEST(usage_of_a_zombie)
 }
 END_TEST
 
+static bool died_before_exec(pid_t pid)
+{
+    struct procfs_stat st;
+
+    ck_assert_int_eq(procfs_read_stat(pid, &st), 0);
+    return st.died_before_exec;
+}
+
+START_TEST(death_before_exec)
+{
+    siginfo_t info;
+
+    for (int executes = 0; executes < 2; executes++) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            raise(SIGSTOP);
+            if (executes)
+                execl("/bin/true", "true", NULL);
+            _exit(0);
+        }
+        ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED), 0);
+        ck_assert(!died_before_exec(pid));
+        kill(pid, SIGCONT);
+        ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+        ck_assert_int_eq(died_before_exec(pid), !executes);
+        ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    }
+    ck_assert(!died_before_exec(getpid()));
+}
+END_TEST
+
 START_TEST(open_verifies)
 {
     struct procfs_stat st;
@@ -466,6 +498,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, leader_thread_is_not_the_process);
     tcase_add_test(tc, zero_of_a_first_thread_is_not_believed);
     tcase_add_test(tc, usage_of_a_zombie);
+    tcase_add_test(tc, death_before_exec);
     tcase_add_test(tc, open_verifies);
     tcase_add_test(tc, epoch_is_the_same_twice);
     tcase_add_test(tc, wait_status_words);
