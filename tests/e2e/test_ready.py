@@ -156,7 +156,7 @@ def one_that_never_gets_ready_is_ended(t):
     eventually(lambda: t.status("long")["uptime"] > 3.2, "its start-timeout has passed")
     t.eq(shown(t, "long")[0], "starting", "it has asked for more time")
     t.eq(t.ctl("stop", "long").code, 0, "stopped while it starts")
-    t.check(not os.path.exists(os.path.join(t.run_dir, "notify", "long")), "its socket is gone")
+    eventually(lambda: not os.path.exists(os.path.join(t.run_dir, "notify", "long")), "its socket is gone")
 
 
 @test
