@@ -184,6 +184,25 @@ static bool rewrite_unknown(struct rewriter *r, const struct config_token *key)
 
 static bool rewrite_entry(struct rewriter *r, const struct config_token *key);
 
+/* Behind the { of the section NAME, up to its }. */
+static bool rewrite_entries(struct rewriter *r, const struct config_token *name)
+{
+    struct config_token token;
+
+    for (;;) {
+        if (!config_lex_next(&r->lex, &token))
+            return false;
+        if (token.kind == TOKEN_END)
+            return config_lex_fail(&r->lex, name->line,
+                                   "the section that is opened here is never closed: no } follows");
+        if (config_token_is(&token, '}'))
+            return true;
+        if (!rewrite_entry(r, &token))
+            return false;
+        buf_add_char(&r->out, ' ');
+    }
+}
+
 /* Behind the name of a section within a section. */
 static bool rewrite_nested(struct rewriter *r, const struct config_token *name)
 {
@@ -200,18 +219,8 @@ static bool rewrite_nested(struct rewriter *r, const struct config_token *name)
         return config_lex_fail(&r->lex, name->line, "'%.*s' takes no name: write %.*s { ... }", shown(name), name->text,
                                shown(name), name->text);
     r->nested = name;
-    for (;;) {
-        if (!config_lex_next(&r->lex, &token))
-            return false;
-        if (token.kind == TOKEN_END)
-            return config_lex_fail(&r->lex, name->line,
-                                   "the section that is opened here is never closed: no } follows");
-        if (config_token_is(&token, '}'))
-            break;
-        if (!rewrite_entry(r, &token))
-            return false;
-        buf_add_char(&r->out, ' ');
-    }
+    if (!rewrite_entries(r, name))
+        return false;
     r->nested = NULL;
     return true;
 }
@@ -276,18 +285,8 @@ static bool rewrite_section(struct rewriter *r, const struct config_token *name)
     }
     buf_add_string(&r->out, " {");
 
-    for (;;) {
-        if (!config_lex_next(&r->lex, &token))
-            return false;
-        if (token.kind == TOKEN_END)
-            return config_lex_fail(&r->lex, name->line,
-                                   "the section that is opened here is never closed: no } follows");
-        if (config_token_is(&token, '}'))
-            break;
-        if (!rewrite_entry(r, &token))
-            return false;
-        buf_add_char(&r->out, ' ');
-    }
+    if (!rewrite_entries(r, name))
+        return false;
     buf_add_string(&r->out, "} ");
     r->in_section = false;
     r->n_sections++;
