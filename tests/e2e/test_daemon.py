@@ -244,8 +244,9 @@ def closed_descriptors(t):
     script = 'exec "$0" "$@" <&- >&- 2>&-'
     t.process = subprocess.Popen(["sh", "-c", script, *t.command()], cwd=t.dir)
     eventually(t.answers, "supd answers")
-    pid = t.wait_state("a", "running")["pid"]
-    t.check(len(os.listdir(f"/proc/{pid}/fd")) <= 3, "the service has its three descriptors")
+    pid = t.wait_marked("a")["pid"]
+    # Right after its mark the worker still has the file of marks open.
+    eventually(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= 3, "the service has its three descriptors and no more")
     t.check(
         "control.sock" not in "".join(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")),
         "and none of supd's",
