@@ -2,8 +2,10 @@
 #include "core/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "core/event.h"
 #include "core/instance.h"
 
 static void add_step(struct plan *plan, enum plan_action action, const struct spec *from, const struct spec *to)
@@ -18,23 +20,38 @@ static void add_step(struct plan *plan, enum plan_action action, const struct sp
     };
 }
 
+/* Behind the N KEYS, which have room for them, those of the rule that differ. */
+static size_t compare_rules(const struct spec *from, const struct spec *to, const char **keys, size_t n)
+{
+    if (from->on_event == NULL && to->on_event == NULL)
+        return n;
+    for (size_t i = 0; event_rule_keys[i] != NULL; i++) {
+        if (!event_rule_key_equal(from, to, event_rule_keys[i]))
+            keys[n++] = event_rule_keys[i];
+    }
+    return n;
+}
+
 /* A step only where a key differs. */
 static void compare_specs(struct plan *plan, const struct spec *from, const struct spec *to)
 {
-    const char **keys = NULL;
+    const char **keys = xcalloc(spec_n_keys + EVENT_RULE_KEYS + 1, sizeof(*keys));
     bool needs_process = false;
-    size_t n = 0;
+    size_t n = compare_rules(from, to, keys, 0);
 
     for (size_t i = 0; i < spec_n_keys; i++) {
         if (spec_key_equal(from, to, &spec_keys[i]))
             continue;
-        if (keys == NULL)
-            keys = xcalloc(spec_n_keys + 1, sizeof(*keys));
+        /* Of a rule it is `timeout`. */
+        if (from->on_event != NULL && strcmp(spec_keys[i].name, "start-timeout") == 0)
+            continue;
         keys[n++] = spec_keys[i].name;
         needs_process = needs_process || (spec_keys[i].flags & KEY_F_PROCESS) != 0;
     }
-    if (keys == NULL)
+    if (n == 0) {
+        free(keys);
         return;
+    }
 
     add_step(plan, PLAN_CHANGE, from, to);
     plan->steps[plan->n - 1].keys = keys;

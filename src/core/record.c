@@ -153,6 +153,42 @@ size_t record_encode_essential(uint8_t *buf, const struct essential_end *end)
     return finish(&w);
 }
 
+size_t record_encode_event(uint8_t *buf, const char *rule, const struct event_note *note)
+{
+    struct writer w = begin(buf, RECORD_EVENT);
+
+    put_str(&w, rule, NAME_MAX_SIZE);
+    put_u64(&w, note->number);
+    put_u8(&w, (uint8_t)note->kind);
+    put_str(&w, note->service, NAME_MAX_SIZE);
+    put_u64(&w, note->life);
+    put_u8(&w, (uint8_t)note->from);
+    put_u8(&w, (uint8_t)note->state);
+    put_u64(&w, note->restarts);
+    put_exit(&w, &note->exit);
+    put_u64(&w, (uint64_t)note->at);
+    put_u64(&w, note->left_out);
+    put_u8(&w, note->is_left_out);
+    put_u64(&w, (uint64_t)note->since);
+    put_u32(&w, note->used);
+    put_str(&w, note->reason, sizeof note->reason);
+    return finish(&w);
+}
+
+size_t record_encode_events(uint8_t *buf, const char *rule, const struct event_cursor *cursor)
+{
+    struct writer w = begin(buf, RECORD_EVENTS);
+
+    put_str(&w, rule, NAME_MAX_SIZE);
+    put_u64(&w, cursor->last);
+    put_u64(&w, cursor->taken);
+    put_u64(&w, cursor->life);
+    put_u64(&w, (uint64_t)cursor->since);
+    put_u32(&w, cursor->used);
+    put_u64(&w, cursor->left_out);
+    return finish(&w);
+}
+
 size_t record_encode_spawn(uint8_t *buf, enum svc_role role, const char *name, const struct svc *svc, uint64_t digest,
                            const struct svc_stop_params *stop, struct timestamp now)
 {

@@ -15,6 +15,8 @@
  * SHUTDOWN  `supctl shutdown` was acknowledged
  * SCALE     so many instances of a section, whatever the configuration says
  * ESSENTIAL an essential service has ended, so supd is to end with that status
+ * EVENT     a piece of news of a service, for the command of one rule (core/event.h); written before the change itself
+ * EVENTS    what such a rule has come to, and which process the next piece is handed to
  *
  * A SPAWN of a life that a later SERVICE knows only tells its process; one of a
  * newer life starts that life.  So the two writers need no order between them.
@@ -27,6 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/event.h"
 #include "core/service.h"
 #include "core/spec.h"
 
@@ -40,6 +43,8 @@ enum record_type {
     RECORD_SHUTDOWN = 5,
     RECORD_ESSENTIAL = 6,
     RECORD_SCALE = 7,
+    RECORD_EVENT = 16,
+    RECORD_EVENTS = 17,
 };
 
 /* What makes pids and start times comparable: the same boot, PID namespace and PID 1 of it. */
@@ -73,6 +78,9 @@ size_t record_encode_removed(uint8_t *buf, const char *name);
 size_t record_encode_shutdown(uint8_t *buf);
 size_t record_encode_scale(uint8_t *buf, const struct scale *scale);
 size_t record_encode_essential(uint8_t *buf, const struct essential_end *end);
+/* RULE: the name of its process, "event:NAME". */
+size_t record_encode_event(uint8_t *buf, const char *rule, const struct event_note *note);
+size_t record_encode_events(uint8_t *buf, const char *rule, const struct event_cursor *cursor);
 
 /*
  * A SPAWN record without its process, made by the parent before the fork.  The
@@ -90,6 +98,12 @@ struct svc_image {
     bool has_control; /* the same of svc.control */
 };
 
+/* What it says about the queue of a rule. */
+struct event_image {
+    char name[RECORD_NAME_SIZE]; /* of its process */
+    struct event_queue queue;    /* not settled yet, event_queue_settle() */
+};
+
 /* The file, replayed. */
 struct replay {
     bool has_epoch;
@@ -98,6 +112,8 @@ struct replay {
     struct essential_end essential;
     struct scale *scales; /* of each section one at most */
     size_t n_scales;
+    struct event_image *events; /* of each rule one at most */
+    size_t n_events;
     struct svc_image **images; /* sorted by name */
     size_t n;
     size_t records; /* whole ones read */

@@ -190,3 +190,33 @@ void record_read_service(struct reader *r, struct svc *svc)
     svc->idle = r->version >= RECORD_VERSION_IDLE && get_bool(r);
     get_later_members(r, svc);
 }
+
+void record_read_event(struct reader *r, struct event_note *note)
+{
+    memset(note, 0, sizeof *note);
+    note->number = record_get(r, 8);
+    note->kind = (enum event_kind)get_enum(r, EVENT_N_KINDS);
+    record_get_str(r, note->service, sizeof note->service);
+    note->life = record_get(r, 8);
+    note->from = (enum svc_state)get_enum(r, SVC_N_STATES);
+    note->state = (enum svc_state)get_enum(r, SVC_N_STATES);
+    note->restarts = record_get(r, 8);
+    get_exit(r, &note->exit);
+    note->at = (int64_t)record_get(r, 8);
+    note->left_out = record_get(r, 8);
+    note->is_left_out = get_bool(r);
+    note->since = (int64_t)record_get(r, 8);
+    note->used = (uint32_t)record_get(r, 4);
+    record_get_str(r, note->reason, sizeof note->reason);
+}
+
+void record_read_events(struct reader *r, struct event_cursor *cursor)
+{
+    memset(cursor, 0, sizeof *cursor);
+    cursor->last = record_get(r, 8);
+    cursor->taken = record_get(r, 8);
+    cursor->life = record_get(r, 8);
+    cursor->since = (int64_t)record_get(r, 8);
+    cursor->used = (uint32_t)record_get(r, 4);
+    cursor->left_out = record_get(r, 8);
+}

@@ -47,6 +47,9 @@ bool record_get_name(struct reader *r, char *name);
 
 /* A SPAWN record; false: it is bad, or no child has completed it. */
 bool record_read_spawn(struct reader *r, struct spawn *spawn);
+/* EVENT and EVENTS, behind the name of the rule. */
+void record_read_event(struct reader *r, struct event_note *note);
+void record_read_events(struct reader *r, struct event_cursor *cursor);
 /* A SERVICE record, behind its name. */
 void record_read_service(struct reader *r, struct svc *svc);
 

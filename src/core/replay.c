@@ -41,6 +41,34 @@ static void forget(struct entry *e)
     e->known = false;
 }
 
+static void forget_events(struct event_image *events, size_t *n, size_t i)
+{
+    event_queue_clear(&events[i].queue);
+    events[i] = events[--*n];
+}
+
+/* The place of the rule NAME in the list; its length: nothing of it was read. */
+static size_t find_events(const struct replay *replay, const char *name)
+{
+    size_t i = 0;
+
+    while (i < replay->n_events && strcmp(replay->events[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static struct event_queue *get_events(struct replay *replay, const char *name)
+{
+    size_t i = find_events(replay, name);
+
+    if (i == replay->n_events) {
+        replay->events = xreallocarray(replay->events, ++replay->n_events, sizeof *replay->events);
+        replay->events[i] = (struct event_image){0};
+        strcpy(replay->events[i].name, name); /* record_get_name() bounded it by the same size */
+    }
+    return &replay->events[i].queue;
+}
+
 static void replay_header(struct replay *replay, struct entry **table, struct reader *r)
 {
     struct epoch epoch;
@@ -60,6 +88,8 @@ static void replay_header(struct replay *replay, struct entry **table, struct re
         replay->shutdown = false;
         replay->essential.name[0] = '\0';
         replay->n_scales = 0;
+        while (replay->n_events > 0)
+            forget_events(replay->events, &replay->n_events, replay->n_events - 1);
     }
     replay->has_epoch = true;
     replay->epoch = epoch;
@@ -261,7 +291,7 @@ static void replay_service(struct entry **table, struct reader *r)
     e->removed = false;
 }
 
-static void replay_removed(struct entry **table, struct reader *r)
+static void replay_removed(struct replay *replay, struct entry **table, struct reader *r)
 {
     char name[NAME_MAX_SIZE];
 
@@ -270,6 +300,31 @@ static void replay_removed(struct entry **table, struct reader *r)
     struct entry *e = table_get(table, name);
     forget(e);
     e->removed = true;
+    size_t i = find_events(replay, name);
+    if (i < replay->n_events)
+        forget_events(replay->events, &replay->n_events, i);
+}
+
+static void replay_event(struct replay *replay, struct reader *r)
+{
+    char name[NAME_MAX_SIZE];
+    struct event_note note;
+
+    record_get_name(r, name);
+    record_read_event(r, &note);
+    if (!r->bad)
+        event_queue_replay_note(get_events(replay, name), &note);
+}
+
+static void replay_events(struct replay *replay, struct reader *r)
+{
+    char name[NAME_MAX_SIZE];
+    struct event_cursor cursor;
+
+    record_get_name(r, name);
+    record_read_events(r, &cursor);
+    if (!r->bad)
+        event_queue_replay_cursor(get_events(replay, name), &cursor);
 }
 
 static void replay_essential(struct replay *replay, struct reader *r)
@@ -322,7 +377,7 @@ static void replay_record(struct replay *replay, struct entry **table, const uin
         replay_service(table, &r);
         break;
     case RECORD_REMOVED:
-        replay_removed(table, &r);
+        replay_removed(replay, table, &r);
         break;
     case RECORD_SHUTDOWN:
         replay->shutdown = true;
@@ -332,6 +387,12 @@ static void replay_record(struct replay *replay, struct entry **table, const uin
         break;
     case RECORD_SCALE:
         replay_scale(replay, &r);
+        break;
+    case RECORD_EVENT:
+        replay_event(replay, &r);
+        break;
+    case RECORD_EVENTS:
+        replay_events(replay, &r);
         break;
     default:
         replay->newer = true;
@@ -421,6 +482,9 @@ void replay_free(struct replay *replay)
     for (size_t i = 0; i < replay->n; i++)
         free(replay->images[i]);
     free(replay->images);
+    while (replay->n_events > 0)
+        forget_events(replay->events, &replay->n_events, replay->n_events - 1);
+    free(replay->events);
     free(replay->scales);
     free(replay);
 }

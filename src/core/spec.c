@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "base/units.h"
+#include "core/event.h"
 #include "core/spec_type.h"
 
 struct spec *spec_new(const char *name)
@@ -46,6 +47,7 @@ struct spec *spec_dup(const struct spec *spec)
     copy->name = xstrdup(spec->name);
     copy->file = xstrdup(spec->file);
     copy_ids(&copy->ids, &spec->ids);
+    copy->on_event = event_rule_dup(spec->on_event);
     for (size_t i = 0; i < spec_n_keys; i++) {
         const struct key_type_ops *ops = key_type_ops(spec_keys[i].type);
         if (ops->dup != NULL)
@@ -63,6 +65,7 @@ void spec_free(struct spec *spec)
         if (ops->free != NULL)
             ops->free((char *)spec + spec_keys[i].offset);
     }
+    event_rule_free(spec->on_event);
     free(spec->ids.groups);
     free(spec->ids.user_name);
     free(spec->ids.home);

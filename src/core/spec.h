@@ -20,6 +20,8 @@
 
 #define SPEC_NAME_MAX 64
 
+struct event_rule;
+
 /* simple: what is started is the service.  oneshot: it does its work and ends; the service is up when it has.
  * forking: it starts the service, another process that outlives it. */
 enum service_type { TYPE_SIMPLE, TYPE_ONESHOT, TYPE_FORKING, TYPE_N };
@@ -208,6 +210,7 @@ struct spec {
     struct spec_log log;
     struct spec_log log_error;
     struct spec_cgroup cgroup;
+    struct event_rule *on_event; /* NULL: a service; else what is run for news of others, core/event.h */
 
     /* Where it was written, for messages; no part of what the service is. */
     char *file;

@@ -72,6 +72,8 @@ static char *place_words(const struct config_section *section)
         return xstrdup("defaults: ");
     case CONFIG_SERVICE:
         return xasprintf("service \"%s\": ", section->title);
+    case CONFIG_ON_EVENT:
+        return xasprintf("on-event \"%s\": ", section->title);
     }
     return xstrdup("");
 }
@@ -155,8 +157,8 @@ static bool has_value(const struct config_entry *entry)
     return entry == NULL || (entry->kind == CONFIG_VALUE && entry->values[0][0] != '\0');
 }
 
-/* Only where the section says something about ids: what `defaults` said was resolved with them. */
-static bool resolve_ids(struct config_build *b, const struct placed *p, struct spec *spec)
+/* What `defaults` said of ids was resolved with them. */
+bool config_build_resolve_ids(struct config_build *b, const struct placed *p, struct spec *spec)
 {
     const struct config_entry *user = config_section_find(p->section, "user");
     const struct config_entry *group = config_section_find(p->section, "group");
@@ -203,7 +205,7 @@ static bool apply_section(struct config_build *b, const struct placed *p, struct
         if (config_build_given_before(b, p, i) || !config_set_service_key(b, p, &p->section->entries[i], spec))
             ok = false;
     }
-    ok = resolve_ids(b, p, spec) && ok;
+    ok = config_build_resolve_ids(b, p, spec) && ok;
     return resolve_listen(b, p, spec) && ok;
 }
 
@@ -379,6 +381,7 @@ static void build_services(struct config_build *b)
     for (size_t i = 0; i < b->n_services; i++)
         build_service(b, &b->services[i], defaults, defaults_ok);
     spec_free(defaults);
+    config_event_build(b);
     spec_list_sort(&b->config->services);
     config_build_graph(b);
 }
@@ -423,6 +426,9 @@ void config_build_add_section(struct config_build *build, unsigned file, struct 
         break;
     case CONFIG_SERVICE:
         add_service(build, &p);
+        break;
+    case CONFIG_ON_EVENT:
+        config_event_add(build, &p);
         break;
     }
 }
@@ -471,6 +477,7 @@ struct config *config_build_finish(struct config_build *build, struct config_err
     if (build->control.section != NULL)
         config_section_free(build->control.section);
     config_ids_free(build->ids);
+    config_event_free(build);
     free(build->services);
     free(build->errors);
     strv_free(build->files);

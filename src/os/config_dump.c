@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/strv.h"
+#include "core/event.h"
 #include "core/instance_template.h"
 #include "os/config.h"
 
@@ -69,6 +70,15 @@ static void put_settings(struct buf *out, const struct settings *settings)
     buf_add_string(out, "}\n");
 }
 
+static void put_pair(struct buf *out, const char *key, char **values, bool is_list)
+{
+    if (values != NULL && is_list)
+        put_list(out, key, values);
+    else if (values != NULL)
+        put_value(out, "    ", key, values[0]);
+    strv_free(values);
+}
+
 static void put_ids(struct buf *out, const struct spec_ids *ids)
 {
     if (!ids->set)
@@ -84,12 +94,12 @@ static void put_ids(struct buf *out, const struct spec_ids *ids)
     put_value(out, "    ", "resolved-shell", ids->shell);
 }
 
-static void put_key(struct buf *out, const struct spec_key *key, char *const *values, bool is_list)
+static void end_section(struct buf *out, const struct spec *spec)
 {
-    if (is_list)
-        put_list(out, key->name, values);
-    else
-        put_value(out, "    ", key->name, values[0]);
+    put_ids(out, &spec->ids);
+    put_value(out, "    ", "origin-file", spec->file);
+    put_number(out, "    ", "origin-line", spec->line);
+    buf_add_string(out, "}\n");
 }
 
 /* TEMPLATE: what is written of SPEC, its base, is as the instances need it; NULL: SPEC is a service. */
@@ -103,15 +113,31 @@ static void put_service(struct buf *out, const struct spec *spec, const struct i
         bool is_list;
         char **values = raw != NULL ? NULL : spec_get(spec, &spec_keys[i], &is_list);
         if (raw != NULL)
-            put_key(out, raw->key, raw->values, raw->is_list);
-        else if (values != NULL)
-            put_key(out, &spec_keys[i], values, is_list);
-        strv_free(values);
+            put_pair(out, raw->key->name, strv_dup(raw->values), raw->is_list);
+        else
+            put_pair(out, spec_keys[i].name, values, is_list);
     }
-    put_ids(out, &spec->ids);
-    put_value(out, "    ", "origin-file", spec->file);
-    put_number(out, "    ", "origin-line", spec->line);
-    buf_add_string(out, "}\n");
+    end_section(out, spec);
+}
+
+static void put_on_event(struct buf *out, const struct spec *spec)
+{
+    bool is_list;
+
+    buf_add_string(out, "on-event ");
+    put_quoted(out, spec->name + strlen(EVENT_NAME_PREFIX));
+    buf_add_string(out, " {\n");
+    for (size_t i = 0; event_rule_keys[i] != NULL; i++) {
+        char **values = event_rule_get(spec, event_rule_keys[i], &is_list);
+
+        put_pair(out, event_rule_keys[i], values, is_list);
+    }
+    for (size_t i = 0; event_process_keys[i] != NULL; i++) {
+        char **values = spec_get(spec, spec_key_find(event_process_keys[i]), &is_list);
+
+        put_pair(out, event_process_keys[i], values, is_list);
+    }
+    end_section(out, spec);
 }
 
 char *config_dump(const struct config *config)
@@ -120,8 +146,14 @@ char *config_dump(const struct config *config)
 
     buf_add_string(&out, "# Written by supd: the configuration in force. Do not edit.\n");
     put_settings(&out, &config->settings);
-    for (size_t i = 0; i < config->services.n; i++)
-        put_service(&out, config->services.items[i], NULL);
+    for (size_t i = 0; i < config->services.n; i++) {
+        const struct spec *spec = config->services.items[i];
+
+        if (spec->on_event != NULL)
+            put_on_event(&out, spec);
+        else
+            put_service(&out, spec, NULL);
+    }
     for (size_t i = 0; i < config->n_templates; i++)
         put_service(&out, config->templates[i]->base, config->templates[i]);
     return buf_steal(&out);

@@ -21,6 +21,8 @@ struct config_build {
     struct placed *services;
     size_t n_services;
     size_t services_room;
+    struct placed *on_events;
+    size_t n_on_events;
     struct placed defaults; /* of these there is one at most */
     struct placed control;
     struct {
@@ -44,11 +46,21 @@ bool config_build_given_before(struct config_build *b, const struct placed *p, s
 bool config_set_service_key(struct config_build *b, const struct placed *p, const struct config_entry *entry,
                             struct spec *spec);
 
+/* Looks up the users and groups that the section names; false, and told, where one is not known. */
+bool config_build_resolve_ids(struct config_build *b, const struct placed *p, struct spec *spec);
+
 /* A copy of VALUE in place of the string at TO. */
 void config_build_replace(char **to, const char *value);
 
 /* The entry of KEY in SECTION; NULL: it says nothing of it. */
 const struct config_entry *config_section_find(const struct config_section *section, const char *key);
+
+/* ---- config_event.c ---- */
+
+/* Keeps a section on-event, which it takes over; makes specs of all; frees them. */
+void config_event_add(struct config_build *b, const struct placed *p);
+void config_event_build(struct config_build *b);
+void config_event_free(struct config_build *b);
 
 /* ---- config_graph.c ---- */
 

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/suggest.h"
+#include "core/event.h"
 #include "core/spec.h"
 #include "os/config_text.h"
 
@@ -22,11 +23,12 @@ const char *const config_top_keys[] = {"runtime-dir", "state-dir", "log-level", 
 const char *const config_control_keys[] = {"socket", "admin-group", "read-group", NULL};
 
 #define SECTION_FLAGS (CFGF_MULTI | CFGF_TITLE)
-#define TOP_SECTIONS 3
+#define TOP_SECTIONS 4
 
 struct reader {
     cfg_opt_t *service; /* of a service, and of defaults */
     cfg_opt_t *control;
+    cfg_opt_t *on_event;
     cfg_opt_t *top;
     unsigned chunk_line;
     unsigned error_line;
@@ -85,7 +87,8 @@ static char *where(const cfg_t *cfg)
 
 static bool is_top_section(const char *word)
 {
-    return strcmp(word, "service") == 0 || strcmp(word, "defaults") == 0 || strcmp(word, "control") == 0;
+    return strcmp(word, "service") == 0 || strcmp(word, "defaults") == 0 || strcmp(word, "control") == 0 ||
+           strcmp(word, "on-event") == 0;
 }
 
 static char *unknown_key(const cfg_t *cfg, const char *key)
@@ -121,7 +124,9 @@ static char *translate(const cfg_t *cfg, const char *fmt, va_list ap)
     if (strncmp(fmt, "missing title for section", 25) == 0) {
         const char *name = va_arg(ap, const char *);
         return xasprintf("'%s' is a section: write %s { ... }", name,
-                         strcmp(name, "service") == 0 ? "service \"NAME\"" : name);
+                         strcmp(name, "service") == 0    ? "service \"NAME\""
+                         : strcmp(name, "on-event") == 0 ? "on-event \"NAME\""
+                                                         : name);
     }
     if (strncmp(fmt, "missing equal sign", 18) == 0) {
         const char *name = va_arg(ap, const char *);
@@ -189,11 +194,22 @@ static void make_grammar(struct reader *r, bool internal)
     end_options(r->control, n);
 
     n = 0;
+    r->on_event = xcalloc(list_len(event_rule_keys) + list_len(event_process_keys) +
+                              list_len(config_service_internals) + 1,
+                          sizeof(cfg_opt_t));
+    add_lists(r->on_event, &n, event_rule_keys);
+    add_lists(r->on_event, &n, event_process_keys);
+    if (internal)
+        add_lists(r->on_event, &n, config_service_internals);
+    end_options(r->on_event, n);
+
+    n = 0;
     r->top = xcalloc(list_len(config_top_keys) + TOP_SECTIONS + 1, sizeof(cfg_opt_t));
     add_lists(r->top, &n, config_top_keys);
     add_section(r->top, &n, "control", r->control);
     add_section(r->top, &n, "defaults", r->service);
     add_section(r->top, &n, "service", r->service);
+    add_section(r->top, &n, "on-event", r->on_event);
     end_options(r->top, n);
 }
 
@@ -205,6 +221,7 @@ static const char *static_name(const char *name)
         config_control_keys,
         config_service_internals,
         config_control_internals,
+        event_rule_keys,
     };
     const struct spec_key *key = spec_key_find(name);
 
@@ -322,6 +339,7 @@ static bool on_chunk(void *ctx, char *text, size_t len, unsigned line, enum conf
     take_sections(r, cfg, "control", CONFIG_CONTROL, complete);
     take_sections(r, cfg, "defaults", CONFIG_DEFAULTS, complete);
     take_sections(r, cfg, "service", CONFIG_SERVICE, complete);
+    take_sections(r, cfg, "on-event", CONFIG_ON_EVENT, complete);
     cfg_free(cfg);
 
     if (failed)
@@ -357,4 +375,5 @@ void config_read(const char *text, size_t len, bool internal, const struct confi
     free(r.top);
     free(r.control);
     free(r.service);
+    free(r.on_event);
 }

@@ -24,7 +24,7 @@ struct config_entry {
     size_t n;
 };
 
-enum config_section_type { CONFIG_TOP, CONFIG_CONTROL, CONFIG_DEFAULTS, CONFIG_SERVICE };
+enum config_section_type { CONFIG_TOP, CONFIG_CONTROL, CONFIG_DEFAULTS, CONFIG_SERVICE, CONFIG_ON_EVENT };
 
 struct config_section {
     enum config_section_type type;

@@ -45,6 +45,7 @@ struct spawn_request {
     int64_t watchdog;         /* us, for WATCHDOG_USEC; 0: none */
     int ready_fd;             /* what it finds as the descriptor of spec->ready; 0: nothing */
     int cgroup_fd;            /* directory of the cgroup that it is to begin in; 0: in ours */
+    int stdin_fd;             /* its stdin, whatever SPEC says; 0: as that says */
     bool cgroup_join;         /* it goes there by itself, before its record */
 };
 

@@ -44,11 +44,14 @@ static void set_terminal(const struct child *child)
         spawn_fail(child, STEP_STDIN, "tty %s: %s", path, strerror(errno));
 }
 
+/* A descriptor that supd gives is above 2: those are never closed in supd. */
 static void set_input(const struct child *child)
 {
     const struct spec_log *input = &child->spec->input;
 
-    if (child->spec->tty != NULL)
+    if (child->req->stdin_fd > 0)
+        copy_onto(child, child->req->stdin_fd, STDIN_FILENO, "stdin", STEP_STDIN);
+    else if (child->spec->tty != NULL)
         set_terminal(child);
     else if (input->kind != LOG_KIND_INHERIT)
         open_onto(child, STDIN_FILENO, "stdin", input->kind == LOG_KIND_FILE ? input->path : "/dev/null", O_RDONLY,

@@ -15,6 +15,7 @@
 #include "os/identity.h"
 #include "supd/cgroups.h"
 #include "supd/command_call.h"
+#include "supd/events.h"
 #include "supd/messages.h"
 #include "supd/order.h"
 #include "supd/reload.h"
@@ -360,7 +361,8 @@ static void supd_info(struct call *call)
     json_object_set_new(info, "instance", json_string(sup->lock.instance));
     json_object_set_new(info, "watch", json_string(watcher_way(sup->watcher)));
     json_object_set_new(info, "watch-reason", json_string(watcher_reason(sup->watcher)));
-    json_object_set_new(info, "services", json_integer((json_int_t)HASH_CNT(by_name, sup->services)));
+    json_object_set_new(info, "services", json_integer((json_int_t)services_count(sup)));
+    json_object_set_new(info, "on-event", events_status(sup));
     json_object_set_new(info, "running", json_integer((json_int_t)sup->n_running));
     json_object_set_new(info, "clients", json_integer((json_int_t)server_clients(sup->server)));
     json_object_set_new(info, "kernel", json_string(uts.release));

@@ -41,7 +41,7 @@ static void on_watchdog(void *ctx)
 
 static void status_line(const struct supervisor *sup, char *buf, size_t size)
 {
-    unsigned services = HASH_CNT(by_name, sup->services);
+    unsigned services = services_count(sup);
 
     snprintf(buf, size, "%zu of %u service%s running%s", sup->n_running, services, services == 1 ? "" : "s",
              sup->config_fallback ? "; the configuration has errors: the last good one is in force" : "");

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "supd/events.h"
 #include "supd/supervisor.h"
 
 /* How often a record that could not be written is tried again. */
@@ -30,6 +31,7 @@ static void put_all(void *ctx, struct statefile *file)
         statefile_put(file, record, record_encode_essential(record, &sup->essential));
     for (struct service *s = sup->services; s; s = s->by_name.next)
         statefile_put(file, record, record_encode_service(record, s->spec->name, &s->svc));
+    events_put(sup, file);
     /* Without its epoch a file cannot be believed: a second header, so that damage to one does not cost all the rest. */
     statefile_put(file, record, record_encode_header(record, &sup->epoch));
 }
@@ -142,6 +144,10 @@ static void on_retry(void *ctx)
             return;
         }
     }
+    if (events_record_missing(sup) < 0) {
+        loop_timer_set(sup->retry_timer, RETRY_INTERVAL);
+        return;
+    }
     if (!TAILQ_EMPTY(&sup->condemned))
         queue_wake(sup);
 }
@@ -152,6 +158,8 @@ void persist_last(struct supervisor *sup)
         if (s->unrecorded && persist_snapshot(s, &s->svc) < 0)
             log_error("%s: what became of it could not be recorded", s->spec->name);
     }
+    if (events_record_missing(sup) < 0)
+        log_error("news of services could not be recorded");
 }
 
 static void try_again(struct supervisor *sup)
@@ -179,6 +187,25 @@ int persist_removed(struct supervisor *sup, const char *name)
     if (rc < 0)
         try_again(sup);
     return rc;
+}
+
+/* The file is not rewritten here: the new one would tell of the change, and not yet of the news of it. */
+int persist_event(struct service *service, const struct event_note *note)
+{
+    struct supervisor *sup = service->sup;
+    uint8_t record[RECORD_MAX];
+    int rc = append(sup, record, record_encode_event(record, service->spec->name, note));
+
+    if (rc < 0)
+        try_again(sup);
+    return rc;
+}
+
+int persist_events(struct service *service, const struct event_cursor *cursor)
+{
+    uint8_t record[RECORD_MAX];
+
+    return append(service->sup, record, record_encode_events(record, service->spec->name, cursor));
 }
 
 int persist_shutdown(struct supervisor *sup)

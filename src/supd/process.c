@@ -17,6 +17,7 @@
 #include "os/identity.h"
 #include "os/procfs.h"
 #include "supd/cgroups.h"
+#include "supd/events.h"
 #include "supd/messages.h"
 #include "supd/readiness.h"
 #include "supd/sockets.h"
@@ -249,6 +250,7 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
     bool made = (!serves || sockets_ready(service, &request, err, err_size)) &&
                 messages_prepare(service, process_role(process), err, err_size) &&
                 readiness_prepare(service, process_role(process), &request.ready_fd, err, err_size) &&
+                events_prepare(service, &request.stdin_fd, err, err_size) &&
                 cgroups_prepare(service, &request, err, err_size);
     request.variables = process_variables(process);
     if (process_role(process) == ROLE_SERVICE)
@@ -259,6 +261,8 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
         close(request.ready_fd);
     if (request.cgroup_fd > 0)
         close(request.cgroup_fd);
+    if (request.stdin_fd > 0)
+        close(request.stdin_fd);
     strv_free(request.command);
     strv_free(request.variables);
     return made;

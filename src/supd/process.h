@@ -51,6 +51,9 @@ char **process_argv(const struct process *process);
 /* Variables that it gets beside those of the service, to be freed; NULL: none. */
 char **process_variables(const struct process *process);
 
+/* The exit code, the name of the signal, or "", as SUPD_EXIT_STATUS has it; in BUF or static. */
+const char *process_exit_status(const struct exit_info *exit, char buf[16]);
+
 /* Each feeds the event of its role.  EVENT: what svc_event has of a fork. */
 void process_tell_forked(struct process *process, struct svc_event event);
 void process_tell_fork_failed(struct process *process, const char *text);

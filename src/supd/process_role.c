@@ -12,6 +12,7 @@
 #include "base/strv.h"
 #include "os/clock.h"
 #include "supd/cgroups.h"
+#include "supd/events.h"
 #include "supd/messages.h"
 #include "supd/process.h"
 
@@ -151,22 +152,27 @@ static char **add(char **env, const char *key, const char *value)
     return env;
 }
 
+const char *process_exit_status(const struct exit_info *exit, char buf[16])
+{
+    if (exit->how == EXIT_HOW_SIGNALED)
+        return signal_to_name(exit->signal, buf);
+    if (exit->how != EXIT_HOW_EXITED)
+        return "";
+    snprintf(buf, 16, "%d", exit->code);
+    return buf;
+}
+
 /* How the main process of this life has ended, in our words and in systemd's. */
 static char **add_exit(char **env, const struct service *service)
 {
     const struct svc *svc = &service->svc;
     const struct exit_info *exit = &svc->exit;
-    const char *status = "";
     char buf[16];
 
     env = add(env, "SERVICE_RESULT", svc_result_name(svc, service->spec));
     if (!svc->ended)
         return add(add(env, "SUPD_EXIT_HOW", "none"), "SUPD_EXIT_STATUS", "");
-    snprintf(buf, sizeof buf, "%d", exit->code);
-    if (exit->how == EXIT_HOW_EXITED)
-        status = buf;
-    else if (exit->how == EXIT_HOW_SIGNALED)
-        status = signal_to_name(exit->signal, buf);
+    const char *status = process_exit_status(exit, buf);
     env = add(env, "SUPD_EXIT_HOW", exit_how_name(exit->how));
     env = add(env, "SUPD_EXIT_STATUS", status);
     if (exit->how == EXIT_HOW_UNKNOWN)
@@ -183,6 +189,8 @@ char **process_variables(const struct process *process)
     char **env = notify ? strv_push(NULL, notify) : NULL;
     char pid[16];
 
+    if (service->handler)
+        return events_variables(service);
     if (!is_control(process))
         return env;
     env = add(env, "SUPD_HOOK", svc_role_name(role));

@@ -25,6 +25,7 @@
 #include "os/procfs.h"
 #include "os/statefile.h"
 #include "supd/cgroups.h"
+#include "supd/events.h"
 #include "supd/handover.h"
 #include "supd/messages.h"
 #include "supd/order.h"
@@ -502,6 +503,7 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
     }
 
     pull_fresh(sup, replay);
+    events_restore(sup, replay);
 
     /* From here on there is a state file that tells the same as the old one. */
     int rc = persist_begin(sup);
@@ -511,6 +513,7 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
     }
     for (struct service *s = sup->services; s; s = s->by_name.next)
         resume(s);
+    events_resume(sup);
     /* What was above them may have been made anew with supd, and the configuration may be another. */
     for (struct service *s = sup->services; s; s = s->by_name.next)
         cgroups_apply(s);

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "supd/events.h"
 #include "supd/order.h"
 #include "supd/reload.h"
 #include "supd/supervisor.h"
@@ -19,7 +20,7 @@
 
 void shutdown_check(struct supervisor *sup)
 {
-    if (sup->phase != PHASE_STOPPING || sup->n_busy > 0)
+    if (sup->phase != PHASE_STOPPING || events_hold_shutdown(sup) || sup->n_busy > 0)
         return;
     int rc = statefile_remove(sup->runtime_dir);
     if (rc < 0)
@@ -56,9 +57,12 @@ static void tell_all(struct supervisor *sup, enum svc_event_type type)
     struct service **services = services_list(sup, &n);
 
     order_sort_for_stop(services, n, false);
-    /* A step deletes no service: those to be removed are deleted in a later turn. */
-    for (size_t i = 0; i < n; i++)
+    /* A step deletes no service: those to be removed are deleted in a later turn.  What tells of them ends after them. */
+    for (size_t i = 0; i < n; i++) {
+        if (services[i]->handler && type == SVC_EV_SHUTDOWN)
+            continue;
         service_event(services[i], &(struct svc_event){.type = type});
+    }
     free(services);
 }
 

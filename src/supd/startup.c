@@ -255,7 +255,7 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
         take_over(sup);
 
     log_info("supd %s, pid %d: %u service%s, runtime directory %s", PACKAGE_VERSION, getpid(),
-             HASH_CNT(by_name, sup->services), HASH_CNT(by_name, sup->services) == 1 ? "" : "s", sup->runtime_dir);
+             services_count(sup), services_count(sup) == 1 ? "" : "s", sup->runtime_dir);
     notify_ready(sup);
     if (daemon_fd >= 0) {
         sup->syslog = true;

@@ -14,6 +14,7 @@
 #include "os/clock.h"
 #include "supd/cgroups.h"
 #include "supd/essential.h"
+#include "supd/events.h"
 #include "supd/handover.h"
 #include "supd/main_search.h"
 #include "supd/messages.h"
@@ -48,6 +49,7 @@ static void service_free(struct service *service)
     waiters_service_gone(service);
     sockets_free(service);
     messages_free(service);
+    events_forget(service);
     readiness_free(service);
     schedules_free(service);
     main_search_free(service->search);
@@ -91,6 +93,7 @@ void supervisor_clear(struct supervisor *sup)
     order_free(sup);
     schedules_close(sup);
     remember_close(sup);
+    events_close(sup);
     fdstore_close(&sup->fdstore);
     tree_close(sup);
     cgroups_close(sup);
@@ -136,6 +139,7 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
     svc_init(&service->svc, spec, clock_now());
     svc_set_enabled(&service->svc, service_enabled(service));
     schedules_recall(service);
+    events_configure(service);
     sockets_configure(service);
     /* The key is the spec's name; service_set_spec() keeps that string alive. */
     HASH_ADD_KEYPTR(by_name, sup->services, spec->name, strlen(spec->name), service);
@@ -147,6 +151,11 @@ bool service_enabled(const struct service *service)
     bool enabled;
 
     return remember_enabled(service->sup, service->spec->name, &enabled) ? enabled : service->spec->enabled;
+}
+
+unsigned services_count(const struct supervisor *sup)
+{
+    return HASH_CNT(by_name, sup->services) - (unsigned)sup->n_handlers;
 }
 
 static int compare_names(const struct service *a, const struct service *b)
@@ -331,15 +340,16 @@ static void announce(struct service *service, enum svc_state from)
         sup->n_running++;
     if (from == SVC_RUNNING)
         sup->n_running--;
-    if (service->svc.state == SVC_STARTING)
+    if (service->svc.state == SVC_STARTING && !service->handler)
         sup->n_starting++;
-    if (from == SVC_STARTING) {
+    if (from == SVC_STARTING && !service->handler) {
         sup->n_starting--;
         if (!TAILQ_EMPTY(&sup->for_slot))
             queue_wake(sup);
     }
     log_change(service, from);
-    server_tell_state(service, from);
+    if (!service->handler)
+        server_tell_state(service, from);
     waiters_check(service);
     notify_status(sup);
 }
@@ -405,6 +415,12 @@ static bool has_action(const struct svc_actions *actions, enum svc_action_type t
     return false;
 }
 
+/* Is there somebody to be told of what becomes of the service?  What becomes of those who are told is no news. */
+static bool is_told_of(const struct service *service)
+{
+    return service->sup->n_handlers > 0 && !service->handler;
+}
+
 /* The one place where a service becomes another. */
 static void commit(struct service *service, const struct svc *next, const struct svc_actions *actions, bool recorded,
                    struct timestamp now)
@@ -416,6 +432,8 @@ static void commit(struct service *service, const struct svc *next, const struct
     if (next->state != from)
         essential_check(service, next);
     service->svc = *next;
+    if (service->svc.state != from && is_told_of(service))
+        events_note(service, from);
     if (!recorded && has_action(actions, ACT_RECORD))
         persist_fact(service);
     arm_timer(service, now);
@@ -438,6 +456,8 @@ static void commit(struct service *service, const struct svc *next, const struct
     service_update_busy(service);
     if (changed)
         order_touch(service);
+    if (service->handler && service->svc.state != from)
+        events_follow(service);
     if (is_gone(service))
         condemn(service);
 }
@@ -459,7 +479,7 @@ void service_restore(struct service *service, const struct svc *svc)
 {
     if (svc->state == SVC_RUNNING && service->svc.state != SVC_RUNNING)
         service->sup->n_running++;
-    if (svc->state == SVC_STARTING && service->svc.state != SVC_STARTING)
+    if (svc->state == SVC_STARTING && service->svc.state != SVC_STARTING && !service->handler)
         service->sup->n_starting++;
     service->svc = *svc;
     service_update_busy(service);

@@ -13,6 +13,7 @@
  *   usage.c       what it uses
  *   persist.c     records: written before what must not happen unrecorded
  *   reattach.c    what the state file of an earlier supd says, made true again
+ *   events.c      commands that are run for news of services (events.h)
  *   shutdown.c    signals, and the ways to end      essential.c  the end of a service that ends supd
  *   reload.c      a new configuration: read by a helper (reload_helper.c), planned, applied
  *   queue.c       those that are to be forked, one after another
@@ -54,6 +55,8 @@
 
 struct supervisor;
 struct cgroups;
+struct event_handler;
+struct events;
 struct handover;
 struct leftovers;
 struct main_search;
@@ -128,7 +131,8 @@ struct service {
     struct messages *messages;         /* what it tells us, supd/messages.h; NULL: it cannot */
     struct readiness *readiness;       /* looked for by supd/readiness.h; NULL: it is not */
     struct service_schedule *schedule; /* NULL: none, or not wanted; supd/schedules.h */
-    struct main_search *search;        /* for the main process of a forking service; NULL: none is under way */
+    struct event_handler *handler; /* NULL: it is a service, and not what is run for news of others; supd/events.h */
+    struct main_search *search;    /* for the main process of a forking service; NULL: none is under way */
 
     struct loop_timer *timer;
     int64_t timer_at; /* what it is set to, mono us; 0 = not */
@@ -171,6 +175,8 @@ struct supervisor {
     bool verbose;                   /* -v: log-level is debug whatever the file says */
 
     struct service *services; /* by name */
+    struct events *events;    /* NULL: there is no rule on-event */
+    size_t n_handlers;        /* services that are a rule's */
     size_t n_running;
     size_t n_starting;
     size_t n_busy;            /* services with a process, or something of one, left */
@@ -231,6 +237,8 @@ struct service *service_add(struct supervisor *sup, struct spec *spec);
 void service_remove(struct service *service, const char *why);
 /* Puts SPEC, which it takes over, in place of the service's; what can be applied to a running process is. */
 void service_set_spec(struct service *service, struct spec *spec);
+/* How many services there are, those of rules left out. */
+unsigned services_count(const struct supervisor *sup);
 /* Puts the table in order of name, in which `for (s = sup->services; s; s = s->by_name.next)` then walks. */
 void services_sort(struct supervisor *sup);
 /* All N of them in that order, to be freed. */
@@ -294,6 +302,9 @@ int persist_removed(struct supervisor *sup, const char *name);
 int persist_shutdown(struct supervisor *sup);
 /* 0 or -errno. */
 int persist_scale(struct supervisor *sup, const struct scale *scale);
+/* A note for, or what was come to by, the rule whose service it is; what could not be written is tried again.  0 or -errno. */
+int persist_event(struct service *service, const struct event_note *note);
+int persist_events(struct service *service, const struct event_cursor *cursor);
 /* That an essential service has ended, sup->essential. */
 void persist_essential(struct supervisor *sup);
 /* May a child be forked, or does the rewriting of the file wait for those before their exec? */
