@@ -89,8 +89,8 @@ bool event_queue_tell_left_out(struct event_queue *queue, struct event_note *not
 
     if (cursor->left_out == 0 || queue->n >= EVENT_QUEUE_MAX)
         return false;
-    *note = (struct event_note){
-        .number = ++cursor->last, .kind = EVENT_LEFT_OUT, .at = at, .left_out = cursor->left_out};
+    *note =
+        (struct event_note){.number = ++cursor->last, .kind = EVENT_LEFT_OUT, .at = at, .left_out = cursor->left_out};
     cursor->left_out = 0;
     /* What it stands for was too much: it is the first of the new period. */
     cursor->since = note->since = now;

@@ -23,15 +23,29 @@
 const char *const event_rule_keys[] = {"events", "services", "rate-limit", "timeout", NULL};
 
 const char *const event_process_keys[] = {
-    "command", "user", "group", "supplementary-groups", "directory", "umask", "environment", "environment-file",
-    "clear-environment", "no-new-privileges", "nice", "stop-timeout", "log", "log-error", NULL,
+    "command",
+    "user",
+    "group",
+    "supplementary-groups",
+    "directory",
+    "umask",
+    "environment",
+    "environment-file",
+    "clear-environment",
+    "no-new-privileges",
+    "nice",
+    "stop-timeout",
+    "log",
+    "log-error",
+    NULL,
 };
 
 const char *event_kind_name(enum event_kind kind)
 {
     static const char *const names[] = {
-        [EVENT_OOM] = "oom",         [EVENT_WATCHDOG] = "watchdog", [EVENT_FAILED] = "failed",
-        [EVENT_RESTARTED] = "restarted", [EVENT_EXITED] = "exited", [EVENT_STOPPED] = "stopped",
+        [EVENT_OOM] = "oom",         [EVENT_WATCHDOG] = "watchdog",
+        [EVENT_FAILED] = "failed",   [EVENT_RESTARTED] = "restarted",
+        [EVENT_EXITED] = "exited",   [EVENT_STOPPED] = "stopped",
         [EVENT_STARTED] = "started", [EVENT_LEFT_OUT] = "left-out",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == EVENT_N_KINDS, "a kind has no name");
@@ -107,8 +121,9 @@ static bool parse_kind(const char *word, unsigned *kinds, char *err, size_t err_
     if (strcmp(word, "unhealthy") == 0)
         return fail(err, err_size, "'unhealthy' is not supported yet: leave it out");
     const char *near = suggest_nearest(word, names, EVENT_LEFT_OUT);
-    return fail(err, err_size, "'%s' is no event: there are oom, watchdog, failed, restarted, exited, stopped, started%s%s%s",
-                word, near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
+    return fail(err, err_size,
+                "'%s' is no event: there are oom, watchdog, failed, restarted, exited, stopped, started%s%s%s", word,
+                near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
 }
 
 static bool set_kinds(struct event_rule *rule, char *const *values, size_t n, char *err, size_t err_size)
@@ -142,7 +157,8 @@ static bool set_services(struct event_rule *rule, char *const *values, size_t n,
     for (size_t i = 0; i < n; i++) {
         if (!is_pattern(values[i])) {
             strv_free(services);
-            return fail(err, err_size, "'%s' is no name or glob of services: write several as {\"web\", \"db-*\"}", values[i]);
+            return fail(err, err_size, "'%s' is no name or glob of services: write several as {\"web\", \"db-*\"}",
+                        values[i]);
         }
         services = strv_push(services, xstrdup(values[i]));
     }
@@ -166,7 +182,8 @@ static bool set_rate(struct event_rule *rule, const char *value, char *err, size
               duration_parse(slash + 1, &period) && period > 0;
     free(head);
     if (!ok)
-        return fail(err, err_size, "'%s' is no rate: write 10/1m for ten in a minute (at most %d), or none", value, RATE_MAX);
+        return fail(err, err_size, "'%s' is no rate: write 10/1m for ten in a minute (at most %d), or none", value,
+                    RATE_MAX);
     rule->rate_count = count;
     rule->rate_period = period;
     return true;

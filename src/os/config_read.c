@@ -194,9 +194,9 @@ static void make_grammar(struct reader *r, bool internal)
     end_options(r->control, n);
 
     n = 0;
-    r->on_event = xcalloc(list_len(event_rule_keys) + list_len(event_process_keys) +
-                              list_len(config_service_internals) + 1,
-                          sizeof(cfg_opt_t));
+    r->on_event =
+        xcalloc(list_len(event_rule_keys) + list_len(event_process_keys) + list_len(config_service_internals) + 1,
+                sizeof(cfg_opt_t));
     add_lists(r->on_event, &n, event_rule_keys);
     add_lists(r->on_event, &n, event_process_keys);
     if (internal)
@@ -217,11 +217,7 @@ static void make_grammar(struct reader *r, bool internal)
 static const char *static_name(const char *name)
 {
     static const char *const *const tables[] = {
-        config_top_keys,
-        config_control_keys,
-        config_service_internals,
-        config_control_internals,
-        event_rule_keys,
+        config_top_keys, config_control_keys, config_service_internals, config_control_internals, event_rule_keys,
     };
     const struct spec_key *key = spec_key_find(name);
 

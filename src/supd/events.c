@@ -118,8 +118,12 @@ void events_note(struct service *service, enum svc_state from)
     unsigned kinds = event_kinds_of(from, svc);
     struct timestamp now = clock_now();
     struct event_handler *handler;
-    struct event_note note = {
-        .life = svc->life, .from = from, .state = svc->state, .restarts = svc->restarts, .exit = svc->exit, .at = now.wall};
+    struct event_note note = {.life = svc->life,
+                              .from = from,
+                              .state = svc->state,
+                              .restarts = svc->restarts,
+                              .exit = svc->exit,
+                              .at = now.wall};
 
     if (kinds == 0)
         return;
@@ -320,9 +324,9 @@ static const struct event_note *head_of(const struct service *service)
 static json_t *note_json(const struct service *service, const struct event_note *note)
 {
     bool is_news = note->kind != EVENT_LEFT_OUT;
-    json_t *json = json_pack("{s:s, s:s, s:I, s:o}", "event", event_kind_name(note->kind), "on-event",
-                             title_of(service->handler), "number", (json_int_t)note->number, "at",
-                             proto_seconds(note->at));
+    json_t *json =
+        json_pack("{s:s, s:s, s:I, s:o}", "event", event_kind_name(note->kind), "on-event", title_of(service->handler),
+                  "number", (json_int_t)note->number, "at", proto_seconds(note->at));
 
     json_object_set_new(json, "name", proto_string(is_news ? note->service : NULL));
     json_object_set_new(json, "from", proto_string(is_news ? svc_state_name(note->from) : NULL));

@@ -254,8 +254,8 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
     if (sup->handover)
         take_over(sup);
 
-    log_info("supd %s, pid %d: %u service%s, runtime directory %s", PACKAGE_VERSION, getpid(),
-             services_count(sup), services_count(sup) == 1 ? "" : "s", sup->runtime_dir);
+    log_info("supd %s, pid %d: %u service%s, runtime directory %s", PACKAGE_VERSION, getpid(), services_count(sup),
+             services_count(sup) == 1 ? "" : "s", sup->runtime_dir);
     notify_ready(sup);
     if (daemon_fd >= 0) {
         sup->syslog = true;

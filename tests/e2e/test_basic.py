@@ -68,6 +68,7 @@ INFO_KEYS = {
     "watch": str,
     "watch-reason": (str, NOTHING),
     "services": int,
+    "on-event": list,
     "running": int,
     "clients": int,
     "kernel": str,
