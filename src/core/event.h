@@ -117,8 +117,8 @@ const char *event_kind_name(enum event_kind kind);
 
 /* ---- what has happened ---- */
 
-/* The kinds, as bits, of what has happened to a service that was FROM and is NOW; 0: nothing that is news. */
-unsigned event_kinds_of(enum svc_state from, const struct svc *now);
+/* The kinds, as bits, of what has happened to a service of SPEC that was FROM and is NOW; 0: nothing that is news. */
+unsigned event_kinds_of(enum svc_state from, const struct svc *now, const struct spec *spec);
 
 /* The kind that RULE tells of KINDS about SERVICE; EVENT_N_KINDS: none. */
 enum event_kind event_rule_match(const struct event_rule *rule, unsigned kinds, const char *service);

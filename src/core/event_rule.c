@@ -270,7 +270,19 @@ bool event_rule_validate(const struct spec *spec, char *err, size_t err_size)
 
 /* ---- what has happened ---- */
 
-unsigned event_kinds_of(enum svc_state from, const struct svc *now)
+/* A life was over, and it waits: to be started again, or for the next demand or due time. */
+static unsigned kinds_of_waiting(enum svc_state from, const struct svc *now, const struct spec *spec)
+{
+    if (from != SVC_STARTING && from != SVC_RUNNING && from != SVC_STOPPING)
+        return 0;
+    if (now->next_is_restart)
+        return 1U << EVENT_RESTARTED;
+    if (!now->idle)
+        return 0;
+    return strcmp(svc_result_name(now, spec), "success") == 0 ? 1U << EVENT_EXITED : 1U << EVENT_FAILED;
+}
+
+unsigned event_kinds_of(enum svc_state from, const struct svc *now, const struct spec *spec)
 {
     unsigned kinds = 0;
 
@@ -292,7 +304,7 @@ unsigned event_kinds_of(enum svc_state from, const struct svc *now)
         kinds = 1U << EVENT_RESTARTED;
         break;
     case SVC_WAITING:
-        kinds = now->next_is_restart && from != SVC_BACKOFF ? 1U << EVENT_RESTARTED : 0;
+        kinds = kinds_of_waiting(from, now, spec);
         break;
     case SVC_STARTING:
     case SVC_STOPPING:

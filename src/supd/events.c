@@ -115,7 +115,7 @@ static void tell(struct event_handler *handler, struct event_note note, int64_t 
 void events_note(struct service *service, enum svc_state from)
 {
     const struct svc *svc = &service->svc;
-    unsigned kinds = event_kinds_of(from, svc);
+    unsigned kinds = event_kinds_of(from, svc, service->spec);
     struct timestamp now = clock_now();
     struct event_handler *handler;
     struct event_note note = {.life = svc->life,

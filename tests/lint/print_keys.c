@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/event.h"
 #include "core/spec.h"
 #include "os/config.h"
 
@@ -13,6 +14,9 @@ int main(void)
 {
     for (size_t i = 0; i < spec_n_keys; i++)
         printf("%s %s\n", spec_keys[i].type == KEY_UNSUPPORTED ? "unsupported" : "service", spec_keys[i].name);
+
+    for (size_t i = 0; event_rule_keys[i] != NULL; i++)
+        printf("setting on-event.%s\n", event_rule_keys[i]);
 
     /* Two settings that agree in nothing: what differs between them is the list of all that there are. */
     char other[] = "other";

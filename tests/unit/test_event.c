@@ -36,13 +36,24 @@ static const struct {
     {SVC_BACKOFF, {.state = SVC_WAITING, .ended = true, .next_is_restart = true}, 0},
     {SVC_BACKOFF, {.state = SVC_STOPPED, .ended = true, .exit.oom = true}, KIND(STOPPED)},
     {SVC_WAITING, {.state = SVC_FAILED, .ended = true, .exit.oom = true}, KIND(FAILED)},
+    /* A run by schedule or demand is over, and the next one is waited for. */
+    {SVC_STARTING,
+     {.state = SVC_WAITING, .idle = true, .ended = true, .exit = {.how = EXIT_HOW_EXITED, .code = 0}},
+     KIND(EXITED)},
+    {SVC_STARTING,
+     {.state = SVC_WAITING, .idle = true, .ended = true, .exit = {.how = EXIT_HOW_EXITED, .code = 1}},
+     KIND(FAILED)},
+    {SVC_STOPPED, {.state = SVC_WAITING, .idle = true}, 0},
     /* A restart by command. */
     {SVC_STOPPING, {.state = SVC_WAITING, .ended = true}, 0},
 };
 
 START_TEST(kinds_of_a_change)
 {
-    ck_assert_uint_eq(event_kinds_of(changes[_i].from, &changes[_i].now), changes[_i].kinds);
+    struct spec *spec = spec_new("web");
+
+    ck_assert_uint_eq(event_kinds_of(changes[_i].from, &changes[_i].now, spec), changes[_i].kinds);
+    spec_free(spec);
 }
 END_TEST
 
