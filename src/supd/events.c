@@ -201,12 +201,14 @@ static void pump_all(void *ctx)
         if (again >= 0 && (next < 0 || again < next))
             next = again;
     }
+    if (events->give_up_at != 0 && now.mono >= events->give_up_at) {
+        queue_wake(events->sup); /* which asks events_hold_shutdown() */
+        return;
+    }
     if (events->give_up_at != 0 && (next < 0 || events->give_up_at - now.mono < next))
-        next = events->give_up_at > now.mono ? events->give_up_at - now.mono : 0;
+        next = events->give_up_at - now.mono;
     if (next >= 0)
         wake_in(events, next);
-    if (events->sup->phase == PHASE_STOPPING)
-        queue_wake(events->sup);
 }
 
 void events_follow(struct service *service)
@@ -432,6 +434,19 @@ static void give_up(struct events *events)
     }
 }
 
+/* Every other service has stopped, so no more news will come. */
+static void begin_to_end(struct events *events, struct timestamp now)
+{
+    struct event_handler *handler;
+
+    events->give_up_at = now.mono + SHUTDOWN_PATIENCE;
+    LIST_FOREACH(handler, &events->handlers, link)
+    {
+        tell_left_out(handler, now);
+    }
+    wake_in(events, 0);
+}
+
 bool events_hold_shutdown(struct supervisor *sup)
 {
     struct events *events = sup->events;
@@ -448,18 +463,16 @@ bool events_hold_shutdown(struct supervisor *sup)
     }
     if (sup->n_busy > busy)
         return true;
+    if (events->give_up_at == 0)
+        begin_to_end(events, now);
     LIST_FOREACH(handler, &events->handlers, link)
     {
-        tell_left_out(handler, now);
         waiting += handler->queue.n;
     }
-    if (events->give_up_at == 0)
-        events->give_up_at = now.mono + SHUTDOWN_PATIENCE;
     if (waiting + busy == 0 || sup->hurry || now.mono >= events->give_up_at) {
         give_up(events);
         return false;
     }
-    wake_in(events, 0);
     return true;
 }
 

@@ -136,8 +136,11 @@ def over_a_crash_none_is_lost_and_none_told_twice(t):
     t.wait_state("s3", "failed")
     t.eq(rule(t, "slow")["pid"], pid, "the command is taken back, not run again")
     t.eq(len(told(t, "slow")), 1, "told so far")
+    t.eq(t.ctl("upgrade").code, 0, "upgrade")
+    t.eq((rule(t, "slow")["pid"], rule(t, "slow")["waiting"]), (pid, 4), "and by another binary")
+    t.write("supd.conf", "this is no configuration\n")
     t.crash_and_start()
-    t.eq((rule(t, "slow")["pid"], rule(t, "slow")["waiting"]), (pid, 4), "and again")
+    t.eq((rule(t, "slow")["pid"], rule(t, "slow")["waiting"]), (pid, 4), "and on the last good configuration")
     t.write("slow.go", "")
     eventually(lambda: rule(t, "slow")["waiting"] == 0, "all are told")
     t.eq(sorted(short(told(t, "slow"))), [("failed", f"s{n}") for n in range(4)], "each once")
@@ -176,6 +179,21 @@ def an_end_of_supd_tells_first(t):
     t.eq(short(told(t, "last")), [("failed", "job")], "told before supd has gone")
     t.eq(short(told(t, "other")), [("failed", "job")], "by every rule")
     t.nothing_left()
+
+
+@test
+def a_command_that_hangs_does_not_hold_up_the_end(t):
+    hang = 'echo $$ >>"$0.pids"; exec sleep 1000'
+    t.configure(once("bad", "exit", 1)(t), on_event(t, "hung", ["failed"], script=hang, timeout="1h"))
+    t.start()
+    t.ctl("start", "bad")
+    pid = int(eventually(lambda: (t.read("hung.pids") or "").strip(), "the command runs"))
+    t.process.terminate()
+    eventually(lambda: "stopping every service" in t.log_text(), "supd is ending")
+    t.check(is_alive(pid), "the command may go on for a while")
+    t.eq(t.terminate(), 0, "a second SIGTERM ends that")
+    t.check(not is_alive(pid), "and the command")
+    t.match(t.log_text(), r'on-event "hung": supd ends, and 1 event could not be told', "which is said")
 
 
 @test

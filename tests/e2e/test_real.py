@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """redis, nginx and sshd as somebody would run them: their clients notice nothing of supd's deaths."""
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -10,18 +9,8 @@ import subprocess
 from cgroups import cgroup_of
 from harness import main, test
 from instance import service
-from processes import eventually, is_alive, kill, skip
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def program(name):
-    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin:/usr/local/sbin")
-    return path or skip(f"{name} is not installed")
+from processes import eventually, is_alive, kill
+from real import free_port, program, write_nginx
 
 
 class Line:
@@ -79,16 +68,12 @@ def redis_service(t, port, before=None, supervised="no", **keys):
 def nginx_service(t, port, **keys):
     os.mkdir(t.path("nginx"))
     t.write("nginx/hello.txt", "hello\n")
-    temporary = "".join(
-        f"    {n}_temp_path {t.path('nginx', n)};\n" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    user = "user root;\n" if os.geteuid() == 0 else ""
-    t.write(
+    write_nginx(
+        t,
         "nginx.conf",
-        f"{user}daemon off;\nworker_processes 2;\npid {t.path('nginx/pid')};\n"
-        f"error_log stderr;\nevents {{ worker_connections 64; }}\nhttp {{\n{temporary}"
-        f"    access_log off;\n    keepalive_timeout 1h;\n    keepalive_requests 100000;\n"
-        f"    server {{ listen 127.0.0.1:{port}; root {t.path('nginx')}; }}\n}}\n",
+        "daemon off;\nworker_processes 2;\n",
+        "    keepalive_timeout 1h;\n    keepalive_requests 100000;\n"
+        f"    server {{ listen 127.0.0.1:{port}; root {t.path('nginx')}; }}\n",
     )
     return service(
         "nginx",
