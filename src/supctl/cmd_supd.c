@@ -16,6 +16,31 @@
 /* us; supd gives the new binary 30 s to prove itself, and children that are being started 10. */
 #define UPGRADE_LIMIT INT64_C(60000000)
 
+/* Of each rule on-event what is to be told: "mail 2 waiting, pager". */
+static void print_rules(const json_t *rules)
+{
+    size_t i;
+    json_t *rule;
+
+    if (json_array_size(rules) == 0)
+        putchar('-');
+    json_array_foreach(rules, i, rule)
+    {
+        long long waiting = json_integer_value(json_object_get(rule, "waiting"));
+        long long left_out = json_integer_value(json_object_get(rule, "left-out"));
+        const char *name = json_string_value(json_object_get(rule, "name"));
+        char *clean = text_clean(name ? name : "");
+
+        printf("%s%s", i > 0 ? ", " : "", clean);
+        if (waiting > 0)
+            printf(" %lld waiting", waiting);
+        if (left_out > 0)
+            printf(" %lld left out", left_out);
+        free(clean);
+    }
+    putchar('\n');
+}
+
 static void print_value(const char *key, const json_t *value)
 {
     char buf[64];
@@ -36,6 +61,8 @@ static void print_value(const char *key, const json_t *value)
         char *words = pressure_words(value);
         puts(words);
         free(words);
+    } else if (strcmp(key, "on-event") == 0) {
+        print_rules(value);
     } else {
         text_print_json(value);
     }

@@ -431,6 +431,8 @@ static void give_up(struct events *events)
                         handler->queue.n, handler->queue.n == 1 ? "" : "s");
         event_queue_clear(&handler->queue);
         service_event(handler->service, &(struct svc_event){.type = SVC_EV_SHUTDOWN});
+        if (events->sup->hurry)
+            service_event(handler->service, &(struct svc_event){.type = SVC_EV_HURRY});
     }
 }
 

@@ -95,6 +95,7 @@ static void on_terminate(void *ctx, int signo)
         log_info("SIG%s again: every stop-timeout is now zero", signo == SIGTERM ? "TERM" : "INT");
         sup->hurry = true;
         tell_all(sup, SVC_EV_HURRY);
+        queue_wake(sup); /* nobody waits for what is still to be told, either */
         return;
     }
     sup->terminate_seen = true;

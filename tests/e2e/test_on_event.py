@@ -130,6 +130,7 @@ def over_a_crash_none_is_lost_and_none_told_twice(t):
         t.open_gate(gates[name], "exit", 1)
         t.wait_state(name, "failed")
     t.eq(rule(t, "slow")["waiting"], 3, "the one that runs and two that wait")
+    t.match(t.ctl("info").out, r"\non-event: +slow 3 waiting\n", "supctl info")
     t.crash()
     t.open_gate(gates["s3"], "exit", 1)
     t.start()
