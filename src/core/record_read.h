@@ -53,4 +53,12 @@ void record_read_events(struct reader *r, struct event_cursor *cursor);
 /* A SERVICE record, behind its name. */
 void record_read_service(struct reader *r, struct svc *svc);
 
+/* ---- replay_event.c ---- */
+
+/* Takes in an EVENT, an EVENTS record. */
+void replay_event(struct replay *replay, struct reader *r);
+void replay_events(struct replay *replay, struct reader *r);
+/* The rule NAME, or NULL: all of them, are no more. */
+void replay_forget_events(struct replay *replay, const char *name);
+
 #endif

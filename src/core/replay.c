@@ -41,34 +41,6 @@ static void forget(struct entry *e)
     e->known = false;
 }
 
-static void forget_events(struct event_image *events, size_t *n, size_t i)
-{
-    event_queue_clear(&events[i].queue);
-    events[i] = events[--*n];
-}
-
-/* The place of the rule NAME in the list; its length: nothing of it was read. */
-static size_t find_events(const struct replay *replay, const char *name)
-{
-    size_t i = 0;
-
-    while (i < replay->n_events && strcmp(replay->events[i].name, name) != 0)
-        i++;
-    return i;
-}
-
-static struct event_queue *get_events(struct replay *replay, const char *name)
-{
-    size_t i = find_events(replay, name);
-
-    if (i == replay->n_events) {
-        replay->events = xreallocarray(replay->events, ++replay->n_events, sizeof *replay->events);
-        replay->events[i] = (struct event_image){0};
-        strcpy(replay->events[i].name, name); /* record_get_name() bounded it by the same size */
-    }
-    return &replay->events[i].queue;
-}
-
 static void replay_header(struct replay *replay, struct entry **table, struct reader *r)
 {
     struct epoch epoch;
@@ -88,8 +60,7 @@ static void replay_header(struct replay *replay, struct entry **table, struct re
         replay->shutdown = false;
         replay->essential.name[0] = '\0';
         replay->n_scales = 0;
-        while (replay->n_events > 0)
-            forget_events(replay->events, &replay->n_events, replay->n_events - 1);
+        replay_forget_events(replay, NULL);
     }
     replay->has_epoch = true;
     replay->epoch = epoch;
@@ -300,31 +271,7 @@ static void replay_removed(struct replay *replay, struct entry **table, struct r
     struct entry *e = table_get(table, name);
     forget(e);
     e->removed = true;
-    size_t i = find_events(replay, name);
-    if (i < replay->n_events)
-        forget_events(replay->events, &replay->n_events, i);
-}
-
-static void replay_event(struct replay *replay, struct reader *r)
-{
-    char name[NAME_MAX_SIZE];
-    struct event_note note;
-
-    record_get_name(r, name);
-    record_read_event(r, &note);
-    if (!r->bad)
-        event_queue_replay_note(get_events(replay, name), &note);
-}
-
-static void replay_events(struct replay *replay, struct reader *r)
-{
-    char name[NAME_MAX_SIZE];
-    struct event_cursor cursor;
-
-    record_get_name(r, name);
-    record_read_events(r, &cursor);
-    if (!r->bad)
-        event_queue_replay_cursor(get_events(replay, name), &cursor);
+    replay_forget_events(replay, name);
 }
 
 static void replay_essential(struct replay *replay, struct reader *r)
@@ -482,8 +429,7 @@ void replay_free(struct replay *replay)
     for (size_t i = 0; i < replay->n; i++)
         free(replay->images[i]);
     free(replay->images);
-    while (replay->n_events > 0)
-        forget_events(replay->events, &replay->n_events, replay->n_events - 1);
+    replay_forget_events(replay, NULL);
     free(replay->events);
     free(replay->scales);
     free(replay);

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "supd/events.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/strv.h"
 #include "core/event.h"
 #include "core/proto.h"
 #include "os/clock.h"
-#include "supd/process.h"
 
 /* How long what is still to be told may hold up the end of supd, once every service has stopped. */
 #define SHUTDOWN_PATIENCE (10 * USEC_PER_SEC)
@@ -316,105 +311,9 @@ int events_record_missing(struct supervisor *sup)
     return 0;
 }
 
-/* ---- what the command is given ---- */
-
-static const struct event_note *head_of(const struct service *service)
+const struct event_note *events_head(const struct service *service)
 {
     return service->handler ? event_queue_head(&service->handler->queue) : NULL;
-}
-
-static json_t *note_json(const struct service *service, const struct event_note *note)
-{
-    bool is_news = note->kind != EVENT_LEFT_OUT;
-    json_t *json =
-        json_pack("{s:s, s:s, s:I, s:o}", "event", event_kind_name(note->kind), "on-event", title_of(service->handler),
-                  "number", (json_int_t)note->number, "at", proto_seconds(note->at));
-
-    json_object_set_new(json, "name", proto_string(is_news ? note->service : NULL));
-    json_object_set_new(json, "from", proto_string(is_news ? svc_state_name(note->from) : NULL));
-    json_object_set_new(json, "state", proto_string(is_news ? svc_state_name(note->state) : NULL));
-    json_object_set_new(json, "reason", proto_string(note->reason[0] ? note->reason : NULL));
-    json_object_set_new(json, "exit", proto_exit(&note->exit));
-    json_object_set_new(json, "restarts", json_integer((json_int_t)note->restarts));
-    json_object_set_new(json, "left-out", json_integer((json_int_t)note->left_out));
-    return json;
-}
-
-static bool write_whole(int fd, const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, text, len);
-
-        if (n < 0)
-            return false;
-        text += n;
-        len -= (size_t)n;
-    }
-    return lseek(fd, 0, SEEK_SET) == 0;
-}
-
-bool events_prepare(struct service *service, int *stdin_fd, char *err, size_t err_size)
-{
-    const struct event_note *note = head_of(service);
-    bool ok = false;
-
-    if (!service->handler)
-        return true;
-    if (!note) {
-        snprintf(err, err_size, "there is no event to be told");
-        return false;
-    }
-    json_t *json = note_json(service, note);
-    char *text = mem_checked(json_dumps(json, JSON_COMPACT));
-    char *line = xasprintf("%s\n", text);
-    /* In memory: a command that does not read it holds up nobody. */
-    int fd = memfd_create("supd-event", MFD_CLOEXEC);
-
-    if (fd < 0 || !write_whole(fd, line, strlen(line))) {
-        snprintf(err, err_size, "memfd: %s", strerror(errno));
-        if (fd >= 0)
-            close(fd);
-    } else {
-        *stdin_fd = fd;
-        ok = true;
-    }
-    free(line);
-    free(text);
-    json_decref(json);
-    return ok;
-}
-
-static char **add_number(char **env, const char *key, uint64_t number)
-{
-    return strv_push(env, xasprintf("%s=%llu", key, (unsigned long long)number));
-}
-
-static char **add_text(char **env, const char *key, const char *text)
-{
-    return strv_push(env, xasprintf("%s=%s", key, text));
-}
-
-char **events_variables(const struct service *service)
-{
-    const struct event_note *note = head_of(service);
-    char **env = NULL;
-    char status[16];
-
-    if (!note)
-        return NULL;
-    env = add_text(env, "SUPD_HOOK", "on-event");
-    env = add_text(env, "SUPD_EVENT", event_kind_name(note->kind));
-    env = add_number(env, "SUPD_EVENT_NUMBER", note->number);
-    env = add_number(env, "SUPD_LEFT_OUT", note->left_out);
-    if (note->kind == EVENT_LEFT_OUT)
-        return env;
-    env = add_text(env, "SUPD_EVENT_SERVICE", note->service);
-    env = add_text(env, "SUPD_FROM", svc_state_name(note->from));
-    env = add_text(env, "SUPD_STATE", svc_state_name(note->state));
-    env = add_text(env, "SUPD_REASON", note->reason);
-    env = add_number(env, "SUPD_RESTARTS", note->restarts);
-    env = add_text(env, "SUPD_EXIT_HOW", exit_how_name(note->exit.how));
-    return add_text(env, "SUPD_EXIT_STATUS", process_exit_status(&note->exit, status));
 }
 
 /* ---- the end of supd ---- */

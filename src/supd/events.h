@@ -36,6 +36,17 @@ void events_put(const struct supervisor *sup, struct statefile *file);
 /* Records again what could not be recorded.  0 or -errno. */
 int events_record_missing(struct supervisor *sup);
 
+/* The note that is, or is to be, told; NULL: none, or SERVICE is no rule's. */
+const struct event_note *events_head(const struct service *service);
+
+/* supd is ending and perhaps no other service is left: are there still notes to be told?  Not for long. */
+bool events_hold_shutdown(struct supervisor *sup);
+
+/* All rules, for supd.info: name, what waits, what was left out, the pid. */
+json_t *events_status(const struct supervisor *sup);
+
+/* ---- events_process.c ---- */
+
 /*
  * What the process is given that is about to be forked: *STDIN_FD a descriptor with the note as JSON, the caller's.  True
  * and nothing done where SERVICE is no rule's; false with ERR when that cannot be made.
@@ -43,11 +54,5 @@ int events_record_missing(struct supervisor *sup);
 bool events_prepare(struct service *service, int *stdin_fd, char *err, size_t err_size);
 /* Variables beside it, a vector to be freed; NULL: SERVICE is no rule's. */
 char **events_variables(const struct service *service);
-
-/* supd is ending and perhaps no other service is left: are there still notes to be told?  Not for long. */
-bool events_hold_shutdown(struct supervisor *sup);
-
-/* All rules, for supd.info: name, what waits, what was left out, the pid. */
-json_t *events_status(const struct supervisor *sup);
 
 #endif

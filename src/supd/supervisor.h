@@ -13,7 +13,7 @@
  *   usage.c       what it uses
  *   persist.c     records: written before what must not happen unrecorded
  *   reattach.c    what the state file of an earlier supd says, made true again
- *   events.c      commands that are run for news of services (events.h)
+ *   events.c      commands that are run for news of services (events.h)    events_process.c  what they are given
  *   shutdown.c    signals, and the ways to end      essential.c  the end of a service that ends supd
  *   reload.c      a new configuration: read by a helper (reload_helper.c), planned, applied
  *   queue.c       those that are to be forked, one after another
