@@ -4,6 +4,7 @@
 
 usage: test_stack.py [DEATHS] [TEST...]     so often supd is killed in the middle of a start; 3 where nothing is said
 """
+import http.client
 import json
 import os
 import random
@@ -11,7 +12,6 @@ import re
 import socket
 import sys
 import time
-import urllib.request
 
 from harness import HERE, comment, main, test
 from processes import Failed, eventually, rounds
@@ -130,8 +130,12 @@ class Stack:
         eventually(self.is_up, f"{what}: all are up")
 
     def answers(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.nginx}/hello.txt", timeout=60) as answer:
-            return answer.status, answer.read()
+        connection = http.client.HTTPConnection("127.0.0.1", self.nginx, timeout=60)
+        connection.request("GET", "/hello.txt")
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, body
 
     def main_processes(self):
         """Those that lead a session, as supd starts each, by the program that they are in the end."""
