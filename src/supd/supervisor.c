@@ -211,7 +211,8 @@ void service_tell_enabled(struct service *service)
 
 bool service_config_stale(const struct service *service)
 {
-    return svc_has_process(&service->svc) && service->svc.proc.digest != service->digest;
+    /* What tells of an event is not run again for another configuration: the next one is of that. */
+    return !service->handler && svc_has_process(&service->svc) && service->svc.proc.digest != service->digest;
 }
 
 static void condemn(struct service *service)

@@ -117,10 +117,8 @@ def a_command_that_hangs_is_ended_with_its_tree(t):
 def over_a_crash_none_is_lost_and_none_told_twice(t):
     slow = TELL + '; while [ ! -e "$0.go" ]; do sleep 0.05; done'
     gates = {f"s{n}": t.gate(f"s{n}.gate") for n in range(4)}
-    t.configure(
-        *[service(name, t.worker("gate", gate), restart="no") for name, gate in gates.items()],
-        on_event(t, "slow", ["failed"], script=slow, timeout="5m"),
-    )
+    parts = [service(name, t.worker("gate", gate), restart="no") for name, gate in gates.items()]
+    t.configure(*parts, on_event(t, "slow", ["failed"], script=slow, timeout="5m"))
     t.start()
     t.wait_all("running")
     t.open_gate(gates["s0"], "exit", 1)
@@ -142,6 +140,9 @@ def over_a_crash_none_is_lost_and_none_told_twice(t):
     t.write("supd.conf", "this is no configuration\n")
     t.crash_and_start()
     t.eq((rule(t, "slow")["pid"], rule(t, "slow")["waiting"]), (pid, 4), "and on the last good configuration")
+    t.configure(*parts, on_event(t, "slow", ["failed"], script=slow, timeout="5m", environment=["X=1"]))
+    t.match(t.ctl("reread", "--restart").out, r"change\s+event:slow.*environment", "the rule is changed")
+    t.eq((rule(t, "slow")["pid"], len(told(t, "slow"))), (pid, 1), "and what runs is not run again for that")
     t.write("slow.go", "")
     eventually(lambda: rule(t, "slow")["waiting"] == 0, "all are told")
     t.eq(sorted(short(told(t, "slow"))), [("failed", f"s{n}") for n in range(4)], "each once")
