@@ -135,8 +135,7 @@ static json_t *step_to_json(enum plan_action action, const char *name, const cha
 /* Runs SERVICE a process that a service of this SPEC would not? */
 static bool needs_restart(const struct service *service, const struct spec *spec)
 {
-    return !service->handler && svc_has_process(&service->svc) &&
-           service->svc.proc.digest != spec_process_digest(spec);
+    return !service->handler && svc_has_process(&service->svc) && service->svc.proc.digest != spec_process_digest(spec);
 }
 
 static bool plan_names(const struct plan *plan, const char *name)
