@@ -9,6 +9,8 @@ set -u
 LC_ALL=C
 export LC_ALL
 top_srcdir=${top_srcdir:-$(dirname "$0")/../..}
+# shellcheck source=tests/lint/verdict.sh
+. "$top_srcdir/tests/lint/verdict.sh"
 top_srcdir=$(cd "$top_srcdir" && pwd)
 if ! command -v bash >/dev/null; then
     echo '1..0 # SKIP bash is not installed'
@@ -45,19 +47,12 @@ while IFS= read -r COMP_LINE; do
 done
 END
 
-number=0
 # same GOT WANTED NAME
 same()
 {
-    number=$((number + 1))
-    if [ "$1" = "$2" ]; then
-        echo "ok $number - $3"
-        return
-    fi
     printf '%s\n' "$1" >"$scratch/got"
     printf '%s\n' "$2" >"$scratch/wanted"
-    diff -u "$scratch/wanted" "$scratch/got" | sed 's/^/# /'
-    echo "not ok $number - $3"
+    verdict "$(diff -u "$scratch/wanted" "$scratch/got")" "$3"
 }
 
 offered()
@@ -114,7 +109,6 @@ END
 --help --json --no-wait --socket --timeout --version -V -h -s
 db web web@1 web@2" 'zsh offers the same'
 else
-    number=$((number + 1))
-    echo "ok $number - zsh offers the same # SKIP zsh is not installed"
+    untried 'zsh offers the same' 'zsh is not installed'
 fi
-echo "1..$number"
+closed

@@ -6,19 +6,8 @@ set -u
 
 : "${SUPD:?}"
 top_srcdir=${top_srcdir:-$(dirname "$0")/../..}
-
-number=0
-# verdict COMPLAINTS NAME
-verdict()
-{
-    number=$((number + 1))
-    if [ -z "$1" ]; then
-        echo "ok $number - $2"
-    else
-        printf '%s\n' "$1" | sed 's/^/# /'
-        echo "not ok $number - $2"
-    fi
-}
+# shellcheck source=tests/lint/verdict.sh
+. "$top_srcdir/tests/lint/verdict.sh"
 
 for file in "$top_srcdir"/conf/examples/*.conf; do
     name=$(basename "$file")
@@ -26,4 +15,4 @@ for file in "$top_srcdir"/conf/examples/*.conf; do
     verdict "$(head -n 1 "$file" | grep -q "^# $name: " || echo 'its first line does not tell what it is')" "$name tells what it is"
     verdict "$(grep -q "conf/examples/$name" "$top_srcdir/Makefile.am" || echo 'it is not in Makefile.am')" "$name is installed"
 done
-echo "1..$number"
+closed

@@ -6,6 +6,8 @@
 set -u
 
 top_srcdir=${top_srcdir:-$(dirname "$0")/../..}
+# shellcheck source=tests/lint/verdict.sh
+. "$top_srcdir/tests/lint/verdict.sh"
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -71,17 +73,6 @@ impure_calls()
     $1 == "U" { sub(/@.*/, "", $2); if ($2 in system_call) print object " " $2 "()" }'
 }
 
-number=0
-result()
-{
-    number=$((number + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $number - $2"
-    else
-        echo "not ok $number - $2"
-    fi
-}
-
 # plant FILE LINE: the check must complain about this line, and about it alone.
 plant()
 {
@@ -135,4 +126,4 @@ allow src/os/config_read.c '#include <confuse.h>'
 allow src/loop/x.c '#include <event2/event.h>'
 allow src/supd/x.c '#include "base/log.h"'
 allow src/supctl/x.c '#include "core/proto.h"'
-echo "1..$number"
+closed

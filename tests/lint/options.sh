@@ -8,17 +8,8 @@ set -u
 
 : "${SUPD:?}" "${SUPCTL:?}" "${PRINT_KEYS:?}"
 top_srcdir=${top_srcdir:-$(dirname "$0")/../..}
-
-number=0
-result()
-{
-    number=$((number + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $number - $2"
-    else
-        echo "not ok $number - $2"
-    fi
-}
+# shellcheck source=tests/lint/verdict.sh
+. "$top_srcdir/tests/lint/verdict.sh"
 
 # A man page as text: escapes and macros that could part a word are gone, "\-" is "-".
 page_text()
@@ -93,4 +84,4 @@ done
 [ -n "$missing" ] && echo "# not in supctl.1:$missing"
 [ -z "$missing" ]
 result $? 'every command of supctl is in supctl.1'
-echo "1..$number"
+closed

@@ -7,22 +7,11 @@ set -u
 
 : "${SUPD:?}" "${PRINT_KEYS:?}"
 top_srcdir=${top_srcdir:-$(dirname "$0")/../..}
+# shellcheck source=tests/lint/verdict.sh
+. "$top_srcdir/tests/lint/verdict.sh"
 page=$top_srcdir/man/supd.conf.5
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
-
-number=0
-# verdict COMPLAINTS NAME
-verdict()
-{
-    number=$((number + 1))
-    if [ -z "$1" ]; then
-        echo "ok $number - $2"
-    else
-        printf '%s\n' "$1" | sed 's/^/# /'
-        echo "not ok $number - $2"
-    fi
-}
 
 # The entry of KEY, from its .It to the next one or to the end of its list; a list within it belongs to it.
 entry_of()
@@ -141,4 +130,4 @@ awk '/^```conf/ { inside = 1; next } /^```/ { inside = 0 } inside' "$guide" >"$s
 verdict "$([ -s "$scratch/guide.conf" ] || echo 'there is none'
     "$SUPD" --check -c "$scratch/guide.conf" 2>&1 | grep -vE 'no errors|there is no |only root')" \
     'every example of docs/coming-from.md can be read'
-echo "1..$number"
+closed

@@ -6,21 +6,10 @@
 set -u
 
 top_srcdir=${top_srcdir:-$(dirname "$0")/../..}
+# shellcheck source=tests/lint/verdict.sh
+. "$top_srcdir/tests/lint/verdict.sh"
 cd "$top_srcdir" || exit 1
 LINES_MAX=700
-
-number=0
-# verdict COMPLAINTS NAME
-verdict()
-{
-    number=$((number + 1))
-    if [ -z "$1" ]; then
-        echo "ok $number - $2"
-    else
-        printf '%s\n' "$1" | sed 's/^/# /'
-        echo "not ok $number - $2"
-    fi
-}
 
 named_in()
 {
@@ -53,8 +42,7 @@ if command -v patch >/dev/null; then
         patch -p1 --dry-run --silent --force --fuzz=0 <"$mutant" >/dev/null 2>&1 || echo "$mutant does not apply: make it anew"
     done)" 'every mutant can be made'
 else
-    number=$((number + 1))
-    echo "ok $number - every mutant can be made # SKIP no patch(1): apt-get install patch"
+    untried 'every mutant can be made' 'no patch(1): apt-get install patch'
 fi
 
-echo "1..$number"
+closed
