@@ -275,6 +275,17 @@ bool proto_is_glob(const char *pattern)
     return strpbrk(pattern, "*?[") != NULL;
 }
 
+const char *proto_reason_beside(const char *state, const char *reason)
+{
+    const char *stopped = svc_state_name(SVC_STOPPED);
+    size_t len = strlen(stopped);
+    bool says_it = strcmp(state, stopped) == 0 || strcmp(state, svc_state_name(SVC_STOPPING)) == 0;
+
+    if (!says_it || strncmp(reason, stopped, len) != 0 || (reason[len] != ' ' && reason[len] != ':'))
+        return reason;
+    return reason + len + strspn(reason + len, ": ");
+}
+
 static bool matches(const char *pattern, const char *name)
 {
     return proto_is_glob(pattern) ? glob_matches(pattern, name) : strcmp(pattern, name) == 0;

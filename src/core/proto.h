@@ -88,6 +88,9 @@ json_t *proto_service(const char *name, const struct svc *svc, const struct spec
 /* The "exit" member; null before the first exit. */
 json_t *proto_exit(const struct exit_info *exit);
 
+/* What is said of REASON beside the word STATE: of "stopped by command" beside "stopping" it is "by command".  Borrowed. */
+const char *proto_reason_beside(const char *state, const char *reason);
+
 /* Seconds with microseconds, as the contract gives times. */
 json_t *proto_seconds(int64_t usec);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/proto.h"
 #include "supctl/client.h"
 #include "supctl/params.h"
 #include "supctl/text.h"
@@ -27,7 +28,7 @@ static void print_change(const json_t *event)
     if (json_is_integer(pid))
         printf(", pid %lld", (long long)json_integer_value(pid));
     if (*reason) {
-        char *clean = text_clean(reason);
+        char *clean = text_clean(proto_reason_beside(to, reason));
         printf(" (%s)", clean);
         free(clean);
     }

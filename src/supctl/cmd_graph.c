@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "core/proto.h"
 #include "supctl/client.h"
 #include "supctl/params.h"
 #include "supctl/table.h"
@@ -81,7 +82,7 @@ static void print_state(const struct nodes *nodes, const json_t *service)
         printf(", pid %lld", (long long)json_integer_value(pid));
     if (reason) {
         fputs(": ", stdout);
-        print_clean(reason);
+        print_clean(proto_reason_beside(state, reason));
     }
 }
 

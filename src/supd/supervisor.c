@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "core/graph.h"
 #include "core/instance.h"
+#include "core/proto.h"
 #include "os/clock.h"
 #include "supd/cgroups.h"
 #include "supd/essential.h"
@@ -296,6 +297,7 @@ static void log_change(const struct service *service, enum svc_state from)
 {
     const struct svc *svc = &service->svc;
     const char *name = service->spec->name;
+    const char *state = svc_state_name(svc->state);
     char buf[64];
 
     switch (svc->state) {
@@ -324,11 +326,11 @@ static void log_change(const struct service *service, enum svc_state from)
     case SVC_STOPPING:
     case SVC_STOPPED:
     case SVC_EXITED:
-        log_info("%s: %s: %s", name, svc_state_name(svc->state), svc->reason);
+        log_info("%s: %s: %s", name, state, proto_reason_beside(state, svc->reason));
         break;
     case SVC_STARTING:
     case SVC_N_STATES:
-        log_debug("%s: %s", name, svc_state_name(svc->state));
+        log_debug("%s: %s", name, state);
         break;
     }
 }

@@ -29,8 +29,8 @@ LOOK = {
     "redis": 'echo "redis begins" >>"$SEEN"',
     "migrate": 'echo "migrate $("$CLI" -p "$REDIS" PING)" >>"$SEEN"',
     "worker": 'echo "worker $("$CLI" -p "$REDIS" GET schema)" >>"$SEEN"',
-    "nginx": 'for port in $WORKERS; do (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null && echo "nginx up" || echo "nginx down"; '
-    'done >>"$SEEN"',
+    "nginx": "for port in $WORKERS; do (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null && "
+    'echo "nginx up" || echo "nginx down"; done >>"$SEEN"',
 }
 RIGHT = {"redis begins", "migrate PONG", "worker 1", "nginx up", "backup PONG"}
 # Done again where nobody could learn how it ended, or when its time has come.
@@ -172,8 +172,8 @@ class Stack:
             except OSError:
                 continue
             if stat and b"SUPD_SERVICE=backup" not in environment_of(pid):
-                # Each that supd has started leads a session.
-                found[pid] = name if stat[3] == pid else f"{name} of {os.path.basename(os.readlink(f'/proc/{stat[3]}/exe'))}"
+                # Each that supd has started leads a session; nginx has a process that does not.
+                found[pid] = name if stat[3] == pid else f"{name} below"
         return found
 
     def listeners(self, processes):
@@ -213,10 +213,10 @@ class Stack:
             for p in ("/usr/bin/redis-server", "/usr/sbin/nginx", "/usr/bin/python3")
         )
         return {
-            "processes": sorted([redis, nginx, f"{nginx} of {nginx}", python, python]),
+            "processes": sorted([redis, nginx, f"{nginx} below", python, python]),
             "listeners": {
                 "redis": [redis],
-                "nginx": [nginx, f"{nginx} of {nginx}"],
+                "nginx": [nginx, f"{nginx} below"],
                 "worker@1": [python],
                 "worker@2": [python],
             },
@@ -242,7 +242,8 @@ class Stack:
         try:
             eventually(lambda: not differing(), "the picture is right")
         except Failed as failed:
-            raise Failed(f"{what}: {failed}: " + "; ".join(f"{k}: {got[k]}, not {wanted[k]}" for k in differing())) from None
+            wrong = "; ".join(f"{key}: {got[key]}, not {wanted[key]}" for key in differing())
+            raise Failed(f"{what}: {failed}: {wrong}") from None
         runs = self.runs()
         eventually(lambda: self.runs() > runs, f"{what}: the scheduled job goes on")
 
@@ -269,6 +270,8 @@ def it_comes_up_in_order(t):
     for name in UP - {"nginx"}:
         t.eq(states[name], "stopped", f"{name} requires redis, or is it")
     t.eq(states["nginx"], "running", "who only wants them runs on")
+    t.match(t.log_text(), r"worker@1: stopped: it requires redis\n", "the log tells why")
+    t.match(t.ctl("why", "redis").out, r"^redis: stopped: by command\n", "and so does supctl why")
     stack.end("at the end")
 
 

@@ -314,6 +314,26 @@ START_TEST(a_hostile_pattern_takes_no_time)
 }
 END_TEST
 
+START_TEST(a_reason_does_not_say_the_state_again)
+{
+    static const struct {
+        const char *state, *reason, *said;
+    } cases[] = {
+        {"stopping", "stopped by command", "by command"},
+        {"stopped", "stopped: it requires db", "it requires db"},
+        {"stopped", "stopped with db", "with db"},
+        {"stopped", "supd is shutting down", "supd is shutting down"},
+        {"stopped", "stoppedness", "stoppedness"},
+        {"stopped", "stopped", "stopped"},
+        {"stopping", "restarted by command", "restarted by command"},
+        {"failed", "stopped by command", "stopped by command"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        ck_assert_str_eq(proto_reason_beside(cases[i].state, cases[i].reason), cases[i].said);
+}
+END_TEST
+
 Suite *check_suite(void)
 {
     Suite *suite = suite_create("proto");
@@ -328,6 +348,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, an_exit_is_told);
     tcase_add_test(tc, the_usage_of_a_process_is_told);
     tcase_add_test(tc, a_service_is_shown_whole);
+    tcase_add_test(tc, a_reason_does_not_say_the_state_again);
     tcase_add_test(tc, names_and_globs);
     tcase_add_test(tc, a_hostile_pattern_takes_no_time);
     suite_add_tcase(suite, tc);
