@@ -152,5 +152,7 @@ void event_queue_replay_cursor(struct event_queue *queue, const struct event_cur
 void event_queue_settle(struct event_queue *queue, const struct svc *own);
 /* The change that the I-th note of those seen tells of is recorded, or cannot come any more. */
 void event_queue_forget_seen(struct event_queue *queue, size_t i);
+/* The same of all that are about SERVICE. */
+void event_queue_forget_seen_of(struct event_queue *queue, const char *service);
 
 #endif

@@ -190,3 +190,11 @@ void event_queue_forget_seen(struct event_queue *queue, size_t i)
 {
     drop(queue->seen, &queue->n_seen, i);
 }
+
+void event_queue_forget_seen_of(struct event_queue *queue, const char *service)
+{
+    for (size_t i = queue->n_seen; i-- > 0;) {
+        if (strcmp(queue->seen[i].service, service) == 0)
+            event_queue_forget_seen(queue, i);
+    }
+}

@@ -58,6 +58,8 @@ void record_read_service(struct reader *r, struct svc *svc);
 /* Takes in an EVENT, an EVENTS record. */
 void replay_event(struct replay *replay, struct reader *r);
 void replay_events(struct replay *replay, struct reader *r);
+/* A record of the service NAME tells of every change that a note read before is about. */
+void replay_changes_told(struct replay *replay, const char *name);
 /* The rule NAME, or NULL: all of them, are no more. */
 void replay_forget_events(struct replay *replay, const char *name);
 

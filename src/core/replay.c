@@ -240,7 +240,7 @@ static bool merge_control(const struct svc_image *before, struct svc *svc)
     return !control->ended && control->pid > 0 && control->start_ticks != 0;
 }
 
-static void replay_service(struct entry **table, struct reader *r)
+static void replay_service(struct replay *replay, struct entry **table, struct reader *r)
 {
     static const struct svc_image nothing;
     char name[NAME_MAX_SIZE];
@@ -260,6 +260,7 @@ static void replay_service(struct entry **table, struct reader *r)
     e->image.has_control = has_control;
     e->known = true;
     e->removed = false;
+    replay_changes_told(replay, name);
 }
 
 static void replay_removed(struct replay *replay, struct entry **table, struct reader *r)
@@ -321,7 +322,7 @@ static void replay_record(struct replay *replay, struct entry **table, const uin
         replay_spawn(table, &r);
         break;
     case RECORD_SERVICE:
-        replay_service(table, &r);
+        replay_service(replay, table, &r);
         break;
     case RECORD_REMOVED:
         replay_removed(replay, table, &r);

@@ -45,6 +45,12 @@ void replay_events(struct replay *replay, struct reader *r)
         event_queue_replay_cursor(queue_of(replay, name), &cursor);
 }
 
+void replay_changes_told(struct replay *replay, const char *name)
+{
+    for (size_t i = 0; i < replay->n_events; i++)
+        event_queue_forget_seen_of(&replay->events[i].queue, name);
+}
+
 void replay_forget_events(struct replay *replay, const char *name)
 {
     for (size_t i = replay->n_events; i-- > 0;) {

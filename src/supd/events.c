@@ -129,6 +129,7 @@ void events_note(struct service *service, enum svc_state from)
         note.kind = event_rule_match(rule_of(handler), kinds, note.service);
         if (note.kind != EVENT_N_KINDS && !handler->service->removing)
             tell(handler, note, now.mono);
+        event_queue_forget_seen_of(&handler->queue, note.service); /* what has happened now cannot happen anew */
     }
 }
 
@@ -251,9 +252,9 @@ void events_resume(struct supervisor *sup)
         wake_in(sup->events, 0);
 }
 
-/* Each in turn: the cursor, what waits, and what was seen, which is no more than that. */
-static int each_record(const struct event_handler *handler, int (*put)(void *ctx, const uint8_t *record, size_t len),
-                       void *ctx)
+typedef int (*put_fn)(void *ctx, const uint8_t *record, size_t len);
+
+static int put_waiting(const struct event_handler *handler, put_fn put, void *ctx)
 {
     const struct event_queue *queue = &handler->queue;
     const char *name = handler->service->spec->name;
@@ -262,11 +263,20 @@ static int each_record(const struct event_handler *handler, int (*put)(void *ctx
 
     for (size_t i = 0; rc == 0 && i < queue->n; i++)
         rc = put(ctx, record, record_encode_event(record, name, &queue->items[i]));
+    return rc;
+}
+
+static int put_seen(const struct event_handler *handler, put_fn put, void *ctx)
+{
+    const struct event_queue *queue = &handler->queue;
+    uint8_t record[RECORD_MAX];
+    int rc = 0;
+
     for (size_t i = 0; rc == 0 && i < queue->n_seen; i++) {
         struct event_note note = queue->seen[i];
 
-        note.is_left_out = true;
-        rc = put(ctx, record, record_encode_event(record, name, &note));
+        note.is_left_out = true; /* whether it waits or was told, it is no more than seen */
+        rc = put(ctx, record, record_encode_event(record, handler->service->spec->name, &note));
     }
     return rc;
 }
@@ -277,7 +287,7 @@ static int put_into_file(void *ctx, const uint8_t *record, size_t len)
     return 0;
 }
 
-void events_put(const struct supervisor *sup, struct statefile *file)
+void events_put_waiting(const struct supervisor *sup, struct statefile *file)
 {
     struct event_handler *handler;
 
@@ -285,7 +295,19 @@ void events_put(const struct supervisor *sup, struct statefile *file)
         return;
     LIST_FOREACH(handler, &sup->events->handlers, link)
     {
-        each_record(handler, put_into_file, file);
+        put_waiting(handler, put_into_file, file);
+    }
+}
+
+void events_put_seen(const struct supervisor *sup, struct statefile *file)
+{
+    struct event_handler *handler;
+
+    if (!sup->events)
+        return;
+    LIST_FOREACH(handler, &sup->events->handlers, link)
+    {
+        put_seen(handler, put_into_file, file);
     }
 }
 
@@ -302,7 +324,7 @@ int events_record_missing(struct supervisor *sup)
         return 0;
     LIST_FOREACH(handler, &sup->events->handlers, link)
     {
-        int rc = handler->unrecorded ? each_record(handler, append_to_file, sup->state) : 0;
+        int rc = handler->unrecorded ? put_waiting(handler, append_to_file, sup->state) : 0;
 
         if (rc < 0)
             return rc;

@@ -31,8 +31,10 @@ void events_follow(struct service *service);
 void events_restore(struct supervisor *sup, struct replay *replay);
 /* All services have been told what became of their processes: what waits may go on. */
 void events_resume(struct supervisor *sup);
-/* Writes all queues into a new state file. */
-void events_put(const struct supervisor *sup, struct statefile *file);
+/* Writes all queues into a new state file: what waits, whose changes the records of services that follow tell of; ... */
+void events_put_waiting(const struct supervisor *sup, struct statefile *file);
+/* ... and, behind those, what an earlier supd has told of and perhaps not recorded. */
+void events_put_seen(const struct supervisor *sup, struct statefile *file);
 /* Records again what could not be recorded.  0 or -errno. */
 int events_record_missing(struct supervisor *sup);
 

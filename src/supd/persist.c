@@ -29,9 +29,10 @@ static void put_all(void *ctx, struct statefile *file)
         statefile_put(file, record, record_encode_scale(record, &sup->scales[i]));
     if (sup->essential.name[0])
         statefile_put(file, record, record_encode_essential(record, &sup->essential));
+    events_put_waiting(sup, file);
     for (struct service *s = sup->services; s; s = s->by_name.next)
         statefile_put(file, record, record_encode_service(record, s->spec->name, &s->svc));
-    events_put(sup, file);
+    events_put_seen(sup, file);
     /* Without its epoch a file cannot be believed: a second header, so that damage to one does not cost all the rest. */
     statefile_put(file, record, record_encode_header(record, &sup->epoch));
 }

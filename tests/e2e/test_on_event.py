@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """on-event: commands that are run for news of services, each once, also when supd is killed meanwhile."""
 import json
+import os
 
 from harness import main, test
 from instance import quote, service, setting
@@ -146,6 +147,32 @@ def over_a_crash_none_is_lost_and_none_told_twice(t):
     t.write("slow.go", "")
     eventually(lambda: rule(t, "slow")["waiting"] == 0, "all are told")
     t.eq(sorted(short(told(t, "slow"))), [("failed", f"s{n}") for n in range(4)], "each once")
+
+
+@test
+def what_happens_twice_in_one_life_is_told_twice(t):
+    gates = {name: t.gate(name + ".gate") for name in ("web", "db")}
+    ready = t.write("db.ready", "")
+    t.configure(
+        service("db", t.worker("gate", gates["db"]), restart="no", ready="path:" + ready),
+        service("web", t.worker("gate", gates["web"]), restart="no", requires=["db"], after=["db"]),
+        on_event(t, "all", ["failed"], script=TELL + '; while [ ! -e "$0.go" ]; do sleep 0.05; done', timeout="5m"),
+    )
+    t.start()
+    t.wait_all("running")
+    t.open_gate(gates["web"], "exit", 1)
+    t.wait_state("web", "failed")
+    t.eq(t.ctl("stop", "db").code, 0, "stop db")
+    os.unlink(ready)
+    t.call("service.start", names=["web"], wait=False)
+    t.wait_state("db", "starting")
+    t.eq(t.status("web")["state"], "waiting", "web waits for db")
+    t.crash_and_start()
+    t.open_gate(gates["db"], "exit", 1)
+    t.wait_state("web", "failed")
+    t.write("all.go", "")
+    eventually(lambda: rule(t, "all")["waiting"] == 0, "all are told")
+    t.eq(short(told(t, "all")), [("failed", name) for name in ("web", "db", "web")], "also what has happened before")
 
 
 @test

@@ -357,6 +357,30 @@ START_TEST(what_was_recorded_is_not_noted_again)
 }
 END_TEST
 
+/* A requirement that fails, or a check, may make the same of it twice in one life. */
+START_TEST(what_happens_again_is_noted_once_its_change_is_recorded)
+{
+    struct event_rule rule = {0};
+    struct event_queue queue = {0};
+    struct file file = {.len = 0};
+    struct event_note note = note_of("web", 1);
+    const struct svc svc = {.state = SVC_FAILED, .life = 1};
+
+    ck_assert(event_queue_add(&queue, &rule, &note, NOW));
+    file.len += record_encode_service(file.bytes, "db", &svc);
+    if (_i == 0)
+        file.len += record_encode_service(file.bytes + file.len, "web", &svc);
+    put_note(&file, &note);
+    if (_i == 1)
+        file.len += record_encode_service(file.bytes + file.len, "web", &svc);
+    struct event_queue back = read_back(&file, NULL);
+    struct event_note again = note_of("web", 1);
+    ck_assert(event_queue_add(&back, &rule, &again, NOW + 1) == (_i == 1));
+    event_queue_clear(&back);
+    event_queue_clear(&queue);
+}
+END_TEST
+
 /* Behind a rewritten file the cursor comes first; what could not be written at once comes late, or twice. */
 START_TEST(any_order_of_records)
 {
@@ -418,6 +442,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, a_record_tells_all_of_a_note);
     tcase_add_loop_test(tc, a_note_is_handed_over_once, 0, WAY_N);
     tcase_add_test(tc, what_was_recorded_is_not_noted_again);
+    tcase_add_loop_test(tc, what_happens_again_is_noted_once_its_change_is_recorded, 0, 2);
     tcase_add_loop_test(tc, any_order_of_records, 0, 2);
     tcase_add_test(tc, a_removed_rule_is_forgotten);
     suite_add_tcase(suite, tc);
