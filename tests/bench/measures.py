@@ -20,6 +20,8 @@ MEASURES = (
     Measure("aged", "the same after 1–2 s of life", "ms", ratio=1.15, p99=1.5),
     Measure("start_1000", "start 1,000", "ms", ratio=1.15),
     Measure("start_5000", "start 5,000", "ms", ratio=1.15),
+    Measure("layers_5000", "start 5,000 in ten layers, each behind two of the layer before", "ms", ratio=1.15),
+    Measure("ready_5000", "the same, each `ready = notify`", "ms"),
     Measure("start_10000", "start 10,000", "ms", ratio=1.15),
     Measure("storm_1000", "1,000 killed at once, all back", "ms", ratio=1.25),
     Measure("storm_10000", "10,000 killed at once, all back", "ms", ratio=1.25),

@@ -7,6 +7,7 @@ import tempfile
 import time
 
 import peers
+from layers import LayeredSupd, NotifyingSupd
 from noise import NoisySupd
 from peers.base import PAUSE
 from processes import all_pids, descendants, is_alive, kill
@@ -130,6 +131,16 @@ def five_thousand(kind, tools, scale):
         return {"start_5000": peer.board.started_in()}
 
 
+def layers(kind, tools, scale):
+    with started(kind, tools, 5000) as peer:
+        return {"layers_5000": peer.board.started_in()}
+
+
+def ready_layers(kind, tools, scale):
+    with started(kind, tools, 5000) as peer:
+        return {"ready_5000": peer.board.started_in()}
+
+
 def ten_thousand(kind, tools, scale):
     with started(kind, tools, 10000) as peer:
         figures = {"start_10000": peer.board.started_in(), "memory_10000": memory(peer)}
@@ -188,6 +199,8 @@ SESSIONS = (
     ("aged", aged, EVERYBODY),
     ("thousand", thousand, EVERYBODY),
     ("five_thousand", five_thousand, [p for p in EVERYBODY if p.most >= 5000 and p != peers.SupdWithCgroups]),
+    ("layers", layers, (*peers.BARE, LayeredSupd)),
+    ("ready_layers", ready_layers, (*peers.BARE, NotifyingSupd)),
     ("ten_thousand", ten_thousand, OURS),
     ("killed", killed, [p for p in EVERYBODY if p not in (*peers.BARE, peers.SupdWithCgroups, peers.Systemd)]),
     ("noisy", noisy, (NoisySupd,)),

@@ -2,13 +2,16 @@
 /*
  * worker BOARD:SLOT[:MIN:MAX]: the service that is measured.
  *
- * It notes on the board that it has come, and stays; or, with MIN and MAX, lives so many milliseconds, at random
- * between the two, notes that it ends and exits.  All in one argument, so that it can stand in a line "#!".
+ * It notes on the board that it has come, tells that it is ready if it was asked to, and stays; or, with MIN and MAX,
+ * lives so many milliseconds, at random between the two, notes that it ends and exits.  All in one argument, so that it
+ * can stand in a line "#!".
  */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +57,23 @@ static void note_arrival(struct board *board, unsigned slot, int64_t now)
     atomic_fetch_add(&board->arrived, 1);
 }
 
+/* As sd_notify(3) does, where it was asked for. */
+static void tell_ready(void)
+{
+    static const char text[] = "READY=1";
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+
+    if (path == NULL || path[0] != '/' || strlen(path) >= sizeof(to.sun_path))
+        return;
+    strcpy(to.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd == -1 || sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&to, sizeof(to)) == -1)
+        perror("worker: READY");
+    if (fd != -1)
+        close(fd);
+}
+
 static void live(const struct job *job, int64_t now)
 {
     unsigned spread = job->max - job->min;
@@ -79,6 +99,7 @@ int main(int argc, char **argv)
         return 1;
     }
     note_arrival(board, job.slot, now);
+    tell_ready();
     if (job.ends) {
         live(&job, now);
         atomic_store(&board->slots[job.slot].ended, board_now());
