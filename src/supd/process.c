@@ -332,7 +332,7 @@ static void add_usage(const struct process *process, struct exit_info *exit, con
     if (exit->usage.cpu_from == USAGE_UNKNOWN)
         return;
     exit->usage.run_time = clock_now().mono - service->svc.started.mono;
-    if (failed)
+    if (failed || service->handler) /* what is run for an event is no service whose figures somebody looks for */
         return;
     log_info("%s: %s %s", service->spec->name, svc_exit_words(exit, how, sizeof how),
              usage_words(&exit->usage, words, sizeof words));
