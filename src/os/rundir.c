@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "os/memfile.h"
 
 #define WHAT "runtime directory"
 #define REMEDY "-r"
@@ -88,21 +89,6 @@ bool rundir_prepare(const char *path, char *err, size_t err_size)
     return ok;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 /* Of a directory: the names in it. */
 static int sync_directory(const char *path)
 {
@@ -126,7 +112,7 @@ static int write_file(const char *path, const char *name, const char *data, size
         rc = -errno;
         goto out;
     }
-    rc = write_all(fd, data, len);
+    rc = memfile_write_all(fd, data, len);
     if (rc == 0 && sync && fsync(fd) < 0)
         rc = -errno;
     if (close(fd) < 0 && rc == 0)

@@ -2,17 +2,15 @@
 /*
  * What the command of a rule is given: the note as JSON and as variables.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
 #include "core/event.h"
 #include "core/proto.h"
+#include "os/memfile.h"
 #include "supd/events.h"
 #include "supd/process.h"
 
@@ -33,23 +31,9 @@ static json_t *note_json(const struct service *service, const struct event_note 
     return json;
 }
 
-static bool write_whole(int fd, const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, text, len);
-
-        if (n < 0)
-            return false;
-        text += n;
-        len -= (size_t)n;
-    }
-    return lseek(fd, 0, SEEK_SET) == 0;
-}
-
 bool events_prepare(struct service *service, int *stdin_fd, char *err, size_t err_size)
 {
     const struct event_note *note = events_head(service);
-    bool ok = false;
 
     if (!service->handler)
         return true;
@@ -58,23 +42,19 @@ bool events_prepare(struct service *service, int *stdin_fd, char *err, size_t er
         return false;
     }
     json_t *json = note_json(service, note);
-    char *text = mem_checked(json_dumps(json, JSON_COMPACT));
-    char *line = xasprintf("%s\n", text);
+    size_t len;
+    char *line = proto_encode(json, &len);
     /* In memory: a command that does not read it holds up nobody. */
-    int fd = memfd_create("supd-event", MFD_CLOEXEC);
+    int fd = memfile_new("supd-event", line, len);
 
-    if (fd < 0 || !write_whole(fd, line, strlen(line))) {
-        snprintf(err, err_size, "memfd: %s", strerror(errno));
-        if (fd >= 0)
-            close(fd);
-    } else {
-        *stdin_fd = fd;
-        ok = true;
-    }
     free(line);
-    free(text);
     json_decref(json);
-    return ok;
+    if (fd < 0) {
+        snprintf(err, err_size, "the event cannot be written into memory: %s", strerror(-fd));
+        return false;
+    }
+    *stdin_fd = fd;
+    return true;
 }
 
 static char **add_number(char **env, const char *key, uint64_t number)

@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "os/memfile.h"
 #include "supd/messages.h"
 #include "supd/process.h"
 #include "supd/server.h"
@@ -129,37 +129,15 @@ static json_t *snapshot(struct supervisor *sup)
                      "sessions", server_save(sup->server), "sockets", sockets(sup));
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ENOSPC;
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 int handover_write(struct supervisor *sup)
 {
-    int fd = memfd_create("supd-handover", MFD_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
     json_t *root = snapshot(sup);
     char *text = json_dumps(root, JSON_COMPACT);
-    int rc = text ? write_all(fd, text, strlen(text)) : -EILSEQ;
+    int fd = text ? memfile_new("supd-handover", text, strlen(text)) : -EILSEQ;
 
     free(text);
     json_decref(root);
-    if (rc == 0)
-        return fd;
-    close(fd);
-    return rc;
+    return fd;
 }
 
 /* ---- reading ---- */
