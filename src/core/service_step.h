@@ -119,6 +119,13 @@ void step_on_enabled(struct step *s);
 void step_on_disabled(struct step *s);
 void step_on_reload(struct step *s);
 
+/* Takes the start time that an event tells.  Without it a record could not be believed: a number alone is nobody's. */
+void step_learn_start_ticks(struct step *s);
+
+/* service_end.c */
+void step_on_exited(struct step *s);
+void step_on_group(struct step *s);
+
 /* The handlers of service_control.c. */
 void step_on_control_forked(struct step *s);
 void step_on_control_fork_failed(struct step *s);
