@@ -91,6 +91,9 @@ static void parse_line(struct notify_msg *msg, const char *line, size_t len)
         msg->ready |= is_one(value, value_len);
     } else if (is_word(line, key_len, "RELOADING")) {
         msg->reloading |= is_one(value, value_len);
+    } else if (is_word(line, key_len, "MONOTONIC_USEC")) {
+        if (parse_number(value, value_len, INT64_MAX, &number))
+            msg->since = number;
     } else if (is_word(line, key_len, "STOPPING")) {
         msg->stopping |= is_one(value, value_len);
     } else if (is_word(line, key_len, "STATUS")) {

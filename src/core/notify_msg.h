@@ -18,6 +18,7 @@
 struct notify_msg {
     bool ready;
     bool reloading;
+    int64_t since; /* MONOTONIC_USEC, us on the sender's clock: when RELOADING began; 0: not there */
     bool stopping;
     int32_t main_pid;  /* MAINPID; 0: not there */
     int64_t extend;    /* EXTEND_TIMEOUT_USEC, us; 0: not there */

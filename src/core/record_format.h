@@ -7,8 +7,9 @@
 
 #include <stdint.h>
 
+/* Versions of which no reader need know: 9, TOLD_RELOAD_ASKED and TOLD_RELOAD_BEGUN. */
 #define RECORD_MAGIC UINT32_C(0x64726353) /* "Scrd" */
-#define RECORD_VERSION 8                  /* what is written; older ones are read, and newer ones passed over */
+#define RECORD_VERSION 9                  /* what is written; older ones are read, and newer ones passed over */
 #define RECORD_VERSION_INODE 2            /* since then SPAWN and SERVICE tell the inode of the process */
 #define RECORD_VERSION_IDLE 3             /* since then SERVICE tells whether it waits for a connection */
 #define RECORD_VERSION_CONTROL 4          /* since then there are roles but that of the main process, and types */

@@ -235,24 +235,6 @@ static void on_adopted(struct step *s)
     svc->since = svc->started;
 }
 
-static void kill_reload(struct step *s)
-{
-    s->svc->deadline = s->now.mono + KILL_AGAIN;
-    step_act(s, ACT_SIGNAL_CONTROL, SIGNAL_KILL);
-}
-
-/* The service itself is left alone. */
-static void reload_timed_out(struct step *s)
-{
-    char buf[32];
-
-    if (s->svc->control.role != ROLE_RELOAD)
-        return;
-    step_reason(s->svc, "%s: timed out after %s", svc_role_name(ROLE_RELOAD),
-                duration_format(s->spec->start_timeout, buf, sizeof buf));
-    kill_reload(s);
-}
-
 static void on_deadline(struct step *s)
 {
     struct svc *svc = s->svc;
@@ -277,11 +259,11 @@ static void on_deadline(struct step *s)
         step_begin_stop(s, STOP_BY_TIMEOUT);
         return;
     case SVC_RUNNING:
-        reload_timed_out(s);
+        step_reload_deadline(s);
         return;
     case SVC_STOPPING:
         if (svc->stop_phase == STOP_COMMAND && svc->control.role == ROLE_RELOAD)
-            kill_reload(s); /* stop-command comes all the same */
+            step_kill_reload(s); /* stop-command comes all the same */
         else if (svc->stop_phase == STOP_COMMAND && !svc->control.pre_exec)
             step_send_stop(s);
         else

@@ -85,7 +85,14 @@ enum svc_todo {
 };
 
 /* What the service has said of itself last, sd_notify(3).  Recorded, so the numbers stay. */
-enum svc_told { TOLD_NOTHING = 0, TOLD_RELOADING = 1, TOLD_STOPPING = 2, TOLD_N };
+enum svc_told {
+    TOLD_NOTHING = 0,
+    TOLD_RELOADING = 1,
+    TOLD_STOPPING = 2,
+    TOLD_RELOAD_ASKED = 3, /* a reload was asked for that it is to tell of, and it has not yet */
+    TOLD_RELOAD_BEGUN = 4, /* it says that it reloads, and who has asked for that waits for its READY */
+    TOLD_N
+};
 
 /* Why a life came to nothing, where it is not the main process's own end that says so. */
 enum svc_result {
@@ -177,6 +184,7 @@ struct svc {
     unsigned todo;          /* enum svc_todo */
     bool ready_lost;        /* it may have told that it is ready while nobody could hear it */
     enum svc_told told;
+    int64_t reload_asked;       /* mono us: when that was asked for; 0: not known.  Not recorded */
     int64_t watchdog;           /* us: how often a sign of life is to come; 0: need not; SVC_WATCHDOG_UNKNOWN */
     int64_t watchdog_at;        /* mono us: when the next one is overdue, SVC_EV_WATCHDOG; 0: never.  Not recorded */
     bool began;                 /* in this life a process was forked: post-stop is due when it ends */
@@ -224,7 +232,7 @@ enum svc_event_type {
     SVC_EV_CONTROL_GROUP,
     SVC_EV_READY,     /* .life: it is of use, or has done what it said it was doing */
     SVC_EV_UNHEARD,   /* .life: what it said while no supd was there is lost, and perhaps it is not heard any more */
-    SVC_EV_RELOADING, /* .life: it says that it reads its configuration anew, until the next READY */
+    SVC_EV_RELOADING, /* .life, .usec: it says that it reads its configuration anew, until the next READY; since then */
     SVC_EV_STOPPING,  /* .life: it says that it is ending */
     SVC_EV_EXTEND,    /* .life, .usec: it asks for so much time from now on, for what it is doing */
     SVC_EV_ALIVE,     /* .life: it gives a sign of life */
@@ -249,7 +257,7 @@ struct svc_event {
     struct svc_stop_params stop;
     struct exit_info exit;
     unsigned group_left;
-    int64_t usec;
+    int64_t usec;         /* of SVC_EV_RELOADING: mono, 0: not told */
     bool hold;            /* other services have to stop first: SVC_EV_STOP_NOW will tell */
     struct timestamp due; /* SVC_EV_DUE: up to then all is seen to, by this event */
     bool pass_over;       /* SVC_EV_DUE: without a run, for it is too late */
@@ -322,6 +330,9 @@ bool svc_awaits_ready(const struct svc *svc);
 
 /* Is anything of the present life there, or about to be? */
 bool svc_is_busy(const struct svc *svc);
+
+/* Was a reload asked for that is not over yet? */
+bool svc_is_reloading(const struct svc *svc);
 
 /* Why it cannot be reloaded now, a sentence; NULL: it can. */
 const char *svc_refuses_reload(const struct svc *svc, const struct spec *spec);

@@ -191,11 +191,11 @@ void step_on_hurry(struct step *s)
 
 const char *svc_refuses_reload(const struct svc *svc, const struct spec *spec)
 {
-    if (!spec->reload_command && spec->reload_signal == 0)
+    if (!spec->reload_command && spec_reload_signal(spec) == 0)
         return "it has neither reload-signal nor reload-command: use restart";
     if (svc->state != SVC_RUNNING || (!svc_has_process(svc) && !spec->reload_command))
         return "it is not running";
-    if (svc->control.role != ROLE_SERVICE)
+    if (svc->control.role != ROLE_SERVICE || svc_is_reloading(svc))
         return "it is being reloaded already";
     return NULL;
 }
@@ -205,10 +205,11 @@ void step_on_reload(struct step *s)
     if (svc_refuses_reload(s->svc, s->spec))
         return;
     s->svc->reason[0] = '\0';
+    step_ask_reload(s);
     if (s->spec->reload_command)
         step_begin_control(s, ROLE_RELOAD);
     else
-        step_act(s, ACT_RELOAD_SIGNAL, s->spec->reload_signal);
+        step_act(s, ACT_RELOAD_SIGNAL, spec_reload_signal(s->spec));
 }
 
 /* Only the words of one that stands still because of it. */

@@ -155,8 +155,10 @@ static void judge(struct step *s, enum svc_result result, const char *text)
     } else {
         step_reason(svc, "%s: %s", svc_role_name(role), text);
     }
-    if (role == ROLE_RELOAD)
+    if (role == ROLE_RELOAD) {
+        step_forget_reload(s);
         return;
+    }
     svc->result = result;
     svc->ended_at = s->now.mono;
 }
@@ -196,6 +198,7 @@ static void control_done(struct step *s)
     }
     if (role == ROLE_RELOAD) {
         svc->deadline = 0;
+        step_reload_command_done(s);
         step_act(s, ACT_RECORD, 0);
         return;
     }

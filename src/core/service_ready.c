@@ -129,8 +129,11 @@ void step_on_ready(struct step *s)
     }
     if (!svc_has_process(svc) || (!(svc->todo & TODO_READY) && svc->told == TOLD_NOTHING))
         return;
+    if (svc->told == TOLD_RELOAD_ASKED)
+        return; /* that is of an earlier reload */
     /* It was faster than the news of its exec, or has done what it was doing. */
     svc->todo &= ~(unsigned)TODO_READY;
+    step_forget_reload(s);
     svc->told = TOLD_NOTHING;
     step_act(s, ACT_RECORD, 0);
 }
@@ -141,6 +144,10 @@ void step_on_unheard(struct step *s)
 
     /* A program that has connected its socket once writes to one that is no more, for ever: it is not ended for that. */
     svc->watchdog_at = 0;
+    if (svc->told == TOLD_RELOAD_ASKED || svc->told == TOLD_RELOAD_BEGUN) {
+        step_forget_reload(s);
+        step_act(s, ACT_RECORD, 0);
+    }
     if (!svc_awaits_ready(svc) || svc->ready_lost)
         return;
     svc->ready_lost = true;
@@ -159,12 +166,89 @@ static void tell(struct step *s, enum svc_told told)
 
 void step_on_reloading(struct step *s)
 {
-    tell(s, TOLD_RELOADING);
+    const struct svc *svc = s->svc;
+
+    if (svc->told == TOLD_RELOAD_BEGUN)
+        return;
+    if (svc->told != TOLD_RELOAD_ASKED)
+        tell(s, TOLD_RELOADING);
+    else if (s->event->usec == 0 || s->event->usec >= svc->reload_asked)
+        tell(s, TOLD_RELOAD_BEGUN);
 }
 
 void step_on_stopping(struct step *s)
 {
     tell(s, TOLD_STOPPING);
+}
+
+/* ---- a reload that was asked for ---- */
+
+static bool waits_for_reload(const struct svc *svc)
+{
+    return svc->state == SVC_RUNNING && (svc->told == TOLD_RELOAD_ASKED || svc->told == TOLD_RELOAD_BEGUN);
+}
+
+bool svc_is_reloading(const struct svc *svc)
+{
+    return svc->control.role == ROLE_RELOAD || waits_for_reload(svc);
+}
+
+void step_ask_reload(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (s->spec->ready.kind != READY_NOTIFY || !s->spec->ready.reloads || !svc_has_process(svc))
+        return;
+    svc->told = TOLD_RELOAD_ASKED;
+    svc->reload_asked = s->now.mono;
+    svc->deadline = step_start_deadline(s);
+    step_act(s, ACT_RECORD, 0);
+}
+
+void step_reload_command_done(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (svc->told == TOLD_RELOADING)
+        svc->told = TOLD_RELOAD_BEGUN;
+    if (waits_for_reload(svc))
+        svc->deadline = step_start_deadline(s);
+}
+
+void step_forget_reload(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (!waits_for_reload(svc))
+        return;
+    svc->told = svc->told == TOLD_RELOAD_BEGUN ? TOLD_RELOADING : TOLD_NOTHING;
+    if (svc->control.role != ROLE_RELOAD)
+        svc->deadline = 0;
+}
+
+void step_kill_reload(struct step *s)
+{
+    s->svc->deadline = s->now.mono + KILL_AGAIN;
+    step_act(s, ACT_SIGNAL_CONTROL, SIGNAL_KILL);
+}
+
+/* The service itself is left alone. */
+void step_reload_deadline(struct step *s)
+{
+    struct svc *svc = s->svc;
+    const char *missing = svc->told == TOLD_RELOAD_ASKED ? "RELOADING=1" : "READY=1";
+    char buf[32];
+
+    duration_format(s->spec->start_timeout, buf, sizeof buf);
+    if (svc->control.role == ROLE_RELOAD) {
+        step_reason(svc, "%s: timed out after %s", svc_role_name(ROLE_RELOAD), buf);
+        step_forget_reload(s);
+        step_kill_reload(s);
+    } else if (waits_for_reload(svc)) {
+        step_reason(svc, "reload: timed out after %s: waited in vain for %s", buf, missing);
+        step_forget_reload(s);
+        step_act(s, ACT_RECORD, 0);
+    }
 }
 
 /* A deadline that is none, or that SIGKILL has met, is not moved; nor is one that is later already. */
@@ -175,7 +259,7 @@ void step_on_extend(struct step *s)
     bool starting = svc->state == SVC_STARTING && !(svc_awaits_ready(svc) && s->spec->ready.kind == READY_AFTER);
     bool stopping = svc->state == SVC_STOPPING && svc->stop_phase == STOP_SIGNALLED;
 
-    if ((!starting && !stopping) || svc->deadline == 0 || until <= svc->deadline)
+    if ((!starting && !stopping && !waits_for_reload(svc)) || svc->deadline == 0 || until <= svc->deadline)
         return;
     svc->deadline = until;
     step_act(s, ACT_RECORD, 0);

@@ -148,6 +148,16 @@ void step_on_extend(struct step *s);
 void step_on_alive(struct step *s);
 void step_on_watchdog_usec(struct step *s);
 void step_on_watchdog(struct step *s);
+/* A reload begins: where the service tells of its reloads, it is waited for that. */
+void step_ask_reload(struct step *s);
+/* Its command has ended: the service may still be at it. */
+void step_reload_command_done(struct step *s);
+/* It is not waited for any more. */
+void step_forget_reload(struct step *s);
+/* Ends reload-command. */
+void step_kill_reload(struct step *s);
+/* The deadline has come in `running`. */
+void step_reload_deadline(struct step *s);
 /* It runs: signs of life are waited for from now on, where they are to come. */
 void step_watch(struct step *s);
 /* A new supd has found its main process, which is not ready as far as is known. */

@@ -116,7 +116,12 @@ char **svc_command(const struct spec *spec, enum svc_role role)
 const char *svc_reason_words(const struct svc *svc, char *buf, size_t size)
 {
     static const char *const told[] = {
-        [TOLD_RELOADING] = "it says that it is reloading", [TOLD_STOPPING] = "it says that it is stopping"};
+        [TOLD_RELOADING] = "it says that it is reloading",
+        [TOLD_STOPPING] = "it says that it is stopping",
+        [TOLD_RELOAD_ASKED] = "it was asked to reload",
+        [TOLD_RELOAD_BEGUN] = "it says that it is reloading",
+    };
+    _Static_assert(sizeof told / sizeof *told == TOLD_N, "what it has told has no words");
     const char *cause = svc->reason[0] ? svc->reason : svc->state == SVC_RUNNING ? told[svc->told] : NULL;
     const char *role = svc_role_name(svc->control.role);
 

@@ -12,6 +12,9 @@
 #include "core/event.h"
 #include "core/spec_type.h"
 
+/* SIGHUP, numbered the same on every Linux architecture (signal(7)). */
+#define SIGNAL_HUP 1
+
 struct spec *spec_new(const char *name)
 {
     struct spec *spec = xcalloc(1, sizeof(*spec));
@@ -180,6 +183,13 @@ enum notify_access spec_notify_access(const struct spec *spec)
     if (spec->notify_access != NOTIFY_UNSET)
         return spec->notify_access;
     return spec->ready.kind == READY_NOTIFY || spec->watchdog > 0 ? NOTIFY_MAIN : NOTIFY_NONE;
+}
+
+int32_t spec_reload_signal(const struct spec *spec)
+{
+    if (spec->reload_signal != 0 || spec->reload_command != NULL)
+        return spec->reload_signal;
+    return spec->ready.kind == READY_NOTIFY && spec->ready.reloads ? SIGNAL_HUP : 0;
 }
 
 void spec_type_defaults(struct spec *spec, bool restart_given, bool start_timeout_given)

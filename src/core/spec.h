@@ -36,7 +36,8 @@ enum start_mode { START_AUTO, START_ON_DEMAND };
  * process of its control group. */
 enum kill_mode { KILL_MODE_GROUP, KILL_MODE_PROCESS, KILL_MODE_MIXED, KILL_MODE_CGROUP, KILL_MODE_N };
 
-/* When a service is of use.  exec: once its program runs.  notify: when it says READY=1, sd_notify(3).  fd: when it has
+/* When a service is of use.  exec: once its program runs.  notify: when it says READY=1, sd_notify(3); it may say so
+ * of each reload too (.reloads).  fd: when it has
  * written a newline to a descriptor.  after: when it has run for a while.  port: when it accepts connections.  path: when
  * a file is there. */
 enum ready_kind { READY_EXEC, READY_NOTIFY, READY_FD, READY_AFTER, READY_PORT, READY_PATH };
@@ -45,6 +46,7 @@ struct spec_ready {
     enum ready_kind kind;
     uint32_t fd;   /* READY_FD */
     int64_t delay; /* READY_AFTER, us */
+    bool reloads;  /* READY_NOTIFY: a reload is over when it says so */
     char *where;   /* READY_PORT: ADDR:PORT; READY_PATH: the file; else NULL */
 };
 
@@ -200,7 +202,7 @@ struct spec {
     int64_t stop_timeout; /* us, 0 = SIGKILL follows the stop-signal at once */
     int32_t stop_signal;
     enum kill_mode kill_mode;
-    int32_t reload_signal; /* 0: none */
+    int32_t reload_signal; /* 0: none; as written: spec_reload_signal() */
     /* argv each, NULL: none.  A '-' before the program: its failure does not matter. */
     char **pre_start;
     char **post_start;
@@ -343,6 +345,9 @@ void spec_type_defaults(struct spec *spec, bool restart_given, bool start_timeou
 
 /* Whose messages are believed: by the key, or what goes with the others where it is not given.  Never NOTIFY_UNSET. */
 enum notify_access spec_notify_access(const struct spec *spec);
+
+/* What asks it to reload: as the key says, or HUP where it tells of its reloads.  0: no signal does. */
+int32_t spec_reload_signal(const struct spec *spec);
 
 const char *service_type_name(enum service_type type);
 const char *restart_policy_name(enum restart_policy policy);

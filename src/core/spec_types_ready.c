@@ -72,8 +72,11 @@ static bool read_ready(const struct key_input *in, struct spec_ready *ready)
     const char *value = in->values[0];
     const char *rest;
 
-    if (strcmp(value, "exec") == 0 || strcmp(value, "notify") == 0) {
-        ready->kind = value[0] == 'n' ? READY_NOTIFY : READY_EXEC;
+    if (strcmp(value, "exec") == 0)
+        return true;
+    ready->reloads = strcmp(value, "notify-reload") == 0;
+    if (ready->reloads || strcmp(value, "notify") == 0) {
+        ready->kind = READY_NOTIFY;
         return true;
     }
     if ((rest = after_prefix(value, "fd:")) != NULL)
@@ -87,13 +90,14 @@ static bool read_ready(const struct key_input *in, struct spec_ready *ready)
     if (strcmp(value, "check") == 0 || after_prefix(value, "log:") != NULL)
         return key_fail(in, "'%s' is not supported yet: use notify, fd:N, after DURATION, port:ADDR:PORT or path:FILE",
                         value);
-    return key_fail(in, "'%s' is none of exec, notify, fd:N, after DURATION, port:ADDR:PORT, path:FILE", value);
+    return key_fail(in, "'%s' is none of exec, notify, notify-reload, fd:N, after DURATION, port:ADDR:PORT, path:FILE",
+                    value);
 }
 
 static bool set_ready(const struct key_input *in, void *to)
 {
     struct spec_ready *ready = to;
-    struct spec_ready read = {0};
+    struct spec_ready read = {.kind = READY_EXEC};
 
     if (!read_ready(in, &read))
         return false;
@@ -112,7 +116,7 @@ static char **get_ready(const struct spec_key *key, const void *from)
     case READY_EXEC:
         return key_one_value("exec");
     case READY_NOTIFY:
-        return key_one_value("notify");
+        return key_one_value(ready->reloads ? "notify-reload" : "notify");
     case READY_FD:
         return strv_push(NULL, xasprintf("fd:%u", ready->fd));
     case READY_AFTER:
@@ -142,7 +146,8 @@ static bool equal_ready(const void *a, const void *b)
     const struct spec_ready *x = a;
     const struct spec_ready *y = b;
 
-    return x->kind == y->kind && x->fd == y->fd && x->delay == y->delay && key_same_string(x->where, y->where);
+    return x->kind == y->kind && x->reloads == y->reloads && x->fd == y->fd && x->delay == y->delay &&
+           key_same_string(x->where, y->where);
 }
 
 const struct key_type_ops key_type_ready = {

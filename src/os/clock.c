@@ -44,9 +44,15 @@ int clock_init(void)
     return 0;
 }
 
+int64_t clock_machine_mono(int64_t mono)
+{
+    return mono - added.mono;
+}
+
 struct timestamp clock_now(void)
 {
-    return (struct timestamp){.mono = read_clock(CLOCK_MONOTONIC) - added.mono, .wall = read_clock(CLOCK_REALTIME)};
+    return (struct timestamp){.mono = clock_machine_mono(read_clock(CLOCK_MONOTONIC)),
+                              .wall = read_clock(CLOCK_REALTIME)};
 }
 
 int64_t clock_since_boot(void)

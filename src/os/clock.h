@@ -17,6 +17,9 @@ int clock_init(void);
 /* Now, on CLOCK_MONOTONIC and CLOCK_REALTIME. */
 struct timestamp clock_now(void);
 
+/* A time on CLOCK_MONOTONIC as our time namespace has it, us, in the machine's. */
+int64_t clock_machine_mono(int64_t mono);
+
 /* us since the machine was booted. */
 int64_t clock_since_boot(void);
 

@@ -82,7 +82,8 @@ static void obey(struct messages *m, const struct notify_msg *msg)
     if (msg->extend > 0)
         tell(service, (struct svc_event){.type = SVC_EV_EXTEND, .usec = msg->extend});
     if (msg->reloading)
-        tell(service, (struct svc_event){.type = SVC_EV_RELOADING});
+        tell(service,
+             (struct svc_event){.type = SVC_EV_RELOADING, .usec = msg->since > 0 ? clock_machine_mono(msg->since) : 0});
     if (msg->ready)
         tell(service, (struct svc_event){.type = SVC_EV_READY});
     if (msg->stopping)

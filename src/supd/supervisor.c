@@ -432,7 +432,7 @@ static void commit(struct service *service, const struct svc *next, const struct
                    struct timestamp now)
 {
     enum svc_state from = service->svc.state;
-    enum svc_role role = service->svc.control.role;
+    bool reloading = svc_is_reloading(&service->svc);
     bool changed = next->state != from || next->stop_held != service->svc.stop_held;
 
     if (next->state != from)
@@ -451,7 +451,7 @@ static void commit(struct service *service, const struct svc *next, const struct
         cgroups_release(service);
     if (service->svc.state != from)
         announce(service, from);
-    else if (role == ROLE_RELOAD && service->svc.control.role != role)
+    else if (reloading && !svc_is_reloading(&service->svc))
         waiters_check(service);
     for (size_t i = 0; i < actions->n; i++)
         carry_out(service, actions->items[i]);

@@ -236,7 +236,7 @@ static json_t *reload_outcome(struct wait_item *item)
 
     if (svc->state != SVC_RUNNING)
         return outcome_of(service, false, "%s meanwhile: %s", svc_state_name(svc->state), svc->reason);
-    if (svc->control.role == ROLE_RELOAD)
+    if (svc_is_reloading(svc))
         return NULL;
     /* The reason was cleared with the command, so what stands there is its failure. */
     return svc->reason[0] ? outcome_of(service, false, "%s", svc->reason) : outcome_of(service, true, "reloaded");

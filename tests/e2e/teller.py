@@ -3,7 +3,7 @@
 
 usage: teller.py NOTES FIFO [LINE...]     the lines given are obeyed first
 
-A line is a word and a text that may hold "\\n":
+SIGHUP is noted, too.  A line is a word and a text that may hold "\\n":
     send TEXT      to NOTIFY_SOCKET         child TEXT     the same, by a child that ends then
     barrier        BARRIER=1; noted once it is answered    fd N     a newline to descriptor N, which is closed
     flood N        the same STATUS N times  listen PORT    touch PATH    exit CODE
@@ -12,6 +12,7 @@ import array
 import json
 import os
 import select
+import signal
 import socket
 import sys
 
@@ -82,6 +83,7 @@ def descriptors():
     return sorted(int(fd) for fd in os.listdir("/proc/self/fd") if int(fd) > 2 and os.path.exists(f"/proc/self/fd/{fd}"))
 
 
+signal.signal(signal.SIGHUP, lambda *_: note(signal="HUP"))
 note(began={k: v for k, v in os.environ.items() if k.startswith(("NOTIFY_", "WATCHDOG_", "LISTEN_"))}, fds=descriptors())
 for given in sys.argv[3:]:
     note(line=given, answer=obey(given))

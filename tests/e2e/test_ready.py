@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """A service is running once it is of use: what it says (sd_notify), what is looked for, and what a crash of supd leaves."""
+import concurrent.futures
 import json
 import os
 import shutil
@@ -247,6 +248,45 @@ def readiness_is_looked_for(t):
     t.eq(os.listdir(os.path.join(t.run_dir, "notify")), [], "nothing is left behind")
     for name, teller in tellers.items():
         t.eq(services[name]["pid"], teller.notes()[0]["pid"], f"{name}: one process")
+
+
+# ---- reloads
+
+
+@test
+def a_reload_is_waited_for(t):
+    a = Teller(t, "a", "send READY=1", ready="notify-reload")
+    t.configure(a.section)
+    t.start()
+    pid = t.wait_state("a", "running")["pid"]
+
+    def reload_begins(pool, count):
+        caller = pool.submit(t.ctl, "reload", "a")
+        eventually(lambda: t.read("a.notes").count("HUP") == count, "it gets its signal")
+        return caller
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        caller = reload_begins(pool, 1)
+        a.do("send READY=1\\nRELOADING=1\\nMONOTONIC_USEC=1")
+        a.do("send READY=1")
+        a.settle()
+        t.eq(t.status("a")["reason"], "it was asked to reload", "what it says of an earlier reload is not meant")
+        refused = t.ctl("reload", "a")
+        t.eq(refused.code, 1, f"one at a time: {refused}")
+        a.do(f"send RELOADING=1\\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        a.settle()
+        t.eq(t.status("a")["reason"], "it says that it is reloading", "it has begun")
+        t.eq(t.ctl("upgrade").code, 0, "an upgrade meanwhile")
+        t.check(not caller.done(), "who has asked waits")
+        a.do("send READY=1")
+        done = caller.result()
+        t.eq((done.code, t.status("a")["reason"]), (0, None), f"it is over: {done}")
+
+        caller = reload_begins(pool, 2)
+        t.crash_and_start()
+        t.eq(caller.result().code, 7, "nobody answers")
+    t.eq((t.status("a")["reason"], t.status("a")["pid"]), (None, pid), "its answer may be lost: it is not waited for")
+    t.eq(t.ctl("reload", "--no-wait", "a").code, 0, "it may be asked again")
 
 
 # ---- the watchdog

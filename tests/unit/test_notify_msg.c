@@ -21,6 +21,7 @@ START_TEST(every_line_is_read)
     ck_assert_int_eq(msg.main_pid, 4711);
     ck_assert_int_eq(msg.extend, 5000000);
 
+    ck_assert(parse("RELOADING=1\nMONOTONIC_USEC=77") && msg.reloading && msg.since == 77);
     ck_assert(parse("WATCHDOG=1") && msg.alive && !msg.trigger && !msg.has_watchdog);
     ck_assert(parse("WATCHDOG=trigger\nWATCHDOG_USEC=0") && !msg.alive && msg.trigger && msg.has_watchdog);
     ck_assert(parse("WATCHDOG_USEC=20000000") && msg.watchdog == 20000000);
@@ -59,6 +60,7 @@ START_TEST(what_makes_no_sense_is_passed_over)
         "WATCHDOG=triggered",
         "WATCHDOG_USEC=-1",
         "EXTEND_TIMEOUT_USEC=9223372036854775808",
+        "MONOTONIC_USEC=-1",
     };
     static const struct notify_msg nothing;
 

@@ -205,6 +205,109 @@ static void set(const char *key, const char *value)
     ck_assert_msg(spec_set(spec, spec_key_find(key), values, 1, false, err, sizeof err), "%s", err);
 }
 
+static void runs_and_tells_of_reloads(void)
+{
+    set("ready", "notify-reload");
+    start();
+    main_runs();
+    step(SVC_EV_READY);
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+}
+
+START_TEST(reload_is_over_when_it_says_so)
+{
+    runs_and_tells_of_reloads();
+    ck_assert_int_eq(spec_reload_signal(spec), SIGHUP);
+    step(SVC_EV_RELOAD);
+    ck_assert(acted(ACT_RECORD) && acted(ACT_RELOAD_SIGNAL) && svc_is_reloading(&svc));
+    ck_assert_int_eq(svc.deadline, now.mono + spec->start_timeout);
+    ck_assert_ptr_nonnull(strstr(svc_refuses_reload(&svc, spec), "already"));
+
+    /* What it says of a reload before that one is not meant. */
+    feed((struct svc_event){.type = SVC_EV_RELOADING, .usec = now.mono - 1});
+    step(SVC_EV_READY);
+    ck_assert(svc_is_reloading(&svc));
+    feed((struct svc_event){.type = SVC_EV_RELOADING, .usec = now.mono});
+    ck_assert(acted(ACT_RECORD) && svc_is_reloading(&svc));
+    int64_t deadline = svc.deadline;
+    feed((struct svc_event){.type = SVC_EV_EXTEND, .usec = 2 * spec->start_timeout});
+    ck_assert_int_gt(svc.deadline, deadline);
+    step(SVC_EV_READY);
+    ck_assert(acted(ACT_RECORD) && !svc_is_reloading(&svc));
+    ck_assert_int_eq(svc.deadline, 0);
+    ck_assert_str_eq(svc.reason, "");
+    ck_assert_int_eq(svc.told, TOLD_NOTHING);
+}
+END_TEST
+
+START_TEST(reload_in_vain)
+{
+    static const char *const missing[] = {"RELOADING=1", "READY=1"};
+
+    runs_and_tells_of_reloads();
+    for (size_t i = 0; i < 2; i++) {
+        step(SVC_EV_RELOAD);
+        if (i == 1)
+            step(SVC_EV_RELOADING);
+        now.mono = svc.deadline;
+        step(SVC_EV_DEADLINE);
+        ck_assert(acted(ACT_RECORD) && !svc_is_reloading(&svc));
+        ck_assert_ptr_nonnull(strstr(svc.reason, missing[i]));
+        ck_assert_int_eq(svc.state, SVC_RUNNING);
+        ck_assert_int_eq(svc.deadline, 0);
+    }
+    /* Its answer may have been lost. */
+    step(SVC_EV_RELOAD);
+    step(SVC_EV_UNHEARD);
+    ck_assert(acted(ACT_RECORD) && !svc_is_reloading(&svc));
+    ck_assert_int_eq(svc.deadline, 0);
+}
+END_TEST
+
+START_TEST(reload_command_and_what_it_tells)
+{
+    spec->reload_command = hook("/bin/reload");
+    runs_and_tells_of_reloads();
+    ck_assert_int_eq(spec_reload_signal(spec), 0);
+
+    step(SVC_EV_RELOAD);
+    control_runs(ROLE_RELOAD);
+    step(SVC_EV_RELOADING);
+    control_exits(0);
+    ck_assert(svc_is_reloading(&svc));
+    ck_assert_int_eq(svc.deadline, now.mono + spec->start_timeout);
+    step(SVC_EV_READY);
+    ck_assert(!svc_is_reloading(&svc));
+
+    /* It may be over before the command is. */
+    step(SVC_EV_RELOAD);
+    control_runs(ROLE_RELOAD);
+    step(SVC_EV_RELOADING);
+    step(SVC_EV_READY);
+    ck_assert(svc_is_reloading(&svc));
+    control_exits(0);
+    ck_assert(!svc_is_reloading(&svc));
+    ck_assert_int_eq(svc.deadline, 0);
+
+    /* Where the command fails, nothing more comes. */
+    step(SVC_EV_RELOAD);
+    control_runs(ROLE_RELOAD);
+    control_exits(1);
+    ck_assert(!svc_is_reloading(&svc));
+    ck_assert_int_eq(svc.deadline, 0);
+
+    /* A service that need not tell is waited for where it does. */
+    set("ready", "notify");
+    step(SVC_EV_RELOAD);
+    control_runs(ROLE_RELOAD);
+    step(SVC_EV_RELOADING);
+    control_exits(0);
+    ck_assert(svc_is_reloading(&svc));
+    step(SVC_EV_READY);
+    ck_assert(!svc_is_reloading(&svc));
+}
+END_TEST
+
 static void starts_with(const char *ready)
 {
     set("ready", ready);
@@ -470,6 +573,9 @@ Suite *check_suite(void)
     tcase_add_test(tc, oneshot);
     tcase_add_test(tc, forking);
     tcase_add_test(tc, a_time_out_of_stop_command);
+    tcase_add_test(tc, reload_is_over_when_it_says_so);
+    tcase_add_test(tc, reload_in_vain);
+    tcase_add_test(tc, reload_command_and_what_it_tells);
     tcase_add_test(tc, reload_is_refused);
     tcase_add_test(tc, ready_comes_before_post_start);
     tcase_add_test(tc, ready_may_be_heard_before_the_exec);

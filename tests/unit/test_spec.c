@@ -125,6 +125,7 @@ static const struct {
     {"listen", "tcp:80", "'tcp:80': it has no address"},
     {"listen", "", "no kind"},
     {"ready", "notify", NULL},
+    {"ready", "notify-reload", NULL},
     {"ready", "fd:3", NULL},
     {"ready", "fd:2", "from 3 to 1023"},
     {"ready", "fd:1024", "from 3 to 1023"},
