@@ -261,6 +261,7 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     put_u8(&w, svc->stop_held && !svc->shutting_down);
     put_u64(&w, (uint64_t)svc->watchdog);
     put_time(&w, svc->due);
+    put_u8(&w, svc->moved);
     return finish(&w);
 }
 

@@ -7,7 +7,6 @@
 
 #include <stdint.h>
 
-/* Versions of which no reader need know: 9, TOLD_RELOAD_ASKED and TOLD_RELOAD_BEGUN. */
 #define RECORD_MAGIC UINT32_C(0x64726353) /* "Scrd" */
 #define RECORD_VERSION 9                  /* what is written; older ones are read, and newer ones passed over */
 #define RECORD_VERSION_INODE 2            /* since then SPAWN and SERVICE tell the inode of the process */
@@ -17,6 +16,7 @@
 #define RECORD_VERSION_HELD 6             /* since then SERVICE tells whether its stop waits for others */
 #define RECORD_VERSION_WATCHDOG 7         /* since then SERVICE tells how often it gives a sign of life */
 #define RECORD_VERSION_SCHEDULE 8         /* since then SERVICE tells the last due time */
+#define RECORD_VERSION_MOVED 9            /* since then SERVICE tells who was named; reloads are waited for */
 #define HEAD_SIZE 12                      /* magic, length, type, version, crc */
 #define CRC_OFFSET 8
 #define NAME_MAX_SIZE RECORD_NAME_SIZE

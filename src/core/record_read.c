@@ -158,6 +158,7 @@ static void get_later_members(struct reader *r, struct svc *svc)
         r->bad = true;
     if (r->version >= RECORD_VERSION_SCHEDULE)
         svc->due = get_time(r);
+    svc->moved = r->version >= RECORD_VERSION_MOVED && get_bool(r);
 }
 
 void record_read_service(struct reader *r, struct svc *svc)

@@ -93,6 +93,7 @@ static void begin_life(struct svc *svc, const struct spawn *spawn)
     svc->ready_lost = false;
     svc->told = TOLD_NOTHING;
     svc->watchdog = SVC_WATCHDOG_UNKNOWN;
+    svc->moved = false;
     svc->group = 0;
     svc->group_start = 0;
 }

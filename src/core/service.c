@@ -145,6 +145,7 @@ static void on_slot(struct step *s)
     svc->stop_phase = STOP_NONE;
     svc->group = 0;
     svc->group_start = 0;
+    svc->moved = false;
     svc->type = s->spec->type;
     svc->todo = todo_of(s->spec);
     svc->began = false;
@@ -326,6 +327,7 @@ static const struct {
     [SVC_EV_DEADLINE] = {on_deadline, OF_SERVICE},
     [SVC_EV_RELOAD] = {step_on_reload, OF_SERVICE},
     [SVC_EV_MAIN_FOUND] = {step_on_main_found, OF_LIFE},
+    [SVC_EV_MAIN_MOVED] = {step_on_main_moved, OF_LIFE},
     [SVC_EV_MAIN_MISSING] = {step_on_main_missing, OF_LIFE},
     [SVC_EV_CONTROL_FORKED] = {step_on_control_forked, OF_CONTROL},
     [SVC_EV_CONTROL_FORK_FAILED] = {step_on_control_fork_failed, OF_CONTROL},

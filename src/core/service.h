@@ -191,6 +191,7 @@ struct svc {
     uint32_t controls;          /* control processes of this life */
     struct svc_control control; /* the present one */
     enum svc_result result;     /* of this life */
+    bool moved;                 /* its main process is not the one that was forked: it has named another */
     int32_t group;              /* process group that may outlive the main process: usually its pid; 0: none */
     uint64_t group_start;       /* start time of its leader; 0: not known; 1: it had ended before we knew the group */
     enum svc_stop_phase stop_phase;
@@ -222,6 +223,7 @@ enum svc_event_type {
     SVC_EV_EXITED,      /* .life, .exit, .start_ticks, .text = reason when it ended before its exec, else NULL */
     SVC_EV_GROUP,       /* .life, .group_left: how many processes of its group are left after the main one ended */
     SVC_EV_MAIN_FOUND,  /* .life, .pid, .start_ticks, .inode, .group, .group_start: the main process of a forking one */
+    SVC_EV_MAIN_MOVED, /* .life, .pid, .start_ticks, .inode: another process, which lives, is the main one from now on */
     SVC_EV_MAIN_MISSING, /* .life, .text: why there will be none */
     /* Of the control process: .life and .control, its number, beside what the events of the main process have. */
     SVC_EV_CONTROL_FORKED,
@@ -327,6 +329,12 @@ bool svc_has_control(const struct svc *svc);
 
 /* Is its main process there, and only `ready` not met yet? */
 bool svc_awaits_ready(const struct svc *svc);
+
+/* May it name another main process now? */
+bool svc_may_move(const struct svc *svc);
+
+/* Is its main process one that it was found, or named, and that need not lead the group? */
+bool svc_main_is_found(const struct svc *svc);
 
 /* Is anything of the present life there, or about to be? */
 bool svc_is_busy(const struct svc *svc);

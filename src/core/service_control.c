@@ -309,6 +309,31 @@ void step_on_main_found(struct step *s)
     step_main_is_there(s);
 }
 
+bool svc_may_move(const struct svc *svc)
+{
+    return svc_has_process(svc) && !svc->pre_exec && (svc->state == SVC_STARTING || svc->state == SVC_RUNNING);
+}
+
+bool svc_main_is_found(const struct svc *svc)
+{
+    return svc->type == TYPE_FORKING || svc->moved;
+}
+
+/* The group stays: what the service has beside its main process is there. */
+void step_on_main_moved(struct step *s)
+{
+    struct svc *svc = s->svc;
+    const struct svc_event *event = s->event;
+
+    if (!svc_may_move(svc))
+        return;
+    svc->proc.pid = event->pid;
+    svc->proc.start_ticks = event->start_ticks;
+    svc->proc.inode = event->inode;
+    svc->moved = svc->proc.pid != svc->group || svc->proc.start_ticks != svc->group_start;
+    step_act(s, ACT_RECORD, 0);
+}
+
 void step_on_main_missing(struct step *s)
 {
     struct svc *svc = s->svc;

@@ -134,6 +134,7 @@ void step_on_control_adopted(struct step *s);
 void step_on_control_exited(struct step *s);
 void step_on_control_group(struct step *s);
 void step_on_main_found(struct step *s);
+void step_on_main_moved(struct step *s);
 void step_on_main_missing(struct step *s);
 
 /* service_demand.c */

@@ -49,7 +49,8 @@ static bool is_ours_and_nameless(const struct mainpid_origin *origin, pid_t pid,
 
 static bool belongs(const struct mainpid_origin *origin, pid_t pid, const struct procfs_stat *st)
 {
-    if (procfs_is_dead(st) || st->start_ticks < origin->starter_start || pid == origin->starter)
+    if (procfs_is_dead(st) || st->start_ticks < origin->starter_start ||
+        (pid == origin->starter && !origin->or_starter))
         return false;
     return (origin->starter_start != 0 && st->session == origin->starter) || carries_our_id(origin, pid);
 }

@@ -17,6 +17,7 @@
 struct mainpid_origin {
     pid_t starter;          /* the start command, which has ended */
     uint64_t starter_start; /* ticks; 0: not known */
+    bool or_starter;        /* it may be that itself, which has not ended then */
     const char *instance;   /* SUPD_INSTANCE */
     const char *service;    /* SUPD_SERVICE */
     /* Is PID a child of ours that is known as something else, perhaps before its exec?  CTX is handed on. */

@@ -49,14 +49,14 @@ static bool is_wanted(const struct svc *svc)
     return svc->state == SVC_STARTING && (svc->todo & TODO_FIND_MAIN) && svc->control.role == ROLE_SERVICE;
 }
 
-static void take(struct service *service, const struct mainpid *found)
+/* FOUND is its main process; TYPE tells why. */
+static void take(struct service *service, enum svc_event_type type, const struct mainpid *found)
 {
     struct process *process = &service->main;
 
-    end_search(service);
     process->pidfd = found->pidfd;
     service_event(service, &(struct svc_event){
-                               .type = SVC_EV_MAIN_FOUND,
+                               .type = type,
                                .life = service->svc.life,
                                .pid = found->pid,
                                .start_ticks = found->start_ticks,
@@ -69,6 +69,12 @@ static void take(struct service *service, const struct mainpid *found)
     else
         process_watch_adopted(process);
     store_add(process);
+}
+
+static void found(struct service *service, const struct mainpid *main)
+{
+    end_search(service);
+    take(service, SVC_EV_MAIN_FOUND, main);
 }
 
 static void give_up(struct service *service, const char *why)
@@ -101,45 +107,52 @@ static bool is_known_child(void *ctx, pid_t pid)
     return process != NULL;
 }
 
+/* Of the process that was forked. */
+static struct mainpid_origin origin_of(const struct service *service)
+{
+    const struct svc *svc = &service->svc;
+
+    return (struct mainpid_origin){
+        .starter = svc->group,
+        .starter_start = svc->group_start > 1 ? svc->group_start : 0,
+        .instance = service->sup->lock.instance,
+        .service = service->spec->name,
+        .is_known_child = is_known_child,
+        .ctx = service->sup,
+    };
+}
+
 /* True: the search is over. */
 static bool look(struct main_search *search)
 {
     struct service *service = search->service;
     const struct spec *spec = service->spec;
-    const struct mainpid_origin origin = {
-        .starter = service->svc.group,
-        .starter_start = service->svc.group_start > 1 ? service->svc.group_start : 0,
-        .instance = service->sup->lock.instance,
-        .service = spec->name,
-        .is_known_child = is_known_child,
-        .ctx = service->sup,
-    };
-    struct mainpid found;
+    const struct mainpid_origin origin = origin_of(service);
+    struct mainpid main;
     size_t left;
     char why[192];
     pid_t pid;
 
     if (spec->pid_file) {
-        if (mainpid_read(spec->pid_file, &pid, why, sizeof why) &&
-            mainpid_take(&origin, pid, &found, why, sizeof why)) {
-            take(service, &found);
+        if (mainpid_read(spec->pid_file, &pid, why, sizeof why) && mainpid_take(&origin, pid, &main, why, sizeof why)) {
+            found(service, &main);
             return true;
         }
         say(search, spec->pid_file, why);
         if (search->interval < INTERVAL_SCAN)
             return false;
     }
-    if (!mainpid_guess(&origin, &found, &left, why, sizeof why)) {
+    if (!mainpid_guess(&origin, &main, &left, why, sizeof why)) {
         if (spec->pid_file && left > 0)
             return false;
         give_up(service, why);
         return true;
     }
     if (spec->pid_file) {
-        close(found.pidfd);
+        close(main.pidfd);
         return false;
     }
-    take(service, &found);
+    found(service, &main);
     return true;
 }
 
@@ -167,6 +180,32 @@ void main_search_begin(struct service *service)
     search->interval = INTERVAL_FIRST;
     search->timer = loop_timer_new(service->sup->loop, on_timer, search);
     loop_timer_set(search->timer, 0);
+}
+
+bool main_search_move(struct service *service, pid_t pid, char *why, size_t why_size)
+{
+    struct mainpid_origin origin = origin_of(service);
+    struct process *process = &service->main;
+    struct mainpid main;
+
+    origin.or_starter = true;
+    if (!svc_may_move(&service->svc)) {
+        snprintf(why, why_size, "the service is %s", svc_state_name(service->svc.state));
+        return false;
+    }
+    if (svc_has_control(&service->svc) && pid == service->svc.control.pid) {
+        snprintf(why, why_size, "that is its %s", svc_role_name(service->svc.control.role));
+        return false;
+    }
+    if (!mainpid_take(&origin, pid, &main, why, why_size))
+        return false;
+    log_info("%s: process %d is its main process from now on, and not %d", service->spec->name, (int)pid,
+             service->svc.proc.pid);
+    process_forget_child(process);
+    process_release(process);
+    service->sup->main_moved = true;
+    take(service, SVC_EV_MAIN_MOVED, &main);
+    return true;
 }
 
 void main_search_remove_pid_file(struct service *service)

@@ -15,6 +15,7 @@
 #include "os/notifysock.h"
 #include "supd/cgroups.h"
 #include "supd/handover.h"
+#include "supd/main_search.h"
 #include "supd/process.h"
 #include "supd/readiness.h"
 
@@ -64,17 +65,25 @@ static void take_status(struct messages *m, const struct notify_msg *msg)
     m->status = msg->status[0] ? xstrdup(msg->status) : NULL;
 }
 
+/* What is not followed is said once a life. */
+static void follow_main(struct messages *m, int32_t pid)
+{
+    char why[192];
+
+    if (main_search_move(m->service, pid, why, sizeof why) || m->said_main_pid)
+        return;
+    m->said_main_pid = true;
+    log_warning("%s: MAINPID=%d is not followed: %s", m->service->spec->name, pid, why);
+}
+
 static void obey(struct messages *m, const struct notify_msg *msg)
 {
     struct service *service = m->service;
 
     if (msg->has_status)
         take_status(m, msg);
-    if (msg->main_pid != 0 && msg->main_pid != service->svc.proc.pid && !m->said_main_pid) {
-        m->said_main_pid = true;
-        log_warning("%s: MAINPID=%d is not followed: the main process is %d until it ends", service->spec->name,
-                    msg->main_pid, service->svc.proc.pid);
-    }
+    if (msg->main_pid != 0 && msg->main_pid != service->svc.proc.pid)
+        follow_main(m, msg->main_pid);
     if (msg->has_watchdog)
         tell(service, (struct svc_event){.type = SVC_EV_WATCHDOG_USEC, .usec = msg->watchdog});
     if (msg->alive)

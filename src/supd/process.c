@@ -85,13 +85,13 @@ void process_signal_own_group(struct process *process, int signo)
         procgroup_signal(&group, SIGCONT);
 }
 
-/* The main process of a forking service may have been found before it made a session of its own. */
+/* A main process that was found, or named, may have made a session of its own since, or before. */
 static bool has_left_its_group(const struct process *process)
 {
     const struct svc *svc = &process->service->svc;
     struct procfs_stat st;
 
-    return process_role(process) == ROLE_SERVICE && svc->type == TYPE_FORKING && svc_has_process(svc) &&
+    return process_role(process) == ROLE_SERVICE && svc_main_is_found(svc) && svc_has_process(svc) &&
            procfs_read_stat(svc->proc.pid, &st) == 0 && st.pgrp != svc->group;
 }
 
@@ -338,10 +338,40 @@ static void add_usage(const struct process *process, struct exit_info *exit, con
              usage_words(&exit->usage, words, sizeof words));
 }
 
+/* One that took the place of its parent, and is ours since that has ended; NULL: it is nobody's. */
+static struct process *find_moved(struct supervisor *sup, pid_t pid)
+{
+    struct procfs_stat st;
+
+    if (!sup->main_moved || procfs_read_stat(pid, &st) < 0)
+        return NULL;
+    for (struct service *s = sup->services; s; s = s->by_name.next) {
+        if (!s->svc.moved || !svc_has_process(&s->svc) || s->svc.proc.pid != pid ||
+            s->svc.proc.start_ticks != st.start_ticks)
+            continue;
+        watch_free(s->main.watch);
+        s->main.watch = NULL;
+        process_inherit(&s->main);
+        return &s->main;
+    }
+    return NULL;
+}
+
+/* What has ended is whose?  It may have said with its last words that it is not the main process any more. */
+static struct process *find_ended(struct supervisor *sup, pid_t pid)
+{
+    struct process *process = find_child(sup, pid);
+
+    if (process)
+        messages_read(process->service);
+    process = find_child(sup, pid);
+    return process ? process : find_moved(sup, pid);
+}
+
 static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usage *usage)
 {
     struct supervisor *sup = ctx;
-    struct process *process = find_child(sup, pid);
+    struct process *process = find_ended(sup, pid);
     char text[SVC_REASON_MAX];
 
     if (!process) {
@@ -382,6 +412,14 @@ static void on_adopted_ended(void *ctx, const struct exit_info *exit)
 {
     struct process *process = ctx;
     struct exit_info told = *exit;
+    int32_t pid = process_pid(process);
+
+    messages_read(process->service);
+    /* One that was handed to us by the end of its parent is the sweep's, which knows best how it ended. */
+    if (process_pid(process) == pid && process->service->svc.moved)
+        sigchld_sweep(process->service->sup->sigchld);
+    if (process_pid(process) != pid)
+        return;
     struct usage usage = identity_zombie_usage(process_pid(process), process_start(process));
 
     watch_free(process->watch);

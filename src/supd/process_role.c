@@ -57,8 +57,8 @@ struct procgroup process_group(const struct process *process)
         .leader_start = is_control(process) ? svc->control.start_ticks : svc->group_start,
     };
 
-    /* The main process of a forking service need not lead its group, and before it is found there is no such process. */
-    if (is_control(process) || svc->type != TYPE_FORKING ||
+    /* A main process that was found, or named, need not lead the group, and before it is found there is no such process. */
+    if (is_control(process) || !svc_main_is_found(svc) ||
         (svc->group == svc->proc.pid && svc->group_start == svc->proc.start_ticks))
         return group;
     group.leader_pidfd = -1;
@@ -124,7 +124,11 @@ static void log_control_end(const struct process *process, const struct exit_inf
 
 void process_tell_exited(struct process *process, struct exit_info exit, uint64_t start_ticks, const char *text)
 {
+    int32_t pid = process_pid(process);
+
     messages_read(process->service);
+    if (process_pid(process) != pid)
+        return; /* the last it has said was who takes its place */
     exit.at = clock_now().wall;
     exit.oom = !is_control(process) && cgroups_oom_killed(process->service, &exit);
     if (is_control(process) && process_role(process) != ROLE_START)

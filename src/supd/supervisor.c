@@ -488,6 +488,7 @@ void service_restore(struct service *service, const struct svc *svc)
     if (svc->state == SVC_STARTING && service->svc.state != SVC_STARTING && !service->handler)
         service->sup->n_starting++;
     service->svc = *svc;
+    service->sup->main_moved |= svc->moved;
     service_update_busy(service);
 }
 

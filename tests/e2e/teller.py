@@ -6,6 +6,7 @@ usage: teller.py NOTES FIFO [LINE...]     the lines given are obeyed first
 SIGHUP is noted, too.  A line is a word and a text that may hold "\\n":
     send TEXT      to NOTIFY_SOCKET         child TEXT     the same, by a child that ends then
     barrier        BARRIER=1; noted once it is answered    fd N     a newline to descriptor N, which is closed
+    succeed        names a child, which goes on in its place, and ends    appoint    the same, and lives on
     flood N        the same STATUS N times  listen PORT    touch PATH    exit CODE
 """
 import array
@@ -56,6 +57,17 @@ def in_child(text):
     return "done"
 
 
+def name_child(lives_on):
+    """The child is this program anew, at the same FIFO."""
+    pid = os.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-IS", *sys.argv[:3]])
+    send(f"MAINPID={pid}")
+    while lives_on:
+        signal.pause()
+    os._exit(0)
+
+
 def obey(line):
     word, _, text = line.partition(" ")
     text = text.replace("\\n", "\n")
@@ -63,6 +75,8 @@ def obey(line):
         return send(text)
     if word == "child":
         return in_child(text)
+    if word in ("succeed", "appoint"):
+        name_child(word == "appoint")
     if word == "barrier":
         return barrier()
     if word == "fd":

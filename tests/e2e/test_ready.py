@@ -250,6 +250,54 @@ def readiness_is_looked_for(t):
         t.eq(services[name]["pid"], teller.notes()[0]["pid"], f"{name}: one process")
 
 
+# ---- another main process
+
+
+@test
+def a_main_process_names_its_successor(t):
+    a = Teller(t, "a", "send READY=1", restart_delay="0")
+    t.configure(a.section)
+    t.start()
+    first = t.wait_state("a", "running")["pid"]
+    a.do("send MAINPID=1")
+    a.do(f"send MAINPID={os.getpid()}")
+    a.settle()
+    t.eq(t.status("a")["pid"], first, "a process of others is none of its own")
+    t.match(t.log_text(), "a: MAINPID=1 is not followed: process 1 is none of this service's", "that is said")
+
+    def next_is_there(count):
+        pid = a.wait_began(count)["pid"]
+        return t.wait_for("a", lambda s: s["pid"] == pid, "the next one is the main process")
+
+    a.begin("succeed")
+    s = next_is_there(2)
+    t.eq((s["state"], s["restarts"]), ("running", 0), "the end of the one before is no end of the service")
+    eventually(lambda: not is_alive(first), "it has ended")
+    t.crash_and_start()
+    t.eq(t.status("a")["pid"], s["pid"], "it is taken back")
+    t.eq(t.ctl("upgrade").code, 0, "an upgrade")
+    t.eq(t.status("a")["pid"], s["pid"], "it is the same process")
+    kill(s["pid"], signal.SIGKILL)
+    s = t.wait_for("a", lambda s: s["restarts"] == 1 and s["state"] == "running", "its end is one of the service")
+    t.eq(s["exit"]["signal"], "KILL", "how it ended")
+
+    # Handed to supd by the end of its parent, it is a child like any other.
+    a.begin("succeed")
+    next_is_there(4)
+    a.begin("exit 7")
+    s = t.wait_for("a", lambda s: s["restarts"] == 2 and s["state"] == "running", "its end")
+    t.eq((s["exit"]["code"], s["exit"]["source"]), (7, "wait"), "how it ended")
+
+    before = s["pid"]
+    a.begin("appoint")
+    now = next_is_there(6)["pid"]
+    t.check(is_alive(before) and is_alive(now), "both live")
+    t.crash_and_start()
+    t.eq((t.status("a")["pid"], t.status("a")["starts"]), (now, s["starts"]), "the later one is the main process")
+    t.eq(t.ctl("stop", "a").code, 0, "a stop")
+    t.eq(t.live("a"), [], "nothing is left of either")
+
+
 # ---- reloads
 
 

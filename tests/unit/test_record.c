@@ -105,7 +105,7 @@ static struct svc draw_svc(void)
                           .kill_mode = (enum kill_mode)draw_below(KILL_MODE_N),
                           .timeout = (int64_t)draw()}},
         .type = (enum service_type)draw_below(TYPE_N),
-        .todo = draw_below(16),
+        .todo = draw_below(TODO_ALL + 1),
         .began = draw_below(2),
         .controls = (uint32_t)draw(),
         .control = {.role = (enum svc_role)draw_below(ROLE_N),
@@ -121,6 +121,10 @@ static struct svc draw_svc(void)
         .stop_phase = (enum svc_stop_phase)draw_below(STOP_POST + 1),
         .stop_cause = (enum svc_stop_cause)draw_below(STOP_BY_FAILURE + 1),
         .stop_held = draw_below(2),
+        .ready_lost = draw_below(2),
+        .told = (enum svc_told)draw_below(TOLD_N),
+        .watchdog = (int64_t)(draw() >> 1),
+        .moved = draw_below(2),
         .exit = draw_exit(),
     };
     size_t len = draw_below(SVC_REASON_MAX);
@@ -872,6 +876,8 @@ Suite *check_suite(void)
 {
     Suite *suite = suite_create("record");
     TCase *tc = tcase_create("record");
+
+    tcase_set_timeout(tc, 120); /* each flips, or cuts, every byte of a file */
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, service_round_trip);

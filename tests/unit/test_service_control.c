@@ -205,6 +205,33 @@ static void set(const char *key, const char *value)
     ck_assert_msg(spec_set(spec, spec_key_find(key), values, 1, false, err, sizeof err), "%s", err);
 }
 
+START_TEST(main_process_moves)
+{
+    struct svc_event moved = {.type = SVC_EV_MAIN_MOVED, .pid = PID + 5, .start_ticks = 66, .inode = 7};
+
+    feed(moved); /* before there is any */
+    ck_assert_int_eq(svc.proc.pid, 0);
+    start();
+    main_runs();
+    feed(moved);
+    ck_assert(acted(ACT_RECORD));
+    ck_assert(svc.proc.pid == PID + 5 && svc.proc.start_ticks == 66 && svc.proc.inode == 7);
+    ck_assert(svc.moved && svc_main_is_found(&svc));
+    ck_assert_int_eq(svc.group, PID);
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+
+    /* Back to the first one. */
+    moved.pid = PID;
+    moved.start_ticks = 55;
+    feed(moved);
+    ck_assert(!svc.moved && svc.proc.pid == PID);
+    step(SVC_EV_STOP);
+    moved.pid = 99;
+    feed(moved);
+    ck_assert_int_eq(svc.proc.pid, PID);
+}
+END_TEST
+
 static void runs_and_tells_of_reloads(void)
 {
     set("ready", "notify-reload");
@@ -573,6 +600,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, oneshot);
     tcase_add_test(tc, forking);
     tcase_add_test(tc, a_time_out_of_stop_command);
+    tcase_add_test(tc, main_process_moves);
     tcase_add_test(tc, reload_is_over_when_it_says_so);
     tcase_add_test(tc, reload_in_vain);
     tcase_add_test(tc, reload_command_and_what_it_tells);
