@@ -79,6 +79,20 @@ static bool is_word(const char *text, size_t len, const char *word)
     return strlen(word) == len && memcmp(text, word, len) == 0;
 }
 
+/* Printable, and no colon, which stands between two of LISTEN_FDNAMES. */
+static void parse_fd_name(const char *text, size_t len, char name[NOTIFY_FDNAME_MAX])
+{
+    name[0] = '\0';
+    if (len >= NOTIFY_FDNAME_MAX)
+        return;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < ' ' || text[i] > '~' || text[i] == ':')
+            return;
+    }
+    memcpy(name, text, len);
+    name[len] = '\0';
+}
+
 static void parse_line(struct notify_msg *msg, const char *line, size_t len)
 {
     const char *equals = memchr(line, '=', len);
@@ -104,6 +118,14 @@ static void parse_line(struct notify_msg *msg, const char *line, size_t len)
         msg->trigger |= is_word(value, value_len, "trigger");
     } else if (is_word(line, key_len, "WATCHDOG_USEC")) {
         msg->has_watchdog |= parse_number(value, value_len, INT64_MAX, &msg->watchdog);
+    } else if (is_word(line, key_len, "FDSTORE")) {
+        msg->store |= is_one(value, value_len);
+    } else if (is_word(line, key_len, "FDSTOREREMOVE")) {
+        msg->unstore |= is_one(value, value_len);
+    } else if (is_word(line, key_len, "FDPOLL")) {
+        msg->no_poll |= is_word(value, value_len, "0");
+    } else if (is_word(line, key_len, "FDNAME")) {
+        parse_fd_name(value, value_len, msg->fd_name);
     } else if (is_word(line, key_len, "MAINPID")) {
         if (parse_number(value, value_len, INT32_MAX, &number) && number > 0)
             msg->main_pid = (int32_t)number;

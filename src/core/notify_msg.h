@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define NOTIFY_MSG_MAX 4096   /* bytes of a message; a longer one is none */
+#define NOTIFY_FDNAME_MAX 256 /* bytes of FDNAME, the NUL included */
 #define NOTIFY_STATUS_MAX 256 /* bytes of STATUS that are kept, the NUL included */
 
 struct notify_msg {
@@ -26,8 +27,12 @@ struct notify_msg {
     bool trigger;      /* WATCHDOG=trigger */
     bool has_watchdog; /* WATCHDOG_USEC, us: */
     int64_t watchdog;
-    bool has_status;                /* STATUS, perhaps an empty one: */
-    char status[NOTIFY_STATUS_MAX]; /* UTF-8 without control characters */
+    bool store;                      /* FDSTORE=1: what comes along is to be kept */
+    bool unstore;                    /* FDSTOREREMOVE=1 */
+    bool no_poll;                    /* FDPOLL=0: also once nobody is at its other end */
+    char fd_name[NOTIFY_FDNAME_MAX]; /* FDNAME; "": none, or one that is not valid */
+    bool has_status;                 /* STATUS, perhaps an empty one: */
+    char status[NOTIFY_STATUS_MAX];  /* UTF-8 without control characters */
 };
 
 /* Reads LEN bytes of TEXT.  False where they are no message at all: too long, or with a NUL inside. */

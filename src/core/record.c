@@ -144,6 +144,20 @@ size_t record_encode_scale(uint8_t *buf, const struct scale *scale)
     return finish(&w);
 }
 
+size_t record_encode_kept(uint8_t *buf, const char *name, const struct kept_fd *kept)
+{
+    struct writer w = begin(buf, RECORD_KEPT);
+
+    put_str(&w, name, NAME_MAX_SIZE);
+    put_u32(&w, kept->slot);
+    put_u8(&w, kept->no_poll);
+    put_u64(&w, kept->dev);
+    put_u64(&w, kept->ino);
+    put_u32(&w, kept->access);
+    put_str(&w, kept->name, sizeof kept->name);
+    return finish(&w);
+}
+
 size_t record_encode_essential(uint8_t *buf, const struct essential_end *end)
 {
     struct writer w = begin(buf, RECORD_ESSENTIAL);

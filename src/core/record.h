@@ -14,6 +14,7 @@
  * REMOVED   the service is gone from the configuration and has ended
  * SHUTDOWN  `supctl shutdown` was acknowledged
  * SCALE     so many instances of a section, whatever the configuration says
+ * KEPT      a descriptor that a service has left with supd: where it is in supd's own fd store, and how it is called
  * ESSENTIAL an essential service has ended, so supd is to end with that status
  * EVENT     a piece of news of a service, for the command of one rule (core/event.h); written before the change itself
  * EVENTS    what such a rule has come to, and which process the next piece is handed to
@@ -43,6 +44,7 @@ enum record_type {
     RECORD_SHUTDOWN = 5,
     RECORD_ESSENTIAL = 6,
     RECORD_SCALE = 7,
+    RECORD_KEPT = 8,
     RECORD_EVENT = 16,
     RECORD_EVENTS = 17,
 };
@@ -71,12 +73,25 @@ struct scale {
     uint32_t count;              /* so many instead; the same: as it is written again */
 };
 
+#define KEPT_NAME_SIZE 256 /* of a FDNAME, its NUL included */
+
+/* A descriptor that a service has left with supd. */
+struct kept_fd {
+    uint32_t slot; /* below FD_STORE_MAX, of its service; its name in the fd store of supd follows from it */
+    bool no_poll;  /* kept also once nobody is at its other end */
+    uint64_t dev;  /* what it is open for, by which it is found again where there is no fd store; 0: no such thing */
+    uint64_t ino;
+    uint32_t access;           /* O_RDONLY, O_WRONLY or O_RDWR */
+    char name[KEPT_NAME_SIZE]; /* FDNAME; "": the slot is free */
+};
+
 /* Each writes one record to BUF (RECORD_MAX bytes) and returns its length. */
 size_t record_encode_header(uint8_t *buf, const struct epoch *epoch);
 size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *svc);
 size_t record_encode_removed(uint8_t *buf, const char *name);
 size_t record_encode_shutdown(uint8_t *buf);
 size_t record_encode_scale(uint8_t *buf, const struct scale *scale);
+size_t record_encode_kept(uint8_t *buf, const char *name, const struct kept_fd *kept);
 size_t record_encode_essential(uint8_t *buf, const struct essential_end *end);
 /* RULE: the name of its process, "event:NAME". */
 size_t record_encode_event(uint8_t *buf, const char *rule, const struct event_note *note);
@@ -94,8 +109,10 @@ void record_finish_spawn(uint8_t *buf, size_t len, int32_t pid, uint64_t start_t
 struct svc_image {
     char name[RECORD_NAME_SIZE];
     struct svc svc;
-    bool has_process; /* svc.proc was recorded and no end of it */
-    bool has_control; /* the same of svc.control */
+    bool has_process;     /* svc.proc was recorded and no end of it */
+    bool has_control;     /* the same of svc.control */
+    struct kept_fd *kept; /* in the order of their records; they are the replay's */
+    size_t n_kept;
 };
 
 /* What it says about the queue of a rule. */

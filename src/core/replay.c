@@ -38,6 +38,9 @@ static void forget(struct entry *e)
     memset(&e->image.svc, 0, sizeof e->image.svc);
     e->image.has_process = false;
     e->image.has_control = false;
+    free(e->image.kept);
+    e->image.kept = NULL;
+    e->image.n_kept = 0;
     e->known = false;
 }
 
@@ -306,6 +309,40 @@ static void replay_scale(struct replay *replay, struct reader *r)
     replay->scales[i] = scale;
 }
 
+static void forget_kept(struct svc_image *image, uint32_t slot)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < image->n_kept; i++) {
+        if (image->kept[i].slot != slot)
+            image->kept[n++] = image->kept[i];
+    }
+    image->n_kept = n;
+}
+
+/* In place of an earlier one of its slot. */
+static void replay_kept(struct entry **table, struct reader *r)
+{
+    char name[NAME_MAX_SIZE];
+    struct kept_fd kept = {0};
+
+    record_get_name(r, name);
+    kept.slot = (uint32_t)record_get(r, 4);
+    kept.no_poll = record_get(r, 1) != 0;
+    kept.dev = record_get(r, 8);
+    kept.ino = record_get(r, 8);
+    kept.access = (uint32_t)record_get(r, 4);
+    record_get_str(r, kept.name, sizeof kept.name);
+    if (r->bad || kept.slot >= FD_STORE_MAX)
+        return;
+    struct svc_image *image = &table_get(table, name)->image;
+    forget_kept(image, kept.slot);
+    if (kept.name[0] == '\0')
+        return;
+    image->kept = xreallocarray(image->kept, image->n_kept + 1, sizeof *image->kept);
+    image->kept[image->n_kept++] = kept;
+}
+
 static void replay_record(struct replay *replay, struct entry **table, const uint8_t *record, size_t len)
 {
     struct reader r = {.at = record + HEAD_SIZE, .end = record + len, .version = record[7]};
@@ -330,6 +367,9 @@ static void replay_record(struct replay *replay, struct entry **table, const uin
         break;
     case RECORD_SHUTDOWN:
         replay->shutdown = true;
+        break;
+    case RECORD_KEPT:
+        replay_kept(table, &r);
         break;
     case RECORD_ESSENTIAL:
         replay_essential(replay, &r);
@@ -413,7 +453,9 @@ struct replay *replay_new(const uint8_t *data, size_t len)
     HASH_ITER(hh, table, e, tmp)
     {
         HASH_DEL(table, e);
-        if (e->removed) {
+        /* What is only known to have left something here is no service. */
+        if (e->removed || !e->known) {
+            free(e->image.kept);
             free(e);
             continue;
         }
@@ -428,8 +470,10 @@ void replay_free(struct replay *replay)
 {
     if (!replay)
         return;
-    for (size_t i = 0; i < replay->n; i++)
+    for (size_t i = 0; i < replay->n; i++) {
+        free(replay->images[i]->kept);
         free(replay->images[i]);
+    }
     free(replay->images);
     replay_forget_events(replay, NULL);
     free(replay->events);

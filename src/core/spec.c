@@ -138,6 +138,11 @@ static bool validate_type(const struct spec *spec, char *err, size_t err_size)
     return true;
 }
 
+static bool needs_messages(const struct spec *spec)
+{
+    return spec->ready.kind == READY_NOTIFY || spec->watchdog > 0 || spec->fd_store > 0;
+}
+
 /* What ends before its start is over, or is not known to us yet, can say nothing. */
 static bool validate_ready(const struct spec *spec, char *err, size_t err_size)
 {
@@ -155,18 +160,29 @@ static bool validate_ready(const struct spec *spec, char *err, size_t err_size)
                  kind == READY_FD ? "fd" : "notify");
         return false;
     }
-    if (kind == READY_FD && spec->ready.fd < 3 + strv_len(spec->listen)) {
-        snprintf(err, err_size, "ready = fd:%u is where a socket of listen is: use fd:%zu or a greater number",
-                 spec->ready.fd, 3 + strv_len(spec->listen));
+    size_t first_free = 3 + strv_len(spec->listen) + spec->fd_store;
+    if (kind == READY_FD && spec->ready.fd < first_free) {
+        snprintf(err, err_size, "ready = fd:%u is where %s may be: use fd:%zu or a greater number", spec->ready.fd,
+                 spec->fd_store > 0 ? "a socket of listen, or a descriptor of fd-store," : "a socket of listen",
+                 first_free);
+        return false;
+    }
+    if (spec->fd_store > FD_STORE_MAX) {
+        snprintf(err, err_size,
+                 "fd-store = %u is too much: the names of more than %d descriptors may not fit into "
+                 "LISTEN_FDNAMES",
+                 spec->fd_store, FD_STORE_MAX);
         return false;
     }
     if (spec->watchdog > 0 && spec->type != TYPE_SIMPLE) {
         snprintf(err, err_size, "watchdog goes with type = simple only: leave one out");
         return false;
     }
-    if ((kind == READY_NOTIFY || spec->watchdog > 0) && spec->notify_access == NOTIFY_NONE) {
+    if (needs_messages(spec) && spec->notify_access == NOTIFY_NONE) {
         snprintf(err, err_size, "%s and notify-access = none exclude each other: leave one out",
-                 kind == READY_NOTIFY ? "ready = notify" : "watchdog");
+                 kind == READY_NOTIFY ? "ready = notify"
+                 : spec->watchdog > 0 ? "watchdog"
+                                      : "fd-store");
         return false;
     }
     if (kind == READY_AFTER && spec->start_timeout > 0 && spec->ready.delay >= spec->start_timeout) {
@@ -182,7 +198,7 @@ enum notify_access spec_notify_access(const struct spec *spec)
 {
     if (spec->notify_access != NOTIFY_UNSET)
         return spec->notify_access;
-    return spec->ready.kind == READY_NOTIFY || spec->watchdog > 0 ? NOTIFY_MAIN : NOTIFY_NONE;
+    return needs_messages(spec) ? NOTIFY_MAIN : NOTIFY_NONE;
 }
 
 int32_t spec_reload_signal(const struct spec *spec)

@@ -60,6 +60,9 @@ enum log_kind {
     LOG_KIND_FILE,    /* path, opened for append by the child before it changes user */
 };
 
+/* More names of descriptors might not fit into LISTEN_FDNAMES. */
+#define FD_STORE_MAX 400
+
 struct spec_log {
     enum log_kind kind;
     char *path; /* LOG_KIND_FILE only */
@@ -199,6 +202,7 @@ struct spec {
     enum notify_access notify_access; /* as written: spec_notify_access() */
     int64_t watchdog;                 /* us; 0: off */
     int32_t watchdog_signal;
+    uint32_t fd_store;    /* so many descriptors of it are kept over its restarts */
     int64_t stop_timeout; /* us, 0 = SIGKILL follows the stop-signal at once */
     int32_t stop_signal;
     enum kill_mode kill_mode;

@@ -75,6 +75,7 @@ const struct spec_key spec_keys[] = {
     {"notify-access", KEY_NOTIFY_ACCESS, KEY_F_PROCESS, AT(notify_access), NULL},
     {"watchdog", KEY_WATCHDOG, KEY_F_PROCESS, AT(watchdog), "off"},
     {"watchdog-signal", KEY_SIGNAL, 0, AT(watchdog_signal), "ABRT"},
+    {"fd-store", KEY_UINT, KEY_F_PROCESS, AT(fd_store), "0"},
     {"stop-timeout", KEY_DURATION, 0, AT(stop_timeout), "10s"},
     {"stop-signal", KEY_SIGNAL, 0, AT(stop_signal), "TERM"},
     {"kill-mode", KEY_KILL_MODE, 0, AT(kill_mode), "group"},

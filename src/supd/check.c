@@ -34,7 +34,7 @@ bool check_descriptors(const struct config *config, rlim_t hard)
     for (size_t i = 0; i < config->services.n; i++) {
         const struct spec *spec = config->services.items[i];
 
-        need += strv_len(spec->listen) + (spec_notify_access(spec) != NOTIFY_NONE);
+        need += strv_len(spec->listen) + (spec_notify_access(spec) != NOTIFY_NONE) + spec->fd_store;
     }
     if (hard == RLIM_INFINITY || need <= hard)
         return true;

@@ -16,6 +16,7 @@
 #include "supd/cgroups.h"
 #include "supd/command_call.h"
 #include "supd/events.h"
+#include "supd/kept.h"
 #include "supd/messages.h"
 #include "supd/order.h"
 #include "supd/reload.h"
@@ -51,6 +52,7 @@ json_t *command_service(const struct service *service)
     json_object_set_new(object, "enabled", json_boolean(service_enabled(service)));
     json_object_set_new(object, "next-run", next_run > 0 ? proto_seconds(next_run) : json_null());
     json_object_set_new(object, "sockets", sockets_status(service));
+    json_object_set_new(object, "fd-store", kept_status(service));
     json_object_set_new(object, "cgroup", proto_string(cgroups_of(service)));
     json_object_set_new(object, "memory-max", memory_max(service));
     json_object_set_new(object, "status-text", proto_string(messages_status(service)));

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "os/memfile.h"
+#include "supd/kept.h"
 #include "supd/messages.h"
 #include "supd/process.h"
 #include "supd/server.h"
@@ -106,13 +107,14 @@ static json_t *sockets(const struct supervisor *sup)
         json_t *array = sockets_save(s);
         json_t *messages = messages_save(s);
 
-        if (messages && !array)
+        if (!array)
             array = json_array();
         if (messages)
             json_array_append_new(array, messages);
-
-        if (array)
-            json_object_set_new(object, s->spec->name, array);
+        kept_save(s, array);
+        if (json_array_size(array) > 0)
+            json_object_set(object, s->spec->name, array);
+        json_decref(array);
     }
     return object;
 }

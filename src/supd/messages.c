@@ -15,6 +15,7 @@
 #include "os/notifysock.h"
 #include "supd/cgroups.h"
 #include "supd/handover.h"
+#include "supd/kept.h"
 #include "supd/main_search.h"
 #include "supd/process.h"
 #include "supd/readiness.h"
@@ -76,10 +77,22 @@ static void follow_main(struct messages *m, int32_t pid)
     log_warning("%s: MAINPID=%d is not followed: %s", m->service->spec->name, pid, why);
 }
 
-static void obey(struct messages *m, const struct notify_msg *msg)
+/* Descriptors that are kept are not the message's any more. */
+static void take_descriptors(struct service *service, const struct notify_msg *msg, struct notifysock_message *message)
+{
+    if (msg->unstore && msg->fd_name[0])
+        kept_remove(service, msg->fd_name);
+    if (!msg->store)
+        return;
+    kept_add(service, msg, message->fds, message->n_fds);
+    message->n_fds = 0;
+}
+
+static void obey(struct messages *m, const struct notify_msg *msg, struct notifysock_message *message)
 {
     struct service *service = m->service;
 
+    take_descriptors(service, msg, message);
     if (msg->has_status)
         take_status(m, msg);
     if (msg->main_pid != 0 && msg->main_pid != service->svc.proc.pid)
@@ -136,7 +149,7 @@ static void refuse(struct messages *m, const struct notifysock_message *message,
                 (int)message->pid, (unsigned)message->uid, why);
 }
 
-static void judge(struct messages *m, const struct notifysock_message *message)
+static void judge(struct messages *m, struct notifysock_message *message)
 {
     struct notify_msg msg;
 
@@ -147,7 +160,7 @@ static void judge(struct messages *m, const struct notifysock_message *message)
     else if (!may_tell(m->service, message->pid))
         refuse(m, message, "notify-access does not allow that process to send any");
     else
-        obey(m, &msg);
+        obey(m, &msg, message);
 }
 
 /* At most a batch; false: there is no more. */

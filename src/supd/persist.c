@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "supd/events.h"
+#include "supd/kept.h"
 #include "supd/supervisor.h"
 
 /* How often a record that could not be written is tried again. */
@@ -30,8 +31,13 @@ static void put_all(void *ctx, struct statefile *file)
     if (sup->essential.name[0])
         statefile_put(file, record, record_encode_essential(record, &sup->essential));
     events_put_waiting(sup, file);
-    for (struct service *s = sup->services; s; s = s->by_name.next)
+    for (struct service *s = sup->services; s; s = s->by_name.next) {
+        const struct kept_fd *kept;
+
         statefile_put(file, record, record_encode_service(record, s->spec->name, &s->svc));
+        for (size_t i = 0; (kept = kept_at(s, i)) != NULL; i++)
+            statefile_put(file, record, record_encode_kept(record, s->spec->name, kept));
+    }
     events_put_seen(sup, file);
     /* Without its epoch a file cannot be believed: a second header, so that damage to one does not cost all the rest. */
     statefile_put(file, record, record_encode_header(record, &sup->epoch));
@@ -224,6 +230,13 @@ int persist_scale(struct supervisor *sup, const struct scale *scale)
     uint8_t record[RECORD_MAX];
 
     return append(sup, record, record_encode_scale(record, scale));
+}
+
+void persist_kept(struct service *service, const struct kept_fd *kept)
+{
+    uint8_t record[RECORD_MAX];
+
+    append(service->sup, record, record_encode_kept(record, service->spec->name, kept));
 }
 
 void persist_essential(struct supervisor *sup)

@@ -18,6 +18,7 @@
 #include "os/procfs.h"
 #include "supd/cgroups.h"
 #include "supd/events.h"
+#include "supd/kept.h"
 #include "supd/messages.h"
 #include "supd/readiness.h"
 #include "supd/sockets.h"
@@ -252,6 +253,8 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
                 readiness_prepare(service, process_role(process), &request.ready_fd, err, err_size) &&
                 events_prepare(service, &request.stdin_fd, err, err_size) &&
                 cgroups_prepare(service, &request, err, err_size);
+    if (made && serves)
+        kept_ready(service, &request);
     request.variables = process_variables(process);
     if (process_role(process) == ROLE_SERVICE)
         request.watchdog = service->spec->watchdog;

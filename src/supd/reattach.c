@@ -27,6 +27,7 @@
 #include "supd/cgroups.h"
 #include "supd/events.h"
 #include "supd/handover.h"
+#include "supd/kept.h"
 #include "supd/messages.h"
 #include "supd/order.h"
 #include "supd/process.h"
@@ -499,6 +500,7 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
             cgroups_attach(s);
         }
         sockets_recover(s);
+        kept_recover(s, image);
         messages_recover(s);
     }
 

@@ -17,6 +17,7 @@
 #include "supd/essential.h"
 #include "supd/events.h"
 #include "supd/handover.h"
+#include "supd/kept.h"
 #include "supd/main_search.h"
 #include "supd/messages.h"
 #include "supd/order.h"
@@ -51,6 +52,7 @@ static void service_free(struct service *service)
     sockets_free(service);
     messages_free(service);
     events_forget(service);
+    kept_free(service);
     readiness_free(service);
     schedules_free(service);
     main_search_free(service->search);
@@ -457,6 +459,7 @@ static void commit(struct service *service, const struct svc *next, const struct
         carry_out(service, actions->items[i]);
     sockets_follow(service);
     messages_follow(service);
+    kept_follow(service);
     readiness_follow(service);
     schedules_follow(service);
     service_update_busy(service);

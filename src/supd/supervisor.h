@@ -24,6 +24,7 @@
  *   upgrade.c     another binary in the same process (upgrade_helper.c tries it)
  *   handover.c    what it is given: descriptors, and (server_handover.c) callers
  *   sockets.c     what services listen at, over their restarts and our death
+ *   kept.c        descriptors that services leave with us
  *   messages.c    what services tell us    readiness.c   are they ready?
  *   schedules.c   when the next runs of schedules are due
  *   remember.c    what outlives the boot: enable and disable, the last runs of schedules
@@ -58,6 +59,7 @@ struct cgroups;
 struct event_handler;
 struct events;
 struct handover;
+struct kept;
 struct leftovers;
 struct main_search;
 struct messages;
@@ -128,6 +130,7 @@ struct service {
     struct service_cgroup *cgroup;     /* NULL: it has none; supd/cgroups.h */
     struct process main;               /* the present one, or the last while its group lives on */
     struct process control;            /* beside it, for pre-start and its like */
+    struct kept *kept;                 /* descriptors that it has left with us, supd/kept.h; NULL: none */
     struct messages *messages;         /* what it tells us, supd/messages.h; NULL: it cannot */
     struct readiness *readiness;       /* looked for by supd/readiness.h; NULL: it is not */
     struct service_schedule *schedule; /* NULL: none, or not wanted; supd/schedules.h */
@@ -306,6 +309,8 @@ int persist_scale(struct supervisor *sup, const struct scale *scale);
 /* A note for, or what was come to by, the rule whose service it is; what could not be written is tried again.  0 or -errno. */
 int persist_event(struct service *service, const struct event_note *note);
 int persist_events(struct service *service, const struct event_cursor *cursor);
+/* What the service has left with us; where it cannot be written it is lost when we die. */
+void persist_kept(struct service *service, const struct kept_fd *kept);
 /* That an essential service has ended, sup->essential. */
 void persist_essential(struct supervisor *sup);
 /* May a child be forked, or does the rewriting of the file wait for those before their exec? */

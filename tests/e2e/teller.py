@@ -6,6 +6,8 @@ usage: teller.py NOTES FIFO [LINE...]     the lines given are obeyed first
 SIGHUP is noted, too.  A line is a word and a text that may hold "\\n":
     send TEXT      to NOTIFY_SOCKET         child TEXT     the same, by a child that ends then
     barrier        BARRIER=1; noted once it is answered    fd N     a newline to descriptor N, which is closed
+    store NAME     a file in memory that holds NAME, which is left with supd    hangup NAME    the same of a dead pipe
+    read N         what is in the file that is descriptor N
     succeed        names a child, which goes on in its place, and ends    appoint    the same, and lives on
     flood N        the same STATUS N times  listen PORT    touch PATH    exit CODE
 """
@@ -57,6 +59,24 @@ def in_child(text):
     return "done"
 
 
+def store(name, fd, *fds):
+    answer = send(f"FDSTORE=1\nFDNAME={name}", [fd])
+    for each in (fd, *fds):
+        os.close(each)
+    return answer
+
+
+def store_file(name):
+    fd = os.memfd_create(name)
+    os.write(fd, name.encode())
+    return store(name, fd)
+
+
+def store_pipe(name):
+    read, write = os.pipe()
+    return store(name, read, write)
+
+
 def name_child(lives_on):
     """The child is this program anew, at the same FIFO."""
     pid = os.fork()
@@ -77,6 +97,12 @@ def obey(line):
         return in_child(text)
     if word in ("succeed", "appoint"):
         name_child(word == "appoint")
+    if word == "store":
+        return store_file(text)
+    if word == "hangup":
+        return store_pipe(text)
+    if word == "read":
+        return os.pread(int(text), 100, 0).decode()
     if word == "barrier":
         return barrier()
     if word == "fd":

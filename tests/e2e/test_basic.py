@@ -41,6 +41,7 @@ SERVICE_KEYS = {
     "tasks": (int, NOTHING),
     "command": list,
     "sockets": list,
+    "fd-store": list,
     "cgroup": (str, NOTHING),
     "memory-max": (int, NOTHING),
     "status-text": (str, NOTHING),

@@ -250,6 +250,59 @@ def readiness_is_looked_for(t):
         t.eq(services[name]["pid"], teller.notes()[0]["pid"], f"{name}: one process")
 
 
+# ---- descriptors that it leaves with supd
+
+
+def given(began):
+    """LISTEN_FDNAMES as a list, and the descriptors that are there."""
+    names = began["began"].get("LISTEN_FDNAMES", "")
+    return names.split(":") if names else [], began["fds"]
+
+
+@test
+def descriptors_are_kept(t):
+    a = Teller(t, "a", "send READY=1", fd_store=3, listen=f"unix:{t.path('a.sock')}", restart_delay="0")
+    t.configure(a.section)
+    t.start()
+    t.eq(given(a.wait_began()), (["a"], [3]), "a socket, and no more")
+    t.wait_state("a", "running")
+    for line in ("store x", "store y", "hangup gone", "store more"):
+        t.eq(a.do(line), "sent", line)
+    a.settle()
+    t.eq(t.status("a")["fd-store"], ["x", "y", "gone"], "what is kept")
+    t.match(t.log_text(), "a: a descriptor .* is closed: fd-store = 3 allows no more", "it is said")
+
+    def next_one(count):
+        a.begin("exit 1")
+        return given(a.wait_began(count))
+
+    t.eq(next_one(2), (["a", "x", "y"], [3, 4, 5]), "the next start gets them, but what is dead")
+    t.eq((a.do("read 4"), a.do("read 5")), ("x", "y"), "they are what they are called")
+    t.wait_state("a", "running")
+    t.eq(t.ctl("upgrade").code, 0, "an upgrade")
+    t.eq(next_one(3), (["a", "x", "y"], [3, 4, 5]), "they are handed over")
+    t.wait_state("a", "running")
+    t.crash_and_start()
+    t.eq(t.status("a")["fd-store"], ["x", "y"], "its process has them: they are copied back")
+    t.eq(next_one(4), (["a", "x", "y"], [3, 4, 5]), "and given on")
+    a.do("send FDSTOREREMOVE=1\\nFDNAME=x")
+    a.settle()
+    t.crash_and_start()
+    t.eq(t.status("a")["fd-store"], ["y"], "it has taken one back")
+
+    a.do("store z")
+    a.settle()
+    t.crash_and_start()
+    t.eq(t.status("a")["fd-store"], ["y"], "what nobody else had is lost")
+    t.match(t.log_text(), "a: the descriptor 'z' .* is lost", "that is said")
+    t.eq(t.ctl("restart", "a").code, 0, "a restart")
+    t.eq(given(a.wait_began(5)), (["a", "y"], [3, 4]), "keeps the rest")
+    t.eq(t.ctl("stop", "a").code, 0, "a stop")
+    t.eq(t.status("a")["fd-store"], [], "ends it")
+    t.eq(t.ctl("start", "a").code, 0, "a start")
+    t.eq(given(a.wait_began(6)), (["a"], [3]), "begins anew")
+
+
 # ---- another main process
 
 
@@ -424,7 +477,7 @@ def answers(t):
 
 @test
 def what_is_said_while_the_socket_is_kept(t):
-    a = Teller(t, "a", "send WATCHDOG_USEC=3600000000", start_timeout="1h")
+    a = Teller(t, "a", "send WATCHDOG_USEC=3600000000", "store x", start_timeout="1h", fd_store=1)
     t.configure(a.section)
     init = t.spawn("--init")
     first = eventually(lambda: answers(t), "supd answers")
@@ -438,6 +491,9 @@ def what_is_said_while_the_socket_is_kept(t):
     eventually(lambda: answers(t) not in (None, first), "a new supd")
     t.wait_state("a", "running")
     t.eq((shown(t, "a"), t.status("a")["pid"]), (("running", True, "kept"), a.notes()[0]["pid"]), "it was heard")
+    t.eq(t.status("a")["fd-store"], ["x"], "and what it has left is kept, too")
+    a.begin("exit 1")
+    t.eq(given(a.wait_began(2)), (["x"], [3]), "for its next start")
     t.eq(t.terminate(), 0, "exit status")
 
 

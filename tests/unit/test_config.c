@@ -601,7 +601,7 @@ static struct config *random_config(void)
             spec->reload_signal = 0;
         if (spec->cgroup.memory_max.set && !spec->cgroup.memory_max.infinite)
             spec->cgroup.memory_max.value |= 1; /* 0 is refused */
-        if (spec->watchdog > 0 && spec->notify_access == NOTIFY_NONE)
+        if ((spec->watchdog > 0 || spec->fd_store > 0) && spec->notify_access == NOTIFY_NONE)
             spec->notify_access = NOTIFY_UNSET;
         set_random_ids(spec);
         spec->file = random_string(true);
@@ -668,7 +668,7 @@ START_TEST(dump_reads_back)
 
     config = config_load_dump("dump", text, strlen(text), &errors);
     if (errors.n > 0)
-        ck_abort_msg("%u: %s\n%s", errors.items[0].line, errors.items[0].message, text);
+        ck_abort_msg("%u: %s\n%.2000s", errors.items[0].line, errors.items[0].message, text);
     expect_same(before, config);
     char *again = config_dump(config);
     ck_assert_str_eq(text, again);

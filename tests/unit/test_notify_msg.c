@@ -22,6 +22,10 @@ START_TEST(every_line_is_read)
     ck_assert_int_eq(msg.extend, 5000000);
 
     ck_assert(parse("RELOADING=1\nMONOTONIC_USEC=77") && msg.reloading && msg.since == 77);
+    ck_assert(parse("FDSTORE=1\nFDPOLL=0\nFDNAME=a b") && msg.store && msg.no_poll && !msg.unstore);
+    ck_assert_str_eq(msg.fd_name, "a b");
+    ck_assert(parse("FDSTOREREMOVE=1\nFDNAME=x\nFDNAME=a:b") && msg.unstore && !msg.store);
+    ck_assert_str_eq(msg.fd_name, "");
     ck_assert(parse("WATCHDOG=1") && msg.alive && !msg.trigger && !msg.has_watchdog);
     ck_assert(parse("WATCHDOG=trigger\nWATCHDOG_USEC=0") && !msg.alive && msg.trigger && msg.has_watchdog);
     ck_assert(parse("WATCHDOG_USEC=20000000") && msg.watchdog == 20000000);
@@ -61,6 +65,11 @@ START_TEST(what_makes_no_sense_is_passed_over)
         "WATCHDOG_USEC=-1",
         "EXTEND_TIMEOUT_USEC=9223372036854775808",
         "MONOTONIC_USEC=-1",
+        "FDSTORE=0",
+        "FDSTOREREMOVE",
+        "FDPOLL=1",
+        "FDNAME=a\tb",
+        "FDNAME=\xc3\xa4",
     };
     static const struct notify_msg nothing;
 

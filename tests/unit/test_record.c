@@ -231,6 +231,8 @@ static struct buf essence(const uint8_t *data, size_t len)
         buf_add(&out, one, record_encode_service(one, replay->images[i]->name, &replay->images[i]->svc));
         buf_add_char(&out, replay->images[i]->has_process ? '+' : '-');
         buf_add_char(&out, replay->images[i]->has_control ? '+' : '-');
+        for (size_t k = 0; k < replay->images[i]->n_kept; k++)
+            buf_add(&out, one, record_encode_kept(one, replay->images[i]->name, &replay->images[i]->kept[k]));
     }
     for (size_t i = 0; i < replay->n_scales; i++)
         buf_add(&out, one, record_encode_scale(one, &replay->scales[i]));
@@ -872,6 +874,57 @@ START_TEST(older_version_is_read)
 }
 END_TEST
 
+static void add_kept(const char *service, uint32_t slot, const char *name)
+{
+    struct kept_fd kept = {.slot = slot, .no_poll = slot == 1, .dev = 8, .ino = 9 + slot, .access = 2};
+
+    snprintf(kept.name, sizeof kept.name, "%s", name);
+    add(record_encode_kept(record, service, &kept));
+}
+
+START_TEST(what_was_left_is_of_its_service)
+{
+    char longest[KEPT_NAME_SIZE];
+
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    add_header();
+    add_service("a", alive(1, 100));
+    add_kept("a", 0, "zero");
+    add_kept("a", 1, longest);
+    add_kept("a", 2, "two");
+    add_kept("a", 0, ""); /* the slot is free, */
+    add_kept("a", 0, "again");
+    add_kept("a", 2, "");
+    add_kept("a", FD_STORE_MAX, "nowhere");
+    add_kept("b", 0, "of nobody");
+    add_service("c", alive(1, 101));
+    add_kept("c", 0, "gone");
+    add(record_encode_removed(record, "c"));
+    add_service("c", alive(1, 102));
+
+    struct replay *replay = play();
+    ck_assert_uint_eq(replay->n, 2);
+    const struct svc_image *a = replay_find(replay, "a");
+    ck_assert_uint_eq(a->n_kept, 2);
+    ck_assert_str_eq(a->kept[0].name, longest);
+    ck_assert(a->kept[0].slot == 1 && a->kept[0].no_poll && a->kept[0].ino == 10 && a->kept[0].access == 2);
+    ck_assert_str_eq(a->kept[1].name, "again");
+    ck_assert(a->kept[1].slot == 0 && !a->kept[1].no_poll && a->kept[1].dev == 8);
+    ck_assert_uint_eq(replay_find(replay, "c")->n_kept, 0);
+    replay_free(replay);
+
+    /* Of another epoch nothing is left. */
+    struct epoch other = epoch;
+    other.init_start++;
+    add(record_encode_header(record, &other));
+    add_service("a", alive(1, 100));
+    replay = play();
+    ck_assert_uint_eq(replay_find(replay, "a")->n_kept, 0);
+    replay_free(replay);
+}
+END_TEST
+
 Suite *check_suite(void)
 {
     Suite *suite = suite_create("record");
@@ -881,6 +934,7 @@ Suite *check_suite(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, service_round_trip);
+    tcase_add_test(tc, what_was_left_is_of_its_service);
     tcase_add_test(tc, spawn_round_trip);
     tcase_add_test(tc, header_and_shutdown_round_trip);
     tcase_add_test(tc, longest_record_fits);

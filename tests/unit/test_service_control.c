@@ -570,6 +570,10 @@ START_TEST(ready_does_not_go_with_everything)
         {{"notify-access", "none", "watchdog", "5s"}, "exclude"},
         {{"listen", "tcp:*:80", "ready", "fd:3"}, "fd:4"},
         {{"listen", "tcp:*:80", "ready", "fd:4"}, NULL},
+        {{"fd-store", "2", "ready", "fd:4"}, "fd:5"},
+        {{"fd-store", "2", "ready", "fd:5"}, NULL},
+        {{"fd-store", "401", "ready", "exec"}, "LISTEN_FDNAMES"},
+        {{"fd-store", "1", "notify-access", "none"}, "fd-store and notify-access"},
         {{"start-timeout", "5s", "ready", "after 5s"}, "start-timeout"},
         {{"start-timeout", "0", "ready", "after 5s"}, NULL},
     };
