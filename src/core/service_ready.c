@@ -95,17 +95,25 @@ void step_main_is_there(struct step *s)
         svc->deadline = delay_deadline(s);
 }
 
+/* Until when is it waited for from now on? */
+static int64_t ready_deadline(const struct step *s)
+{
+    int64_t at = step_start_deadline(s);
+
+    return at == 0 && s->svc->ready_lost ? step_later(s->now.mono, LOST_TIMEOUT) : at;
+}
+
 /* The time in which no supd was there is not counted: nobody could have heard it. */
 void step_await_ready_again(struct step *s)
 {
-    s->svc->deadline = step_start_deadline(s);
+    s->svc->deadline = ready_deadline(s);
     step_main_is_there(s);
 }
 
 void step_ready_config(struct step *s)
 {
     if (s->spec->ready.kind != READY_AFTER)
-        s->svc->deadline = step_start_deadline(s);
+        s->svc->deadline = ready_deadline(s);
     step_main_is_there(s);
 }
 

@@ -275,6 +275,8 @@ static void on_deadline(void *ctx)
     struct service *service = ctx;
 
     service->timer_at = 0;
+    /* We may have been late, and what came in time stands in the queue. */
+    messages_read(service);
     service_event(service, &(struct svc_event){.type = SVC_EV_DEADLINE, .text = main_search_trouble(service->search)});
 }
 

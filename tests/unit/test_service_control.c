@@ -433,6 +433,11 @@ START_TEST(ready_may_have_been_lost)
     ck_assert_int_gt(svc.deadline, now.mono); /* not for ever, */
     step(SVC_EV_UNHEARD);
     ck_assert_int_eq(actions.n, 0);
+    /* Nor when supd dies once more, or the configuration is another. */
+    step(SVC_EV_ADOPTED);
+    ck_assert_int_gt(svc.deadline, now.mono);
+    feed((struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
+    ck_assert_int_gt(svc.deadline, now.mono);
     now.mono = svc.deadline;
     step(SVC_EV_DEADLINE); /* and not ended */
     ck_assert_int_eq(svc.state, SVC_RUNNING);
