@@ -129,6 +129,8 @@ struct proc *kernel_fork(struct world *w, int service, const struct svc *svc, en
     p->file = w->file_id;
     p->record_len = len;
     memcpy(p->record, record, len);
+    if (role == ROLE_SERVICE)
+        messages_forked(w, p, w->supd.services[service].spec);
     w->seen.forks++;
     w->seen.controls[role] += role != ROLE_SERVICE;
     oracle_forked(w, p);
@@ -390,6 +392,7 @@ _Noreturn void kernel_crash(struct world *w)
     sim_trace(w, "  supd is killed");
     w->crash_in = 0;
     w->running = false;
+    messages_supd_is_gone(w);
     longjmp(w->dies, 1);
 }
 

@@ -256,6 +256,7 @@ static bool timer_turn(struct world *w, struct service *s)
     if (s->timer_at == 0 || w->now.mono < s->timer_at)
         return false;
     s->timer_at = 0;
+    messages_read(w, s);
     model_event(w, s, (struct svc_event){.type = SVC_EV_DEADLINE});
     return true;
 }
@@ -277,7 +278,7 @@ static bool retry_turn(struct world *w)
 }
 
 #define COMMON_TURNS 3
-#define SERVICE_TURNS 8
+#define SERVICE_TURNS 10
 
 static bool one_turn(struct world *w, unsigned which)
 {
@@ -299,8 +300,10 @@ static bool one_turn(struct world *w, unsigned which)
         return process_watch_turn(w, process);
     case 2:
         return process_leftovers_turn(w, process);
-    default:
+    case 3:
         return process->control ? process_search_turn(w, s) : timer_turn(w, s);
+    default:
+        return process->control ? messages_turn(w, s) : messages_watchdog_turn(w, s);
     }
 }
 
@@ -322,7 +325,7 @@ static void sooner(int64_t *next, int64_t at)
         *next = at;
 }
 
-int64_t model_next_timer(const struct world *w)
+int64_t model_next_timer(struct world *w)
 {
     int64_t next = 0;
 
@@ -334,6 +337,7 @@ int64_t model_next_timer(const struct world *w)
             continue;
         sooner(&next, s->timer_at);
         sooner(&next, s->search_at);
+        sooner(&next, messages_next_timer(w, s));
         for (int control = 0; control < 2; control++) {
             const struct process *process = control ? &s->control : &s->main;
 

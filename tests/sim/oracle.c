@@ -61,7 +61,8 @@ void oracle_snapshot(struct world *w, int i, const struct svc *svc)
 static bool is_of_a_life(enum svc_event_type type)
 {
     return type == SVC_EV_FORKED || type == SVC_EV_FORK_FAILED || type == SVC_EV_EXECED || type == SVC_EV_ADOPTED ||
-           type == SVC_EV_EXITED || type == SVC_EV_GROUP || type == SVC_EV_MAIN_FOUND || type == SVC_EV_MAIN_MISSING;
+           type == SVC_EV_EXITED || type == SVC_EV_GROUP || type == SVC_EV_MAIN_FOUND || type == SVC_EV_MAIN_MISSING ||
+           type == SVC_EV_READY || type == SVC_EV_UNHEARD || type == SVC_EV_ALIVE || type == SVC_EV_WATCHDOG;
 }
 
 static bool is_of_a_control(enum svc_event_type type)
@@ -137,9 +138,28 @@ static void check_end(struct world *w, const struct service *s, const struct svc
     if (before->ended)
         return;
     sim_require(w, oracle_same_exit(&after->exit, &event->exit), "%s: another end than was told", name_of(w, s));
-    time_next_start(w, o, s, before, event->text != NULL || after->result != RESULT_NONE);
+    bool start_failed = after->result != RESULT_NONE && after->result != RESULT_WATCHDOG;
+    time_next_start(w, o, s, before, event->text != NULL || start_failed);
     if (before->proc.stop.kill_mode == KILL_MODE_PROCESS)
         let_members_go(w, o, before->life, true);
+}
+
+/* No process is ended that does what it should: it has said that it is ready, or goes on giving signs of life. */
+static void check_health(struct world *w, const struct service *s, const struct svc *before, const struct svc *after,
+                         const struct svc_event *event)
+{
+    const struct proc *p = kernel_find(w, s->main.pidfd);
+    bool ends = before->state != SVC_STOPPING && after->state == SVC_STOPPING;
+
+    if (!ends || !p || !kernel_alive(p))
+        return;
+    if (event->type == SVC_EV_WATCHDOG) {
+        w->seen.watchdogs++;
+        sim_require(w, p->hung, "%s: its watchdog ends process %d, which is well", name_of(w, s), p->pid);
+    }
+    if (event->type == SVC_EV_DEADLINE && svc_awaits_ready(before))
+        sim_require(w, !p->told_ready, "%s: process %d is ended, which has said that it is ready", name_of(w, s),
+                    p->pid);
 }
 
 void oracle_changed(struct world *w, const struct service *s, const struct svc *before, const struct svc *after,
@@ -173,9 +193,10 @@ void oracle_changed(struct world *w, const struct service *s, const struct svc *
     if (event->type == SVC_EV_EXITED)
         check_end(w, s, before, after, event);
     else if (before->result == RESULT_NONE && after->result != RESULT_NONE)
-        time_next_start(w, o, s, before, true);
+        time_next_start(w, o, s, before, after->result != RESULT_WATCHDOG);
     else if (event->type == SVC_EV_START || event->type == SVC_EV_RESTART)
         o->not_before = 0;
+    check_health(w, s, before, after, event);
     oracle_life_changed(w, s, before, after, event);
 }
 

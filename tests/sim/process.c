@@ -219,6 +219,7 @@ static void child_ended(struct world *w, const struct proc *p)
 
     if (!process)
         return;
+    messages_read(w, process->service);
     bool failed = process->failure || (process->report.uid != 0 && p->failing);
     struct exit_info exit = p->exit;
 
@@ -288,6 +289,7 @@ bool process_watch_turn(struct world *w, struct process *process)
             return true;
     }
     process->watched = false;
+    messages_read(w, process->service);
     exit.at = w->now.wall;
     tell(w, process, SVC_EV_EXITED, (struct svc_event){.exit = exit});
     return true;

@@ -105,6 +105,10 @@ static void program_acts(struct world *w, struct proc *p)
         return;
     else if (p->kind == KIND_DAEMON && !p->named)
         p->named = sim_one_in(w, 3);
+    else if (sim_one_in(w, 3) && messages_say_ready(w, p))
+        return;
+    else if (p->speaks && (p->told_ready || !p->says_ready) && sim_one_in(w, 40))
+        p->hung = true;
     else if (p->kind != KIND_MEMBER && p->finite && sim_one_in(w, 2))
         finish(w, p);
     else if (p->role != ROLE_START && sim_one_in(w, 6))
@@ -189,6 +193,8 @@ static bool work_is_done(struct world *w, struct proc *p)
         p->named = true;
         return true;
     }
+    if (w->running && messages_say_ready(w, p))
+        return true;
     if (!p->finite)
         return false;
     finish(w, p);

@@ -79,6 +79,7 @@ static void restore(struct world *w, const struct survey *found)
 static void resume(struct world *w, struct service *s)
 {
     uint32_t control = s->svc.control.number;
+    bool lost = messages_recover(w, s);
 
     if (svc_has_process(&s->svc))
         process_tell_fate(w, &s->main);
@@ -91,6 +92,7 @@ static void resume(struct world *w, struct service *s)
     if (s->removing)
         model_remove(w, s);
     model_event(w, s, (struct svc_event){.type = SVC_EV_BOOT});
+    messages_resume(w, s, lost);
 }
 
 static void begin(struct world *w)
@@ -132,6 +134,7 @@ void reattach_start(struct world *w)
     if (persist_rewrite(w) < 0) {
         sim_trace(w, "  it cannot write its file, and ends");
         w->running = false;
+        messages_supd_is_gone(w);
         return;
     }
     for (int i = 0; i < SERVICES; i++) {

@@ -258,6 +258,7 @@ static void quit(struct world *w)
     sim_trace(w, "SIGQUIT: supd leaves");
     w->seen.quits++;
     w->running = false;
+    messages_supd_is_gone(w);
 }
 
 static void reboot(struct world *w)
@@ -428,8 +429,10 @@ static void show_seen(const struct world *w)
     printf("#   control processes:");
     for (int role = ROLE_PRE_START; role < ROLE_N; role++)
         printf(" %u %s,", w->seen.controls[role], svc_role_name((enum svc_role)role));
-    printf(" %u taken back; main processes: %u found, %u missing; %u reload-signals, %u pauses\n",
-           w->seen.adopted_controls, w->seen.mains_found, w->seen.mains_missing, w->seen.reloads, w->seen.pauses);
+    printf(" %u taken back; main processes: %u found, %u missing; %u reload-signals, %u pauses\n"
+           "#   %u times ready, %u unheard, %u watchdogs\n",
+           w->seen.adopted_controls, w->seen.mains_found, w->seen.mains_missing, w->seen.reloads, w->seen.pauses,
+           w->seen.readies, w->seen.unheard, w->seen.watchdogs);
 }
 
 static void play(uint64_t seed, unsigned steps, bool trace, bool show)

@@ -7,6 +7,7 @@
  *   world.c    a world: what its services are configured to be
  *   kernel.c   processes, pids that are used again, groups, signals, the file
  *   programs.c what processes do
+ *   messages.c what main processes say, and the supervisor hears
  *   model.c    the supervisor: events, records before actions, the queue
  *   process.c  the supervisor: forks, ends, what is left, main processes that are looked for
  *   persist.c  the supervisor: what is written to the state file
@@ -69,6 +70,10 @@ struct proc {
     bool doomed;        /* SIGKILL was sent, it hangs in the kernel for a moment */
     bool failing;       /* it has said why it cannot exec, and exits next */
     bool let_go;        /* its leader has ended under kill-mode = process: none of supd's business any more */
+    bool speaks;        /* it was given a NOTIFY_SOCKET, */
+    bool says_ready;    /* and is to say when it is ready, */
+    bool told_ready;    /* which it has, whether or not anybody heard it */
+    bool hung;          /* it gives no sign of life any more */
     unsigned stop_signals;
     struct exit_info exit;
     uint64_t file; /* the state file that it inherited */
@@ -173,6 +178,13 @@ struct oracle {
 
 /* ---- one world ---- */
 
+/* The socket of a service that its main process writes to. */
+struct mail {
+    bool open;
+    uint64_t uid; /* of that process */
+    bool ready;   /* READY=1 stands in the queue */
+};
+
 struct world {
     uint64_t seed;
     unsigned steps;
@@ -194,6 +206,8 @@ struct world {
     bool reads_zeros; /* CAP_SYS_PTRACE: a 0 in /proc/PID/stat can be believed */
     bool group_pidfd; /* PIDFD_SIGNAL_PROCESS_GROUP, and an inode for each pidfd: Linux 6.9 */
     bool forks_fail;
+    bool keeps_sockets; /* an fd store: what is said to a dead supd is heard by the next one */
+    struct mail mail[SERVICES];
 
     struct buf file;
     bool file_exists;
@@ -222,6 +236,7 @@ struct world {
     struct oracle oracles[SERVICES];
     struct {
         unsigned crashes, quits, reboots, reuses, forks, rewrites, refusals, settled, torn, shutdowns, mistaken;
+        unsigned readies, unheard, watchdogs;
         unsigned controls[ROLE_N], adopted_controls, mains_found, mains_missing, reloads, pauses;
     } seen;
 };
@@ -315,6 +330,23 @@ int kernel_append(struct world *w, const uint8_t *record, size_t len);
 /* The whole file by another, in one step.  0 or -1. */
 int kernel_replace(struct world *w, const struct buf *fresh);
 
+/* ---- messages.c ---- */
+
+/* P is about to become the main process of a service as SPEC says. */
+void messages_forked(struct world *w, struct proc *p, const struct spec *spec);
+/* It says that it is ready; false: it has nothing to say, or cannot. */
+bool messages_say_ready(struct world *w, struct proc *p);
+/* What has come is taken, before anything is judged that it may be about. */
+void messages_read(struct world *w, struct service *s);
+bool messages_turn(struct world *w, struct service *s);
+bool messages_watchdog_turn(struct world *w, struct service *s);
+/* When its watchdog runs out; 0: its process is well, so it never will. */
+int64_t messages_next_timer(struct world *w, const struct service *s);
+void messages_supd_is_gone(struct world *w);
+/* A new supd opens the socket; true: what was said before is lost. */
+bool messages_recover(struct world *w, struct service *s);
+void messages_resume(struct world *w, struct service *s, bool lost);
+
 /* ---- model.c ---- */
 
 void model_event(struct world *w, struct service *s, struct svc_event event);
@@ -323,7 +355,7 @@ bool model_command(struct world *w, struct service *s, enum svc_event_type type)
 /* One of the things that the loop has to do; false: there is none. */
 bool model_turn(struct world *w);
 /* When the next timer is due; 0: none. */
-int64_t model_next_timer(const struct world *w);
+int64_t model_next_timer(struct world *w);
 struct service *model_add(struct world *w, int i, const struct spec *spec, uint64_t digest);
 void model_set_spec(struct world *w, struct service *s, const struct spec *spec, uint64_t digest);
 void model_remove(struct world *w, struct service *s);

@@ -55,6 +55,10 @@ static struct spec *draw_spec(struct world *w, int i, int version)
         spec->listen = strv_push(spec->listen, xstrdup("unix:@socket"));
     }
     draw_type(w, spec);
+    if (spec->type == TYPE_SIMPLE && sim_one_in(w, 3))
+        spec->ready.kind = READY_NOTIFY;
+    if (spec->type == TYPE_SIMPLE && sim_one_in(w, 3))
+        spec->watchdog = sim_one_in(w, 2) ? USEC_PER_SEC : 10 * USEC_PER_SEC;
     if (sim_one_in(w, 2)) {
         draw_hook(w, &spec->pre_start);
         draw_hook(w, &spec->post_start);
@@ -73,6 +77,7 @@ void world_configure(struct world *w)
     w->tells_exits = sim_one_in(w, 2);
     w->reads_zeros = sim_one_in(w, 2);
     w->group_pidfd = sim_one_in(w, 2);
+    w->keeps_sockets = sim_one_in(w, 2);
     w->slack = 1000 + sim_draw(w, 20000);
     strcpy(w->epoch.boot_id, "model");
     for (int i = 0; i < SERVICES; i++) {
