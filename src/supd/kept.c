@@ -12,7 +12,6 @@
 #include "base/mem.h"
 #include "core/proto.h"
 #include "os/keptfd.h"
-#include "supd/handover.h"
 #include "supd/process.h"
 
 /* As systemd calls what comes without a name. */
@@ -210,25 +209,12 @@ static bool is_it(int fd, const struct kept_fd *what)
 /* What was handed over, or kept for us; -1: nothing. */
 static int find_kept(struct service *service, const struct kept_fd *what, bool *stored)
 {
-    struct supervisor *sup = service->sup;
     char address[ADDRESS_MAX];
-    int fd = -1;
+    int fd = store_recover_socket(service, address_of(what->slot, address), stored);
 
-    address_of(what->slot, address);
-    if (sup->handover)
-        fd = handover_take_socket(sup->handover, service->spec->name, address, stored);
-    if (fd >= 0 && *stored)
-        store_keep_socket(service, address);
-    if (fd < 0) {
-        fd = store_take_socket(service, address);
-        *stored = fd >= 0;
-    }
     if (fd < 0 || is_it(fd, what))
         return fd;
-    close(fd);
-    if (*stored)
-        store_remove_socket(service, address);
-    *stored = false;
+    store_reject_socket(service, address, fd, stored);
     return -1;
 }
 

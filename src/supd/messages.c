@@ -355,26 +355,14 @@ void messages_follow(struct service *service)
 
 static int take_kept(struct messages *m)
 {
-    struct supervisor *sup = m->service->sup;
-    const char *name = m->service->spec->name;
-    int fd = -1;
+    const struct supervisor *sup = m->service->sup;
+    int fd = store_recover_socket(m->service, SOCKET_NAME, &m->stored);
 
-    if (sup->handover) {
-        m->status = xstrdup(handover_status(sup->handover, name));
-        fd = handover_take_socket(sup->handover, name, SOCKET_NAME, &m->stored);
-        if (fd >= 0 && m->stored)
-            store_keep_socket(m->service, SOCKET_NAME);
-    }
-    if (fd < 0) {
-        fd = store_take_socket(m->service, SOCKET_NAME);
-        m->stored = fd >= 0;
-    }
+    if (sup->handover)
+        m->status = xstrdup(handover_status(sup->handover, m->service->spec->name));
     if (fd < 0 || notifysock_is(fd, m->path))
         return fd;
-    close(fd);
-    if (m->stored)
-        store_remove_socket(m->service, SOCKET_NAME);
-    m->stored = false;
+    store_reject_socket(m->service, SOCKET_NAME, fd, &m->stored);
     return -1;
 }
 

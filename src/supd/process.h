@@ -100,10 +100,13 @@ void store_keep(struct process *process);
 void store_remove(struct process *process);
 /* The same for the service's socket at ADDRESS: is it kept from now on? */
 bool store_add_socket(struct service *service, const char *address, int fd);
-/* It was kept already. */
-void store_keep_socket(struct service *service, const char *address);
-/* A socket that was kept for us, the caller's from now on; -1: none. */
-int store_take_socket(struct service *service, const char *address);
+/*
+ * A new supd takes back what the one before had at ADDRESS: handed over, or kept for us.  The caller's from now on, and
+ * STORED: is it kept on?  -1: there is none.
+ */
+int store_recover_socket(struct service *service, const char *address, bool *stored);
+/* What was so taken is not what was looked for: it is closed, and kept no more. */
+void store_reject_socket(struct service *service, const char *address, int fd, bool *stored);
 void store_remove_socket(struct service *service, const char *address);
 /* Has everything removed that was kept for us and was not taken. */
 void store_clean(struct supervisor *sup);

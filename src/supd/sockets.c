@@ -14,7 +14,6 @@
 #include "core/proto.h"
 #include "core/socket_spec.h"
 #include "os/sockets.h"
-#include "supd/handover.h"
 #include "supd/process.h"
 
 #define FIRST_FD 3 /* where a process finds its first socket */
@@ -288,25 +287,12 @@ bool sockets_ready(struct service *service, struct spawn_request *request, char 
 /* One that was handed over, or kept for us; -1: there is none. */
 static int find_kept(struct listener *listener)
 {
-    struct supervisor *sup = listener->service->sup;
-    const char *name = listener->service->spec->name;
-    int fd = -1;
+    int fd = store_recover_socket(listener->service, listener->address, &listener->stored);
 
-    if (sup->handover)
-        fd = handover_take_socket(sup->handover, name, listener->address, &listener->stored);
-    if (fd >= 0 && listener->stored)
-        store_keep_socket(listener->service, listener->address);
-    if (fd < 0) {
-        fd = store_take_socket(listener->service, listener->address);
-        listener->stored = fd >= 0;
-    }
     if (fd < 0 || sockets_is(fd, &listener->spec))
         return fd;
     /* Its options are others now, or nobody listens there any more. */
-    close(fd);
-    if (listener->stored)
-        store_remove_socket(listener->service, listener->address);
-    listener->stored = false;
+    store_reject_socket(listener->service, listener->address, fd, &listener->stored);
     return -1;
 }
 

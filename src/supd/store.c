@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "supd/handover.h"
 #include "supd/process.h"
 
 /* LISTEN_FDNAMES is one environment string, of 128 KiB at most; something is left for others' names. */
@@ -73,21 +74,46 @@ bool store_add_socket(struct service *service, const char *address, int fd)
     return true;
 }
 
-void store_keep_socket(struct service *service, const char *address)
+static void keep_socket(struct service *service, const char *address)
 {
     char name[FDSTORE_NAME_MAX];
 
     service->sup->stored_names += strlen(fdstore_socket_name(service->spec->name, address, name)) + 1;
 }
 
-int store_take_socket(struct service *service, const char *address)
+static int take_socket(struct service *service, const char *address)
 {
     char name[FDSTORE_NAME_MAX];
     int fd = fdstore_take_named(&service->sup->fdstore, fdstore_socket_name(service->spec->name, address, name));
 
     if (fd >= 0)
-        store_keep_socket(service, address);
+        keep_socket(service, address);
     return fd;
+}
+
+int store_recover_socket(struct service *service, const char *address, bool *stored)
+{
+    struct supervisor *sup = service->sup;
+    int fd = -1;
+
+    *stored = false;
+    if (sup->handover)
+        fd = handover_take_socket(sup->handover, service->spec->name, address, stored);
+    if (fd >= 0 && *stored)
+        keep_socket(service, address);
+    if (fd >= 0)
+        return fd;
+    fd = take_socket(service, address);
+    *stored = fd >= 0;
+    return fd;
+}
+
+void store_reject_socket(struct service *service, const char *address, int fd, bool *stored)
+{
+    close(fd);
+    if (*stored)
+        store_remove_socket(service, address);
+    *stored = false;
 }
 
 void store_remove_socket(struct service *service, const char *address)
