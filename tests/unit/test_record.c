@@ -874,6 +874,48 @@ START_TEST(older_version_is_read)
 }
 END_TEST
 
+/* What came later stands behind all that was there before, so an older record ends where that begins. */
+START_TEST(record_of_each_version_is_read)
+{
+    static const struct {
+        uint8_t version;
+        size_t shorter;
+    } cases[] = {{9, 0}, {8, 1}, {7, 1 + 16}, {6, 1 + 16 + 8}, {5, 1 + 16 + 8 + 1}, {4, 1 + 16 + 8 + 1 + 2}};
+
+    ck_assert_int_eq(cases[0].version, RECORD_VERSION);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t version = cases[i].version;
+        struct svc svc = alive(1, 100);
+        struct replay *replay;
+
+        svc.proc.start_ticks = 55;
+        svc.group_start = 55;
+        svc.ready_lost = true;
+        svc.stop_held = true;
+        svc.watchdog = 5;
+        svc.due = (struct timestamp){.mono = 6, .wall = 7};
+        svc.moved = true;
+        teardown();
+        setup();
+        size_t len = record_encode_service(record, "a", &svc);
+        record[7] = version;
+        add(reseal(len - cases[i].shorter));
+        replay = play();
+        ck_assert_uint_eq(replay->damaged, 0);
+        ck_assert(!replay->newer);
+        const struct svc *read = &replay_find(replay, "a")->svc;
+        ck_assert_int_eq(read->proc.pid, 100);
+        ck_assert_uint_eq(read->group_start, 55);
+        ck_assert_int_eq(read->ready_lost, version >= 5);
+        ck_assert_int_eq(read->stop_held, version >= 6);
+        ck_assert_int_eq(read->watchdog, version >= 7 ? 5 : 0);
+        ck_assert_int_eq(read->due.wall, version >= 8 ? 7 : 0);
+        ck_assert_int_eq(read->moved, version >= 9);
+        replay_free(replay);
+    }
+}
+END_TEST
+
 static void add_kept(const char *service, uint32_t slot, const char *name)
 {
     struct kept_fd kept = {.slot = slot, .no_poll = slot == 1, .dev = 8, .ino = 9 + slot, .access = 2};
@@ -955,6 +997,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, a_right_sum_over_nonsense_is_damage);
     tcase_add_test(tc, newer_version_is_passed_over_and_told);
     tcase_add_test(tc, older_version_is_read);
+    tcase_add_test(tc, record_of_each_version_is_read);
     tcase_add_test(tc, unfinished_spawn_is_no_process);
     suite_add_tcase(suite, tc);
     return suite;
