@@ -104,6 +104,7 @@ def shape_of_a_service(t):
     t.start()
     t.wait_state("up", "running")
     t.wait_state("logged", "running")
+    t.wait_state("silent", "running")
     t.wait_state("ended", "failed")
     t.wait_state("again", "backoff")
     now = time.time()
