@@ -120,6 +120,8 @@ static void take_main(struct svc_image *image, const struct spawn *spawn)
     svc->proc = spawn->proc;
     if (known)
         svc->proc.stop = stop; /* a newer configuration may have changed it meanwhile */
+    else
+        svc->watchdog = SVC_WATCHDOG_UNKNOWN;
     svc->todo &= ~(unsigned)(TODO_PRE_START | TODO_START);
     svc->group = spawn->proc.pid;
     svc->group_start = spawn->proc.start_ticks;
@@ -223,6 +225,7 @@ static bool merge_main(const struct svc_image *before, struct svc *svc)
         return !svc->ended && svc->proc.pid > 0 && svc->proc.start_ticks != 0;
     /* Written before the child's own record of this life was known to us. */
     svc->proc = before->svc.proc;
+    svc->watchdog = before->svc.watchdog;
     svc->group = before->svc.group;
     svc->group_start = before->svc.group_start;
     svc->todo &= ~(unsigned)(TODO_PRE_START | TODO_START);

@@ -153,7 +153,7 @@ static void on_slot(struct step *s)
     svc->result = RESULT_NONE;
     svc->ready_lost = false;
     svc->told = TOLD_NOTHING;
-    svc->watchdog = s->spec->watchdog;
+    svc->watchdog = 0;
     memset(&svc->proc, 0, sizeof svc->proc);
     svc->proc.stop = svc_stop_params(s->spec);
     step_fork_next(s);
@@ -168,6 +168,7 @@ static void on_forked(struct step *s)
     svc->proc.inode = s->event->inode;
     svc->proc.digest = s->event->digest;
     svc->proc.stop = s->event->stop;
+    svc->watchdog = s->spec->watchdog;
     svc->group = s->event->pid;
     svc->group_start = 0;
     svc->began = true;

@@ -151,7 +151,7 @@ enum svc_stop_cause {
     STOP_BY_FAILURE = 3,   /* a step of the start failed */
 };
 
-#define SVC_WATCHDOG_UNKNOWN (-1) /* as the configuration says */
+#define SVC_WATCHDOG_UNKNOWN (-1) /* as the configuration says, if it is the one that the process was started with */
 
 #define SVC_REASON_MAX 256
 #define SVC_REASON_WORDS_MAX (SVC_REASON_MAX + 64) /* of svc_reason_words() */

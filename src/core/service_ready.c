@@ -275,12 +275,20 @@ void step_on_extend(struct step *s)
 
 /* ---- the watchdog ---- */
 
+/* What the process was started with, of which its own record says nothing: the same as now, or else it knows of none. */
+static int64_t watchdog_of(const struct step *s)
+{
+    int64_t configured = s->spec->watchdog;
+
+    return configured > 0 && s->svc->proc.digest == spec_process_digest(s->spec) ? configured : 0;
+}
+
 void step_watch(struct step *s)
 {
     struct svc *svc = s->svc;
 
     if (svc->watchdog == SVC_WATCHDOG_UNKNOWN)
-        svc->watchdog = s->spec->watchdog;
+        svc->watchdog = watchdog_of(s);
     if (svc->state == SVC_RUNNING && svc_has_process(svc) && svc->watchdog > 0)
         svc->watchdog_at = step_later(s->now.mono, svc->watchdog);
 }

@@ -102,7 +102,7 @@ static void read_attached(struct msghdr *msg, struct notifysock_message *message
     }
 }
 
-bool notifysock_receive(int fd, struct notifysock_message *message)
+bool notifysock_look(int fd, struct notifysock_message *message)
 {
     union {
         char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(NOTIFYSOCK_FDS_MAX * sizeof(int))];
@@ -114,7 +114,7 @@ bool notifysock_receive(int fd, struct notifysock_message *message)
     ssize_t len;
 
     do
-        len = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        len = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (len == -1 && errno == EINTR);
     if (len == -1)
         return false;
@@ -128,12 +128,22 @@ bool notifysock_receive(int fd, struct notifysock_message *message)
     return true;
 }
 
-void notifysock_discard(int fd)
+/* Descriptors that came along are closed by the kernel, since there is no room for them. */
+static bool discard_one(int fd)
 {
     char byte;
 
-    /* Descriptors that came along are closed by the kernel, since there is no room for them. */
-    for (int i = 0; i < DISCARD_MAX && recv(fd, &byte, 1, MSG_DONTWAIT) >= 0; i++)
+    return recv(fd, &byte, 1, MSG_DONTWAIT) >= 0;
+}
+
+void notifysock_done(int fd)
+{
+    discard_one(fd);
+}
+
+void notifysock_discard(int fd)
+{
+    for (int i = 0; i < DISCARD_MAX && discard_one(fd); i++)
         continue;
 }
 

@@ -40,8 +40,14 @@ struct notifysock_message {
     size_t n_fds;
 };
 
-/* The next message.  False: there is none now. */
-bool notifysock_receive(int fd, struct notifysock_message *message);
+/*
+ * The next message, which stays in the queue until notifysock_done(): what is done because of it may be broken off by our
+ * death, and is then done by the next one who reads.  False: there is none now.
+ */
+bool notifysock_look(int fd, struct notifysock_message *message);
+
+/* Takes the message that was looked at out of the queue, with what came along. */
+void notifysock_done(int fd);
 
 /* Throws away what has come so far, at most as much as a queue may hold. */
 void notifysock_discard(int fd);

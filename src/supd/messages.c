@@ -32,9 +32,10 @@
 struct messages {
     struct service *service;
     char *path;
-    int fd;      /* -1: not open */
-    bool stored; /* in the fd store */
-    bool lost;   /* what was said to the one before is not known */
+    int fd;         /* -1: not open */
+    bool stored;    /* in the fd store */
+    bool withdrawn; /* from there, for a while */
+    bool lost;      /* what was said to the one before is not known */
     struct loop_io *io;
     struct loop_timer *pause;
     struct loop_timer *watchdog;
@@ -43,6 +44,7 @@ struct messages {
     uint64_t life;       /* that .status and .said are of */
     bool said;           /* that a message is not believed */
     bool said_main_pid;
+    bool reading; /* a message is being obeyed */
 };
 
 static void on_readable(void *ctx);
@@ -95,8 +97,6 @@ static void obey(struct messages *m, const struct notify_msg *msg, struct notify
     take_descriptors(service, msg, message);
     if (msg->has_status)
         take_status(m, msg);
-    if (msg->main_pid != 0 && msg->main_pid != service->svc.proc.pid)
-        follow_main(m, msg->main_pid);
     if (msg->has_watchdog)
         tell(service, (struct svc_event){.type = SVC_EV_WATCHDOG_USEC, .usec = msg->watchdog});
     if (msg->alive)
@@ -112,6 +112,9 @@ static void obey(struct messages *m, const struct notify_msg *msg, struct notify
         tell(service, (struct svc_event){.type = SVC_EV_STOPPING});
     if (msg->trigger)
         tell(service, (struct svc_event){.type = SVC_EV_WATCHDOG, .text = "triggered by the service itself"});
+    /* Last, for then who has sent it may have no more say. */
+    if (msg->main_pid != 0 && msg->main_pid != service->svc.proc.pid)
+        follow_main(m, msg->main_pid);
 }
 
 /* ---- who tells it ---- */
@@ -169,12 +172,16 @@ static bool read_batch(struct messages *m)
     struct notifysock_message message = {0};
 
     for (int i = 0; i < BATCH; i++) {
-        if (m->fd < 0 || !notifysock_receive(m->fd, &message))
+        if (m->fd < 0 || !notifysock_look(m->fd, &message))
             return false;
+        m->reading = true;
         judge(m, &message);
-        /* Who waits for that, BARRIER=1, knows now that we have read all before. */
+        m->reading = false;
         for (size_t k = 0; k < message.n_fds; k++)
             close(message.fds[k]);
+        /* Only now: what follows from it is recorded.  Who waits for that, BARRIER=1, knows that we have read all before. */
+        if (m->fd >= 0)
+            notifysock_done(m->fd);
     }
     return m->fd >= 0;
 }
@@ -215,6 +222,8 @@ static void on_readable(void *ctx)
 
 void messages_read(struct service *service)
 {
+    if (service->messages && service->messages->reading)
+        return; /* what follows from the message may want to know of all before it, and that was read */
     for (int i = 0; i < BATCHES_MAX && service->messages && read_batch(service->messages); i++)
         continue;
 }
@@ -287,6 +296,7 @@ static void close_it(struct messages *m)
     if (m->stored)
         store_remove_socket(m->service, SOCKET_NAME);
     m->stored = false;
+    m->withdrawn = false;
     unlink(m->path);
     close(m->fd);
     m->fd = -1;
@@ -337,6 +347,19 @@ static void begin_life(struct messages *m)
     m->status = NULL;
 }
 
+/* What was heard and could not be recorded is lost with us, and one that finds no socket in the store knows that. */
+static void follow_record(struct messages *m)
+{
+    if (m->service->unrecorded && m->stored) {
+        store_remove_socket(m->service, SOCKET_NAME);
+        m->stored = false;
+        m->withdrawn = true;
+    } else if (!m->service->unrecorded && m->withdrawn && m->fd >= 0) {
+        m->stored = store_add_socket(m->service, SOCKET_NAME, m->fd);
+        m->withdrawn = false;
+    }
+}
+
 void messages_follow(struct service *service)
 {
     struct messages *m = service->messages;
@@ -349,6 +372,7 @@ void messages_follow(struct service *service)
     arm_watchdog(m);
     if (!svc_is_busy(svc) && (!are_wanted(service) || !svc_wants_sockets(svc)))
         close_it(m);
+    follow_record(m);
 }
 
 /* ---- over our death ---- */

@@ -49,13 +49,14 @@ void messages_read(struct world *w, struct service *s)
     /* Who is well has said so in time. */
     bool alive = p && can_speak(p) && p->uid == mail->uid && s->svc.watchdog > 0;
 
-    mail->ready = false;
     if (alive)
         model_event(w, s, (struct svc_event){.type = SVC_EV_ALIVE, .life = s->svc.life});
-    if (!ready)
-        return;
-    w->seen.readies++;
-    model_event(w, s, (struct svc_event){.type = SVC_EV_READY, .life = s->svc.life});
+    if (ready) {
+        w->seen.readies++;
+        model_event(w, s, (struct svc_event){.type = SVC_EV_READY, .life = s->svc.life});
+    }
+    /* Only now, for supd may die before it has recorded what follows. */
+    mail->ready = false;
 }
 
 bool messages_turn(struct world *w, struct service *s)
@@ -91,8 +92,11 @@ bool messages_watchdog_turn(struct world *w, struct service *s)
 
 void messages_supd_is_gone(struct world *w)
 {
-    for (int i = 0; i < SERVICES && !w->keeps_sockets; i++)
-        w->mail[i] = (struct mail){.uid = w->mail[i].uid};
+    for (int i = 0; i < SERVICES; i++) {
+        /* What was heard and could not be recorded: the socket was taken out of the store. */
+        if (!w->keeps_sockets || w->supd.services[i].unrecorded)
+            w->mail[i] = (struct mail){.uid = w->mail[i].uid};
+    }
 }
 
 bool messages_recover(struct world *w, struct service *s)

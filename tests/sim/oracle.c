@@ -151,7 +151,7 @@ static void check_health(struct world *w, const struct service *s, const struct 
     const struct proc *p = kernel_find(w, s->main.pidfd);
     bool ends = before->state != SVC_STOPPING && after->state == SVC_STOPPING;
 
-    if (!ends || !p || !kernel_alive(p))
+    if (!ends || !p || !kernel_alive(p) || p->doomed)
         return;
     if (event->type == SVC_EV_WATCHDOG) {
         w->seen.watchdogs++;

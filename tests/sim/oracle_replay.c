@@ -30,6 +30,8 @@ static void check_durable(const struct world *w, int i, const struct svc_image *
         want.stop_phase = image->svc.stop_phase;
         want.stop_cause = image->svc.stop_cause;
     }
+    if (image->svc.watchdog == SVC_WATCHDOG_UNKNOWN)
+        want.watchdog = SVC_WATCHDOG_UNKNOWN;
     want.proc = image->svc.proc;
     want.group = image->svc.group;
     want.group_start = image->svc.group_start;

@@ -561,6 +561,25 @@ START_TEST(watchdog_after_a_crash)
 }
 END_TEST
 
+/* Only the child's own record was read. */
+START_TEST(watchdog_is_that_of_the_process)
+{
+    start();
+    main_runs();
+    set("watchdog", "10s");
+    svc.watchdog = SVC_WATCHDOG_UNKNOWN;
+    step(SVC_EV_ADOPTED);
+    step(SVC_EV_BOOT);
+    ck_assert_int_eq(svc.watchdog, 0); /* it was started with another configuration */
+    ck_assert_int_eq(svc.watchdog_at, 0);
+    svc.watchdog = SVC_WATCHDOG_UNKNOWN;
+    svc.proc.digest = spec_process_digest(spec);
+    step(SVC_EV_ADOPTED);
+    step(SVC_EV_BOOT);
+    ck_assert_int_eq(svc.watchdog_at, now.mono + 10 * USEC_PER_SEC);
+}
+END_TEST
+
 START_TEST(ready_does_not_go_with_everything)
 {
     static const struct {
@@ -626,6 +645,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, watchdog);
     tcase_add_test(tc, watchdog_by_the_service);
     tcase_add_test(tc, watchdog_after_a_crash);
+    tcase_add_test(tc, watchdog_is_that_of_the_process);
     tcase_add_test(tc, ready_does_not_go_with_everything);
     suite_add_tcase(suite, tc);
     return suite;
