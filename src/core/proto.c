@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "core/instance.h"
 
 /* Enough for seconds since 1970 with microseconds, and 0.1 stays 0.1. */
@@ -136,49 +137,29 @@ json_t *proto_notification(const char *method, json_t *params)
     return message;
 }
 
-/* Bytes of the UTF-8 sequence at S, or 0 where there is none (overlong, surrogate, cut off, a stray byte). */
-static size_t utf8_length(const unsigned char *s)
-{
-    static const struct {
-        unsigned char mask, lead;
-        unsigned long least;
-    } kinds[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-
-    for (size_t n = 0; n < 4; n++) {
-        if ((s[0] & kinds[n].mask) != kinds[n].lead)
-            continue;
-        unsigned long point = s[0] & (unsigned char)~kinds[n].mask;
-        for (size_t i = 1; i <= n; i++) {
-            if ((s[i] & 0xc0) != 0x80)
-                return 0;
-            point = point << 6 | (s[i] & 0x3f);
-        }
-        bool surrogate = point >= 0xd800 && point <= 0xdfff;
-        return point < kinds[n].least || point > 0x10ffff || surrogate ? 0 : n + 1;
-    }
-    return 0;
-}
-
-json_t *proto_string(const char *text)
+json_t *proto_text(const char *text, size_t len)
 {
     static const char replacement[] = "\xef\xbf\xbd";
+    json_t *string = json_stringn(text, len);
 
-    if (!text)
-        return json_null();
-    json_t *string = json_string(text);
     if (string)
         return string;
 
     struct buf clean = {0};
-    while (*text) {
-        size_t n = utf8_length((const unsigned char *)text);
+    for (const char *end = text + len; text < end;) {
+        size_t n = utf8_length(text, (size_t)(end - text));
         buf_add_string(&clean, n > 0 ? "" : replacement);
         buf_add(&clean, text, n);
         text += n > 0 ? n : 1;
     }
-    string = json_string(clean.data);
+    string = json_stringn(clean.data, clean.len);
     buf_free(&clean);
     return string;
+}
+
+json_t *proto_string(const char *text)
+{
+    return text ? proto_text(text, strlen(text)) : json_null();
 }
 
 static int append(const char *data, size_t n, void *ctx)

@@ -64,6 +64,9 @@ json_t *proto_notification(const char *method, json_t *params);
  */
 json_t *proto_string(const char *text);
 
+/* The same of LEN bytes, of which some may be NUL. */
+json_t *proto_text(const char *text, size_t len);
+
 /* One line with its '\n', compact; to be freed.  *LEN without the terminating NUL. */
 char *proto_encode(const json_t *message, size_t *len);
 

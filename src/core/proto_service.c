@@ -62,12 +62,36 @@ static json_t *path_of(const struct spec_log *log)
     return log->kind == LOG_KIND_FILE ? proto_string(log->path) : json_null();
 }
 
+static json_t *kind_of(const struct spec_log *log, const struct spec *spec)
+{
+    switch (log->kind) {
+    case LOG_KIND_FILE:
+        return json_string("file");
+    case LOG_KIND_NONE:
+        return json_string("none");
+    case LOG_KIND_INHERIT:
+        return json_string(spec->tty ? "tty" : "inherit");
+    case LOG_KIND_UNSET:
+        break;
+    }
+    return json_null();
+}
+
 static json_t *log_of(const struct spec *spec)
 {
     json_t *object = json_object();
 
     set(object, "out", path_of(&spec->log));
     set(object, "err", path_of(&spec->log_error));
+    return object;
+}
+
+static json_t *log_kinds_of(const struct spec *spec)
+{
+    json_t *object = json_object();
+
+    set(object, "out", kind_of(&spec->log, spec));
+    set(object, "err", kind_of(&spec->log_error, spec));
     return object;
 }
 
@@ -131,6 +155,7 @@ json_t *proto_service(const char *name, const struct svc *svc, const struct spec
     set(object, "stopped", json_boolean(usage->known && usage->stopped));
     set(object, "paused", json_boolean(usage->known && usage->paused));
     set(object, "log", log_of(spec));
+    set(object, "log-to", log_kinds_of(spec));
     set_usage(object, usage);
     set(object, "command", command_of(spec));
     return object;

@@ -374,6 +374,28 @@ int client_ask(struct client *client, const char *method, json_t *params, json_t
     return status;
 }
 
+int client_fd(const struct client *client)
+{
+    return client->fd;
+}
+
+/* Has something come that was not looked at? */
+static bool has_come(const struct client *client)
+{
+    struct pollfd pfd = {.fd = client->fd, .events = POLLIN};
+
+    return client->in.len > client->scanned || poll(&pfd, 1, 0) > 0;
+}
+
+int client_poll_event(struct client *client, json_t **params)
+{
+    *params = NULL;
+    if (!has_come(client))
+        return SUPCTL_DONE;
+    client_renew(client);
+    return client_next_event(client, false, params);
+}
+
 int client_next_event(struct client *client, bool tell_end, json_t **params)
 {
     json_t *message;

@@ -61,6 +61,12 @@ int client_ask(struct client *client, const char *method, json_t *params, json_t
 /* Tells the error in ANSWER on stderr, for names that are unknown with the nearest known one; returns the status. */
 int client_tell_error(struct client *client, const struct answer *answer);
 
+/* The descriptor to wait on with poll(2). */
+int client_fd(const struct client *client);
+
+/* The params of a notification that has come, without waiting; *PARAMS is NULL where there is none.  As client_next_event(). */
+int client_poll_event(struct client *client, json_t **params);
+
 /* The params of the next notification.  SUPCTL_UNREACHABLE at the end of the connection, told only if TELL_END. */
 int client_next_event(struct client *client, bool tell_end, json_t **params);
 

@@ -39,6 +39,8 @@ int cmd_resume(const struct options *options);
 int rolling_restart(const struct options *options);
 int cmd_enable(const struct options *options);
 int cmd_disable(const struct options *options);
+/* cmd_logs.c */
+int cmd_logs(const struct options *options);
 /* cmd_events.c */
 int cmd_events(const struct options *options);
 /* cmd_reread.c */

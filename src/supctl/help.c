@@ -9,20 +9,28 @@
 
 static const struct {
     enum option_flags flag;
+    const char *letter; /* "-f,", "" where there is none */
     const char *usage;
     const char *text;
 } option_texts[] = {
-    {OPTION_JSON, "--json", "print supd's answer as JSON"},
-    {OPTION_TIMEOUT, "--timeout TIME", "wait no longer than this (30s, 5m)"},
-    {OPTION_NO_WAIT, "--no-wait", "do not wait for the end"},
-    {OPTION_FULL, "--full", "all about each service, not a line of a table"},
-    {OPTION_ONCE, "--once", "print one table and end"},
-    {OPTION_INTERVAL, "--interval TIME", "how often the table is made anew (2s)"},
-    {OPTION_DRY_RUN, "--dry-run", "print what would be done, change nothing"},
-    {OPTION_RESTART, "--restart", "restart services whose change needs it"},
-    {OPTION_ROLLING, "--rolling", "one after another, up to the first that fails"},
-    {OPTION_NOW, "--now", "start them, or stop them, at once, too"},
-    {OPTION_LEAVE_SERVICES, "--leave-services", "end supd, leave the services running"},
+    {OPTION_JSON, "", "--json", "print supd's answer as JSON"},
+    {OPTION_TIMEOUT, "", "--timeout TIME", "wait no longer than this (30s, 5m)"},
+    {OPTION_NO_WAIT, "", "--no-wait", "do not wait for the end"},
+    {OPTION_FULL, "", "--full", "all about each service, not a line of a table"},
+    {OPTION_ONCE, "", "--once", "print one table and end"},
+    {OPTION_INTERVAL, "", "--interval TIME", "how often the table is made anew (2s)"},
+    {OPTION_FOLLOW, "-f,", "--follow", "go on with what is written"},
+    {OPTION_LINES, "-n,", "--lines N", "the last lines of each, a number or all (10)"},
+    {OPTION_SINCE, "", "--since TIME", "from then on (10m, 05:00, 2026-11-22)"},
+    {OPTION_UNTIL, "", "--until TIME", "up to then"},
+    {OPTION_GREP, "", "--grep REGEX", "lines in which it is found"},
+    {OPTION_STDERR, "", "--stderr", "what goes to log-error only"},
+    {OPTION_NO_COLOR, "", "--no-color", "no colours on a terminal"},
+    {OPTION_DRY_RUN, "", "--dry-run", "print what would be done, change nothing"},
+    {OPTION_RESTART, "", "--restart", "restart services whose change needs it"},
+    {OPTION_ROLLING, "", "--rolling", "one after another, up to the first that fails"},
+    {OPTION_NOW, "", "--now", "start them, or stop them, at once, too"},
+    {OPTION_LEAVE_SERVICES, "", "--leave-services", "end supd, leave the services running"},
 };
 
 #define N_OPTIONS (sizeof option_texts / sizeof *option_texts)
@@ -58,13 +66,11 @@ void help_print(const struct command *commands, size_t n)
          "Controls supd, the process supervisor.  NAME is the name of a service or a glob.\n"
          "\n"
          "Commands:");
-    for (size_t i = 0; i < n; i++) {
-        if (commands[i].run)
-            printf("  %-9s%-15s %s\n", commands[i].name, commands[i].args, commands[i].summary);
-    }
+    for (size_t i = 0; i < n; i++)
+        printf("  %-9s%-15s %s\n", commands[i].name, commands[i].args, commands[i].summary);
     puts("\nOptions, before or after the command:");
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        printf("      %-17s ", option_texts[i].usage);
+        printf("  %3s %-17s ", option_texts[i].letter, option_texts[i].usage);
         print_takers(commands, n, option_texts[i].flag);
         puts(option_texts[i].text);
     }
@@ -80,7 +86,7 @@ void help_print_command(const struct command *command)
     printf("%c%s.\n\nOptions:\n", toupper((unsigned char)command->summary[0]), command->summary + 1);
     for (size_t i = 0; i < N_OPTIONS; i++) {
         if (command->options & option_texts[i].flag)
-            printf("      %-17s %s\n", option_texts[i].usage, option_texts[i].text);
+            printf("  %3s %-17s %s\n", option_texts[i].letter, option_texts[i].usage, option_texts[i].text);
     }
     print_common_options("print this");
 }

@@ -14,7 +14,7 @@ struct command {
     const char *name;
     const char *args; /* as the help shows them */
     const char *summary;
-    command_fn run;   /* NULL: named by the contract, not built yet */
+    command_fn run;
     unsigned options; /* enum option_flags that it takes */
     size_t min_args;
     size_t max_args;

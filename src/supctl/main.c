@@ -11,6 +11,9 @@
 #define ANY ((size_t)-1)
 #define WAITS (OPTION_JSON | OPTION_NO_WAIT | OPTION_TIMEOUT)
 #define QUICK (OPTION_JSON | OPTION_TIMEOUT)
+#define LOGS                                                                                                  \
+    (OPTION_JSON | OPTION_FOLLOW | OPTION_LINES | OPTION_SINCE | OPTION_UNTIL | OPTION_GREP | OPTION_STDERR | \
+     OPTION_NO_COLOR)
 
 static const struct command commands[] = {
     {"status", "[NAME...]", "show services (the default)", cmd_status, QUICK | OPTION_FULL, 0, ANY},
@@ -27,6 +30,7 @@ static const struct command commands[] = {
     {"reset", "NAME...", "forget failures", cmd_reset, QUICK, 1, ANY},
     {"top", "[NAME...]", "show what services use, again and again", cmd_top,
      OPTION_TIMEOUT | OPTION_ONCE | OPTION_INTERVAL, 0, ANY},
+    {"logs", "NAME...", "show what services have written, or write", cmd_logs, LOGS, 1, ANY},
     {"events", "[NAME...]", "print what happens, as it happens", cmd_events, OPTION_JSON, 0, ANY},
     {"reread", "", "read the configuration again and apply what changed", cmd_reread,
      QUICK | OPTION_DRY_RUN | OPTION_RESTART, 0, 0},
@@ -37,7 +41,6 @@ static const struct command commands[] = {
      0, 0},
     {"upgrade", "", "replace the binary of supd, services untouched", cmd_upgrade, QUICK, 0, 0},
     {"version", "", "print the versions of supctl and supd", cmd_version, QUICK, 0, 0},
-    {.name = "logs"},
 };
 
 #define N_COMMANDS (sizeof commands / sizeof *commands)
@@ -120,10 +123,6 @@ static int run(const struct options *options)
     const struct command *command = find_command(options->command ? options->command : "status");
     if (!command)
         return SUPCTL_USAGE;
-    if (!command->run) {
-        complain("%s: not supported yet", command->name);
-        return SUPCTL_USAGE;
-    }
     if (options->help) {
         help_print_command(command);
         return SUPCTL_DONE;

@@ -27,6 +27,13 @@ static const struct option long_options[] = {
     {"full", no_argument, NULL, LONG_BASE + OPTION_FULL},
     {"once", no_argument, NULL, LONG_BASE + OPTION_ONCE},
     {"interval", required_argument, NULL, LONG_BASE + OPTION_INTERVAL},
+    {"follow", no_argument, NULL, LONG_BASE + OPTION_FOLLOW},
+    {"lines", required_argument, NULL, LONG_BASE + OPTION_LINES},
+    {"since", required_argument, NULL, LONG_BASE + OPTION_SINCE},
+    {"until", required_argument, NULL, LONG_BASE + OPTION_UNTIL},
+    {"grep", required_argument, NULL, LONG_BASE + OPTION_GREP},
+    {"stderr", no_argument, NULL, LONG_BASE + OPTION_STDERR},
+    {"no-color", no_argument, NULL, LONG_BASE + OPTION_NO_COLOR},
     {0},
 };
 
@@ -76,6 +83,31 @@ static void set_time(struct options *options, enum option_flags flag, int64_t *u
         set_error(options, xasprintf("'%s' is no time to wait; write it as 30s, 5m or 1m30s", text));
 }
 
+/* Takes the value of an option that is for one command, which reads it.  False: C is none of these. */
+static bool set_text(struct options *options, int c, const char *text)
+{
+    switch (c) {
+    case 'n':
+    case LONG_BASE + OPTION_LINES:
+        options->given |= OPTION_LINES;
+        options->lines = text;
+        return true;
+    case LONG_BASE + OPTION_SINCE:
+        options->since = text;
+        break;
+    case LONG_BASE + OPTION_UNTIL:
+        options->until = text;
+        break;
+    case LONG_BASE + OPTION_GREP:
+        options->grep = text;
+        break;
+    default:
+        return false;
+    }
+    options->given |= (unsigned)(c - LONG_BASE);
+    return true;
+}
+
 static void add_word(struct options *options, char *word)
 {
     if (!options->command)
@@ -93,7 +125,7 @@ void options_parse(struct options *options, int argc, char **argv)
     opterr = 0;
     for (;;) {
         int at = optind;
-        c = getopt_long(argc, argv, "-:hVs:", long_options, NULL);
+        c = getopt_long(argc, argv, "-:hVs:fn:", long_options, NULL);
         if (c == -1)
             break;
         if (c == 1)
@@ -104,6 +136,10 @@ void options_parse(struct options *options, int argc, char **argv)
             options->version = true;
         else if (c == 's')
             options->socket = optarg;
+        else if (c == 'f')
+            options->given |= OPTION_FOLLOW;
+        else if (set_text(options, c, optarg))
+            continue;
         else if (c == LONG_BASE + OPTION_TIMEOUT)
             set_time(options, OPTION_TIMEOUT, &options->timeout, optarg);
         else if (c == LONG_BASE + OPTION_INTERVAL)

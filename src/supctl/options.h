@@ -22,6 +22,13 @@ enum option_flags {
     OPTION_ONCE = 1 << 8,
     OPTION_INTERVAL = 1 << 9,
     OPTION_NOW = 1 << 10,
+    OPTION_FOLLOW = 1 << 11,
+    OPTION_LINES = 1 << 12,
+    OPTION_SINCE = 1 << 13,
+    OPTION_UNTIL = 1 << 14,
+    OPTION_GREP = 1 << 15,
+    OPTION_STDERR = 1 << 16,
+    OPTION_NO_COLOR = 1 << 17,
 };
 
 struct options {
@@ -29,6 +36,10 @@ struct options {
     const char *socket; /* -s, or NULL */
     int64_t timeout;    /* us, with OPTION_TIMEOUT */
     int64_t interval;   /* us, with OPTION_INTERVAL */
+    const char *lines;  /* -n, or NULL; so the next three */
+    const char *since;
+    const char *until;
+    const char *grep;
     bool help;
     bool version;
     const char *command; /* NULL: none was named */

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "base/utf8.h"
 #include "core/proto.h"
 
 static void write_message(const char *prefix, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
@@ -57,6 +58,13 @@ static size_t harmful(const unsigned char *p)
     if (p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9)
         return 3;
     return 0;
+}
+
+size_t text_harmless(const char *text, size_t left)
+{
+    size_t n = utf8_length(text, left);
+
+    return n > 0 && harmful((const unsigned char *)text) == 0 ? n : 0;
 }
 
 static size_t write_harmless(char *out, const unsigned char *p, size_t n)

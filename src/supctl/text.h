@@ -21,6 +21,9 @@ void complain_plainly(const char *fmt, ...) __attribute__((format(printf, 1, 2))
  */
 char *text_clean(const char *text);
 
+/* Bytes of the character of UTF-8 that TEXT, LEFT bytes, begins with; 0: there is none, or it is none for a terminal. */
+size_t text_harmless(const char *text, size_t left);
+
 /* Columns that TEXT takes, one for each character. */
 size_t text_width(const char *text);
 

@@ -36,6 +36,7 @@ SERVICE_KEYS = {
     "enabled": bool,
     "next-run": (float, NOTHING),
     "log": dict,
+    "log-to": dict,
     "memory": (int, NOTHING),
     "cpu": NUMBER + (NOTHING,),
     "tasks": (int, NOTHING),
@@ -113,7 +114,8 @@ def shape_of_a_service(t):
     by_name = {s["name"]: s for s in shown}
     for name, s in by_name.items():
         check_shape(t, s, SERVICE_KEYS, name)
-        check_shape(t, s["log"], {"out": (str, NOTHING), "err": (str, NOTHING)}, f"{name}: log")
+        for key in "log", "log-to":
+            check_shape(t, s[key], {"out": (str, NOTHING), "err": (str, NOTHING)}, f"{name}: {key}")
         t.check(now - 600 < s["since"] <= time.time() + 1, f"{name}: since is {s['since']}, now is {now}")
         if s["exit"]:
             check_shape(t, s["exit"], EXIT_KEYS, f"{name}: exit")
@@ -141,6 +143,8 @@ def shape_of_a_service(t):
     t.check(3500 < again["next-start-in"] <= 3600, f"next-start-in: {again['next-start-in']}")
     t.eq(by_name["logged"]["log"], {"out": t.path("out.txt"), "err": t.path("err.txt")}, "log of two files")
     t.eq(by_name["silent"]["log"], {"out": None, "err": None}, "log of none")
+    where = {name: (by_name[name]["log-to"]["out"], by_name[name]["log-to"]["err"]) for name in ("logged", "silent", "up")}
+    t.eq(where, {"logged": ("file", "file"), "silent": ("none", "none"), "up": ("inherit", None)}, "where output goes")
     t.eq(
         by_name,
         {
@@ -389,7 +393,7 @@ def exit_codes(t):
         (["--timeout", "200ms", "stop", "slow"], 8),
         (["reload", "up"], 1),
         (["upgrade"], 0),
-        (["logs", "up"], 2),
+        (["logs", "up"], 1),
         (["enable", "up"], 0),
         (["top", "--interval", "100ms"], 0),
         (["info"], 0),

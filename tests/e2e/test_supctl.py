@@ -285,6 +285,28 @@ def control_characters_are_made_harmless():
 
 
 @test
+def logs_on_a_terminal():
+    path = os.path.join(DIR, "evil.log")
+    with open(path, "wb") as f:
+        f.write(b"\x1b[2J\x1b[31mred\ttab \xff\n")
+    files = {"out": path, "err": None}
+    other = {**files, "out": path + ".other"}
+    with open(other["out"], "w", encoding="ascii") as f:
+        f.write("calm\n")
+    with Fake({"service.list": result([service("a", log=files)])}):
+        same(on_terminal("logs", "a")[1], "\\x1b[2J\x1b[31mred\ttab \\xff\x1b[0m\n", "one log has no marks")
+        for words, env in (["--no-color"], {}), ([], {"NO_COLOR": "1"}), ([], {"TERM": "dumb"}):
+            same(on_terminal("logs", "a", *words, env=env)[1], "\\x1b[2J\\x1b[31mred\ttab \\xff\n")
+        same(subprocess.run([SUPCTL, "logs", "a"], env=environment(), stdout=subprocess.PIPE, timeout=LIMIT,
+                            check=True).stdout, b"\x1b[2J\x1b[31mred\ttab \xff\n", "a pipe gets what is there")
+    with Fake({"service.list": result([service("a", log=files), service("bc", log=other)])}):
+        same(on_terminal("logs", "*")[1].splitlines()[1], "\x1b[33mbc |\x1b[0m calm")
+        same(on_terminal("logs", "*", "--no-color")[1].splitlines()[1], "bc | calm")
+        same(supctl("logs", "--json", "*").stdout.splitlines()[1],
+             '{"time":null,"service":"bc","stream":"both","message":"calm"}')
+
+
+@test
 def commands_say_what_became_of_each():
     replies = [outcome("a", "started, pid 12"), outcome("b", "exec /x: No such file or directory", False)]
     with Fake({"service.start": result(replies), "service.stop": result(replies[:1])}) as fake:
@@ -353,8 +375,6 @@ def wrong_usage():
     ]
     for words, err in cases:
         check(supctl(*words), 2, None, err)
-    for command in ("logs",):
-        check(supctl(command, "-f", "a"), 2, None, f"supctl: {command}: not supported yet\n")
 
 
 @test

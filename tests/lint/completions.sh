@@ -74,11 +74,12 @@ wanted=$(for command in $commands; do
     taken='--help --socket --version -V -h -s'
     for option in $long; do
         case $option in
-        --timeout | --interval) value=1s ;;
+        --timeout | --interval | --lines | --since | --until | --grep) value=1s ;;
         *) value= ;;
         esac
         "$SUPCTL" -s "$scratch/nobody" "$command" "$option" $value 2>&1 </dev/null | grep -q 'does not go with' || taken="$taken $option"
     done
+    [ "$command" != logs ] || taken="$taken -f -n"
     echo "supctl $command -|$(printf '%s\n' $taken | sort | tr '\n' ' ')"
 done)
 same "$(printf 'supctl %s -\n' $commands | offered)" "$wanted" 'of each command those options are offered that it takes'

@@ -241,7 +241,8 @@ START_TEST(a_service_is_shown_whole)
         "\"since\":1.0,\"uptime\":3.2,\"starts\":3,\"restarts\":2,\"next-start-in\":null,\"reason\":null,"
         "\"control\":null,\"exit\":null,\"config-stale\":true,\"stopped\":true,\"paused\":true,\"log\":{\"out\":\"/var/"
         "log/web.log\","
-        "\"err\":null},\"memory\":4096,\"cpu\":0.5,\"tasks\":2,\"command\":[\"/bin/x\",\"-y\"]}\n");
+        "\"err\":null},\"log-to\":{\"out\":\"file\",\"err\":null},\"memory\":4096,\"cpu\":0.5,\"tasks\":2,\"command\":["
+        "\"/bin/x\",\"-y\"]}\n");
 
     svc.state = SVC_BACKOFF;
     svc.deadline = 8300000;
@@ -255,7 +256,8 @@ START_TEST(a_service_is_shown_whole)
                "\"adopted\":false,\"since\":1.0,\"uptime\":null,\"starts\":3,\"restarts\":2,\"next-start-in\":0.1,"
                "\"reason\":\"exit 1\",\"control\":null,\"exit\":{\"how\":\"exited\",\"code\":1,\"signal\":null,"
                "\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\",\"usage\":null},\"config-stale\":false,"
-               "\"stopped\":false,\"paused\":false,\"log\":{\"out\":\"/var/log/web.log\",\"err\":null},"
+               "\"stopped\":false,\"paused\":false,\"log\":{\"out\":\"/var/log/"
+               "web.log\",\"err\":null},\"log-to\":{\"out\":\"file\",\"err\":null},"
                "\"memory\":null,\"cpu\":null,\"tasks\":null,\"command\":[\"/bin/x\",\"-y\"]}\n");
 }
 END_TEST
