@@ -13,7 +13,8 @@
 #include "supctl/params.h"
 #include "supctl/text.h"
 
-static int finish(struct client *client, const struct options *options, const struct answer *answer)
+/* BEGAN: as of outcome_tell(). */
+static int finish(struct client *client, const struct options *options, const struct answer *answer, double began)
 {
     const json_t *outcomes = answer->result;
     bool good;
@@ -29,7 +30,7 @@ static int finish(struct client *client, const struct options *options, const st
         text_print_json(outcomes);
         good = outcomes_good(outcomes);
     } else {
-        good = outcomes_tell(outcomes);
+        good = outcomes_tell(outcomes, began);
     }
     if (!answer->result)
         return client_tell_error(client, answer);
@@ -38,6 +39,8 @@ static int finish(struct client *client, const struct options *options, const st
 
 static int send_command(const struct options *options, const char *method, json_t *params, int64_t limit)
 {
+    bool starts = strcmp(method, "service.start") == 0 || strcmp(method, "service.restart") == 0;
+    double began = starts ? text_now() : 0;
     struct answer answer;
     int status;
     struct client *client = client_open(options, limit, &status);
@@ -48,7 +51,7 @@ static int send_command(const struct options *options, const char *method, json_
     }
     status = client_call(client, method, params, &answer);
     if (status == SUPCTL_DONE)
-        status = finish(client, options, &answer);
+        status = finish(client, options, &answer, began);
     answer_clear(&answer);
     client_close(client);
     return status;

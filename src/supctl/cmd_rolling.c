@@ -19,6 +19,7 @@ struct rolling {
     const struct options *options;
     json_t *outcomes;    /* for --json */
     const char *culprit; /* the one that failed; NULL: none has */
+    double began;        /* the one that is at work, seconds since 1970 */
     int status;
 };
 
@@ -42,7 +43,7 @@ static bool take(struct rolling *rolling, json_t *outcome)
     json_array_append_new(rolling->outcomes, outcome);
     if (rolling->options->given & OPTION_JSON)
         return good;
-    outcome_tell(outcome);
+    outcome_tell(outcome, rolling->began);
     fflush(stdout);
     return good;
 }
@@ -72,6 +73,7 @@ static int restart_one(struct rolling *rolling, char *name)
         json_decref(params);
         return status;
     }
+    rolling->began = text_now();
     json_object_set_new(params, "wait", json_true());
     params_add_timeout(params, options);
     status = client_call(client, "service.restart", params, &answer);
@@ -84,6 +86,7 @@ static int restart_one(struct rolling *rolling, char *name)
 
 static void leave_as_it_is(struct rolling *rolling, const json_t *service)
 {
+    rolling->began = 0;
     json_t *message = json_sprintf("not restarted, because %s failed", rolling->culprit);
 
     take(rolling, json_pack("{s:O, s:b, s:o, s:O}", "name", json_object_get(service, "name"), "ok", 0, "message",

@@ -4,15 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "supctl/log_tail.h"
 #include "supctl/text.h"
 
-bool outcome_tell(const json_t *outcome)
+bool outcome_tell(const json_t *outcome, double began)
 {
     const char *name = json_string_value(json_object_get(outcome, "name"));
     const char *message = json_string_value(json_object_get(outcome, "message"));
 
     if (!json_is_true(json_object_get(outcome, "ok"))) {
         complain("%s: %s", name ? name : "?", message ? message : "failed");
+        if (began > 0)
+            log_tail_tell(json_object_get(outcome, "service"), began);
         return false;
     }
     char *clean = text_clean(message ? message : "done");
@@ -21,7 +24,7 @@ bool outcome_tell(const json_t *outcome)
     return true;
 }
 
-bool outcomes_tell(const json_t *outcomes)
+bool outcomes_tell(const json_t *outcomes, double began)
 {
     const json_t *outcome;
     size_t i;
@@ -29,7 +32,7 @@ bool outcomes_tell(const json_t *outcomes)
 
     json_array_foreach(outcomes, i, outcome)
     {
-        good = outcome_tell(outcome) && good;
+        good = outcome_tell(outcome, began) && good;
     }
     return good;
 }

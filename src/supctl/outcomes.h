@@ -8,11 +8,14 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* One line; a failure goes to stderr.  False when the service did not do what was asked for. */
-bool outcome_tell(const json_t *outcome);
+/*
+ * One line; a failure goes to stderr, and with it what the service has written since BEGAN, seconds since 1970, when it
+ * was told to start; 0: it was not.  False when the service did not do what was asked for.
+ */
+bool outcome_tell(const json_t *outcome, double began);
 
 /* The same for an array of them; false when one of them did not. */
-bool outcomes_tell(const json_t *outcomes);
+bool outcomes_tell(const json_t *outcomes, double began);
 
 /* Did all do what was asked for?  Nothing is printed. */
 bool outcomes_good(const json_t *outcomes);

@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "supctl/log_tail.h"
 #include "supctl/text.h"
 #include "supctl/words.h"
 
@@ -198,6 +200,25 @@ static void say_sockets(const json_t *service, FILE *out)
     }
 }
 
+/* Of a service that has failed its last words, too: they often tell why. */
+static void say_log(const json_t *service, const char *label, const char *path, double now,
+                    const struct table_style *style, FILE *out)
+{
+    const char *state = text_member(service, "state");
+    bool failed = strcmp(state, "failed") == 0 || strcmp(state, "backoff") == 0;
+    struct stat st;
+    char ago[64];
+
+    if (!*path)
+        return;
+    if (!failed || stat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
+        say(out, label, "%s", path);
+        return;
+    }
+    say(out, label, "%s, written %s", path, text_ago((double)st.st_mtim.tv_sec, now, ago, sizeof ago));
+    log_tail_print(path, LABEL_WIDTH + 3, style->width, out);
+}
+
 void view_print(const json_t *service, double now, const struct table_style *style, FILE *out)
 {
     const json_t *log = json_object_get(service, "log");
@@ -221,7 +242,7 @@ void view_print(const json_t *service, double now, const struct table_style *sty
     if (json_is_true(json_object_get(service, "config-stale")))
         say(out, "config", "changed since its start; taken up by the next restart");
     say_sockets(service, out);
-    say_string(out, "output", json_object_get(log, "out"));
-    say_string(out, "errors", json_object_get(log, "err"));
+    say_log(service, "output", text_member(log, "out"), now, style, out);
+    say_log(service, "errors", text_member(log, "err"), now, style, out);
     say_string(out, "cgroup", json_object_get(service, "cgroup"));
 }

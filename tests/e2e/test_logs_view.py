@@ -312,4 +312,28 @@ def following_services(t):
     f.end()
 
 
+@test
+def a_failed_service_shows_its_last_words(t):
+    log = t.path("bad.log")
+    t.configure(
+        service("bad", ["/bin/sh", "-c", "echo no luck; printf 'because\\033[2J' >&2; exit 3"], enabled=False, log=log,
+                type="oneshot"),
+        service("worse", ["/nowhere"], enabled=False, log=t.path("worse.log"), restart="no"),
+    )
+    t.start()
+    append(log, "".join(f"old {n}\n" for n in range(30)))
+    append(t.path("worse.log"), "an old story\n")
+    os.utime(t.path("worse.log"), (1000000000, 1000000000))
+    got = t.ctl("start", "bad", "worse")
+    t.eq(got.code, 1, "start")
+    t.match(got.err, r"supctl: bad: .*exit 3.*\nthe last lines of .*/bad.log:\n    old 22\n.*    no luck\n    because\\x1b\[2J\n",
+            "its last lines")
+    t.check("supctl: worse: " in got.err and "old story" not in got.err, f"nothing that is older: {got.err}")
+    view = t.ctl("status", "bad").out
+    t.match(view, r"\n  output:     /[^\n]*/bad.log, written [^\n]*\n              old 22\n.*\n              no luck\n"
+            r"              because\\x1b\[2J\n", "in the view of it")
+    t.check("old 29" not in t.ctl("status", "--json", "bad").out, "not in JSON")
+    t.check("old 29" not in t.ctl("status", "*").out, "not in a table")
+
+
 main()
