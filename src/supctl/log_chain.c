@@ -77,11 +77,9 @@ static void unpack(const struct log_chain *chain, size_t i)
 
     if (error == EILSEQ)
         complain("%s is damaged, or not written to its end; what can be read of it is shown", chain->names[i]);
-    else if (error == ENOSPC)
+    else if (error != 0)
         complain("%s cannot be unpacked: %s; TMPDIR names another directory than /var/tmp for it", chain->names[i],
                  strerror(error));
-    else if (error != 0)
-        complain("%s cannot be unpacked: %s", chain->names[i], strerror(error));
 }
 
 bool log_chain_is_timed(struct log_chain *chain, const char *path, bool *empty)

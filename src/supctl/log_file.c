@@ -29,11 +29,17 @@ struct log_file {
 
 /* ---- opening ---- */
 
+/* O_TMPFILE would spare the name, but not every file system knows it. */
 static int unnamed_file(void)
 {
     const char *dir = getenv("TMPDIR");
+    char *path = xasprintf("%s/supctl.XXXXXX", dir && *dir ? dir : "/var/tmp");
+    int fd = mkostemp(path, O_CLOEXEC);
 
-    return open(dir && *dir ? dir : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        unlink(path);
+    free(path);
+    return fd;
 }
 
 /* Writes what is unpacked of IN to TO.  0 or an errno; what could be read before damaged data was written. */
