@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Types of services and their control processes, while supd is killed: docs/promises.md, "A hook runs once in a life".
+"""Types of services, their control processes and readiness, while supd is killed: docs/promises.md, "A hook runs once".
 
 What a crash may cost is written there, too: a pre-start whose end is lost has failed, so that its service is started
 once more, and a hook that is killed because it hangs before its exec did not run.
 """
 from instance import service
-from processes import eventually
+from processes import SLOWER, eventually
 from scenarios import Scenario
 
 HOOKED = "hooked"
@@ -163,4 +163,35 @@ class Hooks(Scenario):
             t.eq(ran, [str(self.pids[HOOKED])], "hooked: stop-command, and the process it was told")
 
 
-SCENARIOS = {"types": Types, "hooks": Hooks}
+class Ready(Scenario):
+    """The first start of services that tell when they are ready, one of which leaves a descriptor with supd."""
+
+    from_start = True
+    anew = True
+
+    def world(self, t):
+        # Longer than a child is held, and short enough to be waited for where the word was lost.
+        fast = {"restart_delay": "20ms", "start_timeout": f"{10 * SLOWER:.0f}s"}
+        t.configure(
+            t.lines("calm"),
+            t.service("told", "notify", "READY=1", "for-ever", ready="notify", **fast),
+            t.service("line", "newline", 5, "for-ever", ready="fd:5", **fast),
+            t.service("keeps", "keep", "mine", "for-ever", fd_store=1, **fast),
+        )
+
+    def act(self, t):
+        t.until_marks(calm=1, told=1, line=1, keeps=1)
+        for name in ("told", "line"):
+            t.until(lambda name=name: f"{name}: running" in t.log_text(), f"{name} is ready")
+
+    def verify(self, t):
+        s = t.settled()
+        for name in ("calm", "told", "line", "keeps"):
+            t.expect_up(name, s[name], 1)
+            t.check(s[name]["starts"] == 1 or t.child_was_killed(), f"{name}: {s[name]['starts']} lives")
+        # What it sends while supd is dead is lost, as there is no fd store.
+        eventually(lambda: t.killed or t.status("keeps")["fd-store"] == ["mine"], "keeps: its descriptor is kept")
+        t.check(t.status("keeps")["fd-store"] in ([], ["mine"]), f"keeps: {t.status('keeps')['fd-store']}")
+
+
+SCENARIOS = {"types": Types, "hooks": Hooks, "ready": Ready}

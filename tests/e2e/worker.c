@@ -16,6 +16,8 @@
  *   script FILE          carry out the steps that FILE holds, separated by white space
  *   born SOCKET NAME MILLISECONDS   draw an end, at random within MILLISECONDS (0: none);
  *                        send "NAME PID TIME FATE" (CLOCK_REALTIME) and a pidfd of this process to SOCKET
+ *   notify TEXT          say TEXT to NOTIFY_SOCKET     newline FD   a newline to a descriptor, which is closed then
+ *   keep NAME            leave a file in memory with supd as NAME (FDSTORE), and have it open, too
  *   fate                 wait for the end that was drawn
  *   sleep SECONDS        for-ever        exit CODE       raise SIG       core (die of SIGABRT, with a core if allowed)
  *
@@ -30,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -226,6 +229,48 @@ static void run_file(const char *path)
     run_text(text);
 }
 
+/* Nobody listens while supd is dead: what is said then is lost.  FD: goes along; -1: nothing does. */
+static void notify(const char *text, int fd)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct iovec iov = {.iov_base = (char *)text, .iov_len = strlen(text)};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr header;
+    } control = {.header = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))}};
+    struct msghdr msg = {.msg_name = &addr, .msg_namelen = sizeof(addr), .msg_iov = &iov, .msg_iovlen = 1};
+    const char *path = getenv("NOTIFY_SOCKET");
+    int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (!path || s < 0)
+        errx(124, "no NOTIFY_SOCKET");
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+    if (fd >= 0) {
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof(control);
+    }
+    sendmsg(s, &msg, 0);
+    close(s);
+}
+
+static void keep(const char *name)
+{
+    char text[256];
+    int fd = memfd_create(name, MFD_CLOEXEC);
+
+    if (fd < 0)
+        err(124, "memfd_create");
+    snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
+    notify(text, fd);
+}
+
+static void newline(int fd)
+{
+    append(fd, "\n");
+    close(fd);
+}
+
 static void die_of(int sig)
 {
     sigset_t set;
@@ -394,6 +439,12 @@ static void run_step(char ***step)
         const char *path = argument(step);
         const char *who = argument(step);
         born(path, who, atof(argument(step)));
+    } else if (strcmp(name, "notify") == 0) {
+        notify(argument(step), -1);
+    } else if (strcmp(name, "newline") == 0) {
+        newline(atoi(argument(step)));
+    } else if (strcmp(name, "keep") == 0) {
+        keep(argument(step));
     } else if (strcmp(name, "fate") == 0) {
         meet_fate();
     } else if (strcmp(name, "sleep") == 0) {
