@@ -82,32 +82,9 @@ bool notifysock_is(int fd, const char *path)
     return strcmp(addr.sun_path, path) == 0 && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-static void read_attached(struct msghdr *msg, struct notifysock_message *message)
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET)
-            continue;
-        if (c->cmsg_type == SCM_CREDENTIALS) {
-            struct ucred cred;
-
-            memcpy(&cred, CMSG_DATA(c), sizeof cred);
-            message->pid = cred.pid;
-            message->uid = cred.uid;
-        } else if (c->cmsg_type == SCM_RIGHTS) {
-            size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-            memcpy(message->fds, CMSG_DATA(c), n * sizeof(int));
-            message->n_fds = n;
-        }
-    }
-}
-
 bool notifysock_look(int fd, struct notifysock_message *message)
 {
-    union {
-        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(NOTIFYSOCK_FDS_MAX * sizeof(int))];
-        struct cmsghdr align;
-    } control;
+    union ancillary_room control;
     struct iovec iov = {.iov_base = message->text, .iov_len = sizeof message->text - 1};
     struct msghdr msg = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes};
@@ -119,12 +96,9 @@ bool notifysock_look(int fd, struct notifysock_message *message)
     if (len == -1)
         return false;
     message->len = (size_t)len;
-    message->pid = 0;
-    message->uid = (uid_t)-1;
-    message->n_fds = 0;
-    read_attached(&msg, message);
+    ancillary_read(&msg, &message->along);
     message->text[len] = '\0';
-    message->whole = !(msg.msg_flags & MSG_TRUNC) && message->pid > 0;
+    message->whole = !(msg.msg_flags & MSG_TRUNC) && message->along.pid > 0;
     return true;
 }
 

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "os/ancillary.h"
+
 #define NOTIFYSOCK_DIR "notify" /* in the runtime directory */
 
 /*
@@ -28,16 +30,11 @@ int notifysock_open(const char *path, char *err, size_t err_size);
 /* Is FD a socket that notifysock_open() has made for PATH, and is the path there still? */
 bool notifysock_is(int fd, const char *path);
 
-#define NOTIFYSOCK_FDS_MAX 253 /* SCM_MAX_FD */
-
 struct notifysock_message {
     char text[4096 + 1];
     size_t len;
-    bool whole; /* else it was longer, or who sent it is not known */
-    pid_t pid;  /* of the sender, as it was when it sent it */
-    uid_t uid;
-    int fds[NOTIFYSOCK_FDS_MAX]; /* close-on-exec, n_fds of them: the caller's */
-    size_t n_fds;
+    bool whole;             /* else it was longer, or who sent it is not known */
+    struct ancillary along; /* descriptors: close-on-exec, the caller's */
 };
 
 /*

@@ -3,23 +3,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "os/ancillary.h"
+#include "os/keptfd.h"
 
-#define FIRST_FD 3          /* SD_LISTEN_FDS_START */
-#define NAMES_MAX 120000    /* bytes of LISTEN_FDNAMES: one string of an environment has 128 KiB at most */
-#define NAME_MAX_LEN 255    /* of one FDNAME */
-#define FDS_PER_MESSAGE 253 /* SCM_MAX_FD */
+#define FIRST_FD 3       /* SD_LISTEN_FDS_START */
+#define NAMES_MAX 120000 /* bytes of LISTEN_FDNAMES: one string of an environment has 128 KiB at most */
+#define NAME_MAX_LEN 255 /* of one FDNAME */
 #define UNNAMED "stored"
 
 struct stored {
@@ -96,13 +95,11 @@ static void remove_named(struct init_store *store, const char *name)
     }
 }
 
-/* Is the same open file kept already?  Where kcmp(2) is not permitted, it is not known. */
+/* Where the kernel does not tell, it is not known. */
 static bool is_kept(const struct init_store *store, int fd)
 {
-    pid_t self = getpid();
-
     for (size_t i = 0; i < store->n; i++) {
-        if (syscall(SYS_kcmp, self, self, KCMP_FILE, (unsigned long)store->items[i].fd, (unsigned long)fd) == 0)
+        if (keptfd_same(store->items[i].fd, fd))
             return true;
     }
     return false;
@@ -174,36 +171,12 @@ static struct request parse(const char *text)
     return request;
 }
 
-/* What came beside the bytes of a message. */
-struct attached {
-    pid_t pid;
-    int fds[FDS_PER_MESSAGE];
-    size_t n;
-};
-
-static void read_attached(struct msghdr *msg, struct attached *attached)
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET)
-            continue;
-        if (c->cmsg_type == SCM_CREDENTIALS) {
-            struct ucred cred;
-
-            memcpy(&cred, CMSG_DATA(c), sizeof cred);
-            attached->pid = cred.pid;
-        } else if (c->cmsg_type == SCM_RIGHTS) {
-            attached->n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-            memcpy(attached->fds, CMSG_DATA(c), attached->n * sizeof(int));
-        }
-    }
-}
-
-static void obey(struct init_store *store, const struct request *request, struct attached *attached)
+static void obey(struct init_store *store, const struct request *request, struct ancillary *along)
 {
     if (request->store) {
-        for (size_t i = 0; i < attached->n; i++)
-            keep(store, attached->fds[i], request);
-        attached->n = 0;
+        for (size_t i = 0; i < along->n_fds; i++)
+            keep(store, along->fds[i], request);
+        along->n_fds = 0;
     } else if (request->name[0]) {
         remove_named(store, request->name);
     }
@@ -211,33 +184,29 @@ static void obey(struct init_store *store, const struct request *request, struct
 
 int init_store_receive(struct init_store *store, pid_t sender, char text[INIT_STORE_MESSAGE_MAX])
 {
-    union {
-        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(FDS_PER_MESSAGE * sizeof(int))];
-        struct cmsghdr align;
-    } control;
+    union ancillary_room control;
     struct iovec iov = {.iov_base = text, .iov_len = INIT_STORE_MESSAGE_MAX - 1};
     struct msghdr msg = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes};
-    struct attached attached = {0};
+    struct ancillary along;
     ssize_t len = recvmsg(store->socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     int answer = -1;
 
     if (len < 0)
         return errno == EAGAIN ? 0 : -1;
     text[len] = '\0';
-    read_attached(&msg, &attached);
+    ancillary_read(&msg, &along);
     if (msg.msg_flags & MSG_CTRUNC)
         log_warning("descriptors to be kept did not arrive: too many are open");
-    if (attached.pid == sender && !(msg.msg_flags & MSG_TRUNC)) {
+    if (along.pid == sender && !(msg.msg_flags & MSG_TRUNC)) {
         struct request request = parse(text);
 
         if (request.store || request.remove)
-            obey(store, &request, &attached);
+            obey(store, &request, &along);
         else
             answer = 1;
     }
-    for (size_t i = 0; i < attached.n; i++)
-        close(attached.fds[i]);
+    ancillary_close(&along);
     return answer;
 }
 

@@ -86,8 +86,8 @@ static void take_descriptors(struct service *service, const struct notify_msg *m
         kept_remove(service, msg->fd_name);
     if (!msg->store)
         return;
-    kept_add(service, msg, message->fds, message->n_fds);
-    message->n_fds = 0;
+    kept_add(service, msg, message->along.fds, message->along.n_fds);
+    message->along.n_fds = 0;
 }
 
 static void obey(struct messages *m, const struct notify_msg *msg, struct notifysock_message *message)
@@ -149,7 +149,7 @@ static void refuse(struct messages *m, const struct notifysock_message *message,
         return;
     m->said = true;
     log_warning("%s: a message of process %d (uid %u) to its NOTIFY_SOCKET is passed over: %s", m->service->spec->name,
-                (int)message->pid, (unsigned)message->uid, why);
+                (int)message->along.pid, (unsigned)message->along.uid, why);
 }
 
 static void judge(struct messages *m, struct notifysock_message *message)
@@ -160,7 +160,7 @@ static void judge(struct messages *m, struct notifysock_message *message)
         return; /* left over from before, or from nobody that we know */
     if (!message->whole || !notify_msg_parse(message->text, message->len, &msg))
         refuse(m, message, "it is too long, or no text");
-    else if (!may_tell(m->service, message->pid))
+    else if (!may_tell(m->service, message->along.pid))
         refuse(m, message, "notify-access does not allow that process to send any");
     else
         obey(m, &msg, message);
@@ -177,8 +177,7 @@ static bool read_batch(struct messages *m)
         m->reading = true;
         judge(m, &message);
         m->reading = false;
-        for (size_t k = 0; k < message.n_fds; k++)
-            close(message.fds[k]);
+        ancillary_close(&message.along);
         /* Only now: what follows from it is recorded.  Who waits for that, BARRIER=1, knows that we have read all before. */
         if (m->fd >= 0)
             notifysock_done(m->fd);
