@@ -2,7 +2,6 @@
 #include "supd/reload.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +10,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/plan.h"
-#include "os/identity.h"
 #include "os/rundir.h"
+#include "supd/helper_run.h"
 #include "supd/order.h"
 #include "supd/reload_helper.h"
 #include "supd/roster.h"
@@ -33,10 +32,7 @@ struct job {
 struct reload {
     struct supervisor *sup;
     TAILQ_HEAD(, job) jobs; /* the first one is at work */
-    int pidfd;
-    int fd;
-    struct loop_io *io;
-    struct loop_timer *timer;
+    struct helper_run helper;
     char *answer;
     size_t len;
     size_t room;
@@ -46,19 +42,9 @@ static void start_next(struct reload *reload);
 
 /* ---- the helper ---- */
 
-/* Lets go of the helper, dead or alive: its end is reaped with the others. */
 static void helper_clear(struct reload *reload)
 {
-    loop_io_free(reload->io);
-    reload->io = NULL;
-    loop_timer_clear(reload->timer);
-    if (reload->pidfd >= 0) {
-        identity_signal(reload->pidfd, SIGKILL);
-        close(reload->pidfd);
-    }
-    if (reload->fd >= 0)
-        close(reload->fd);
-    reload->pidfd = reload->fd = -1;
+    helper_run_clear(&reload->helper);
     free(reload->answer);
     reload->answer = NULL;
     reload->len = reload->room = 0;
@@ -385,7 +371,7 @@ static void on_readable(void *ctx)
             reload->room = reload->room ? 2 * reload->room : 131072;
             reload->answer = xreallocarray(reload->answer, reload->room, 1);
         }
-        ssize_t n = read(reload->fd, reload->answer + reload->len, reload->room - reload->len - 1);
+        ssize_t n = read(reload->helper.fd, reload->answer + reload->len, reload->room - reload->len - 1);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -414,14 +400,13 @@ static void start_next(struct reload *reload)
 
     if (!job)
         return;
-    int rc = reload_helper_start(reload->sup->config_path, &reload->fd, &reload->pidfd);
+    int rc = reload_helper_start(reload->sup->config_path, &reload->helper.fd, &reload->helper.pidfd);
     if (rc < 0) {
         snprintf(text, sizeof text, "no process to read the configuration can be made: %s", strerror(-rc));
         job_failed(reload, text, NULL);
         return;
     }
-    reload->io = loop_io_new(reload->sup->loop, reload->fd, LOOP_READ, on_readable, reload);
-    loop_timer_set(reload->timer, HELPER_TIMEOUT);
+    helper_run_begin(&reload->helper, reload->sup->loop, HELPER_TIMEOUT, on_readable, reload);
 }
 
 /* The caller has hung up: a reload goes on all the same, a question does not matter any more but is at work. */
@@ -437,8 +422,7 @@ void reload_request(struct supervisor *sup, const struct reload_options *options
     if (!sup->reload) {
         sup->reload = xcalloc(1, sizeof *sup->reload);
         sup->reload->sup = sup;
-        sup->reload->pidfd = sup->reload->fd = -1;
-        sup->reload->timer = loop_timer_new(sup->loop, on_timeout, sup->reload);
+        helper_run_init(&sup->reload->helper, sup->loop, on_timeout, sup->reload);
         TAILQ_INIT(&sup->reload->jobs);
     }
     struct reload *reload = sup->reload;
@@ -470,6 +454,6 @@ void reload_free(struct reload *reload)
         TAILQ_REMOVE(&reload->jobs, job, link);
         free(job);
     }
-    loop_timer_free(reload->timer);
+    helper_run_free(&reload->helper);
     free(reload);
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "os/identity.h"
 #include "os/rundir.h"
 #include "os/vardir.h"
+#include "supd/helper_run.h"
 #include "supd/supervisor.h"
 
 /* A disk that keeps its writer waiting for longer is given up. */
@@ -51,10 +51,7 @@ struct remembered {
     bool runs_failing;  /* that was said */
     bool runs_homeless; /* the same */
     struct loop_timer *runs_timer;
-    int pidfd;
-    int fd;
-    struct loop_io *io;
-    struct loop_timer *timer;
+    struct helper_run helper;
     char answer[ANSWER_MAX];
     size_t len;
 };
@@ -144,9 +141,8 @@ void remember_open(struct supervisor *sup)
     char err[512];
 
     r->sup = sup;
-    r->pidfd = r->fd = -1;
     TAILQ_INIT(&r->jobs);
-    r->timer = loop_timer_new(sup->loop, on_timeout, r);
+    helper_run_init(&r->helper, sup->loop, on_timeout, r);
     r->runs_timer = loop_timer_new(sup->loop, on_runs_timer, r);
     sup->remembered = r;
     choose_dir(r);
@@ -176,19 +172,9 @@ bool remember_enabled(const struct supervisor *sup, const char *name, bool *enab
 
 /* ---- writing ---- */
 
-/* Lets go of the helper, dead or alive: its end is reaped with the others. */
 static void helper_clear(struct remembered *r)
 {
-    loop_io_free(r->io);
-    r->io = NULL;
-    loop_timer_clear(r->timer);
-    if (r->pidfd >= 0) {
-        identity_signal(r->pidfd, SIGKILL);
-        close(r->pidfd);
-    }
-    if (r->fd >= 0)
-        close(r->fd);
-    r->pidfd = r->fd = -1;
+    helper_run_clear(&r->helper);
     r->len = 0;
 }
 
@@ -255,7 +241,7 @@ static void on_readable(void *ctx)
     struct remembered *r = ctx;
 
     for (;;) {
-        ssize_t n = read(r->fd, r->answer + r->len, sizeof r->answer - 1 - r->len);
+        ssize_t n = read(r->helper.fd, r->answer + r->len, sizeof r->answer - 1 - r->len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -299,10 +285,9 @@ static int start_helper(struct remembered *r, const char *name, const char *text
         write_and_tell(r, name, text, fd);
     if (pid < 0)
         return pid;
-    r->fd = fd;
-    r->pidfd = identity_pidfd(pid);
-    r->io = loop_io_new(r->sup->loop, fd, LOOP_READ, on_readable, r);
-    loop_timer_set(r->timer, WRITE_TIMEOUT);
+    r->helper.fd = fd;
+    r->helper.pidfd = identity_pidfd(pid);
+    helper_run_begin(&r->helper, r->sup->loop, WRITE_TIMEOUT, on_readable, r);
     return 0;
 }
 
@@ -327,7 +312,7 @@ static void start_next(struct remembered *r)
     struct job *job = TAILQ_FIRST(&r->jobs);
     char why[256];
 
-    if (r->fd >= 0)
+    if (helper_run_busy(&r->helper))
         return;
     if (!job) {
         if (r->runs_due && !r->runs_failing)
@@ -355,7 +340,7 @@ static void on_runs_timer(void *ctx)
     struct remembered *r = ctx;
     char why[128];
 
-    if (!r->runs_due || r->fd >= 0)
+    if (!r->runs_due || helper_run_busy(&r->helper))
         return; /* the end of the present writing leads here again */
     char *text = varfile_format(r->runs, RUNS);
     r->runs_due = false;
@@ -403,7 +388,7 @@ void remember_change(struct supervisor *sup, struct remember_changes changes, re
 
 bool remember_busy(const struct supervisor *sup)
 {
-    return !TAILQ_EMPTY(&sup->remembered->jobs) || sup->remembered->fd >= 0;
+    return !TAILQ_EMPTY(&sup->remembered->jobs) || helper_run_busy(&sup->remembered->helper);
 }
 
 /* We are about to end: nobody is held up. */
@@ -424,7 +409,7 @@ void remember_close(struct supervisor *sup)
 
     if (!r)
         return;
-    if (r->next == NULL && r->fd >= 0)
+    if (r->next == NULL && helper_run_busy(&r->helper))
         r->runs_due = true;
     helper_clear(r);
     if (r->runs_due)
@@ -434,7 +419,7 @@ void remember_close(struct supervisor *sup)
         job->fn(job->ctx, "supd has ended");
         job_free(job);
     }
-    loop_timer_free(r->timer);
+    helper_run_free(&r->helper);
     loop_timer_free(r->runs_timer);
     varfile_free(r->next);
     varfile_free(r->runs);

@@ -16,6 +16,7 @@
  *   events.c      commands that are run for news of services (events.h)    events_process.c  what they are given
  *   shutdown.c    signals, and the ways to end      essential.c  the end of a service that ends supd
  *   reload.c      a new configuration: read by a helper (reload_helper.c), planned, applied
+ *   helper_run.c  a helper at work, for reload.c and remember.c
  *   queue.c       those that are to be forked, one after another
  *   order.c       who waits for whom, and whom a command concerns (order.h, order_view.c)
  *   roster.c      services that come and go       scale.c  another number of instances than is written
