@@ -45,125 +45,14 @@ static bool fail(struct cgroup_tree *tree, const char *fmt, ...)
 
 /* ---- finding ---- */
 
-static bool has_file(const char *dir, const char *file)
-{
-    char *path = xasprintf("%s/%s", dir, file);
-    bool there = access(path, F_OK) == 0;
-
-    free(path);
-    return there;
-}
-
-/* Is the cgroup PATH, as the kernel names it, BASE or below? */
-static bool is_below(const char *path, const char *base)
-{
-    size_t len = strcmp(base, "/") == 0 ? 0 : strlen(base);
-
-    return strncmp(path, base, len) == 0 && (path[len] == '/' || path[len] == '\0');
-}
-
-/* The name of process WHO's cgroup in the v2 hierarchy, to be freed; NULL: there is none. */
-static char *name_of_cgroup(const char *proc, const char *who)
-{
-    char *file = xasprintf("%s/%s/cgroup", proc, who);
-    FILE *fp = fopen(file, "re");
-    char *line = NULL;
-    char *name = NULL;
-    size_t room = 0;
-
-    free(file);
-    if (fp == NULL)
-        return NULL;
-    while (name == NULL && getline(&line, &room, fp) > 0) {
-        line[strcspn(line, "\n")] = '\0';
-        if (strncmp(line, "0::/", 4) == 0)
-            name = xstrdup(line + 3);
-    }
-    free(line);
-    fclose(fp);
-    return name;
-}
-
-/* "\040" and its like, proc_pid_mountinfo(5). */
-static void unescape(char *text)
-{
-    char *to = text;
-
-    for (const char *from = text; *from != '\0'; from++) {
-        unsigned code;
-        if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
-            *to++ = (char)code;
-            from += 3;
-        } else {
-            *to++ = *from;
-        }
-    }
-    *to = '\0';
-}
-
-/* The directory of the cgroup NAME, to be freed; NULL where the mount does not show it. */
-static char *directory_of(const struct cgroup_tree *tree, const char *name)
-{
-    if (!is_below(name, tree->root))
-        return NULL;
-    const char *rest = name + (strcmp(tree->root, "/") == 0 ? 0 : strlen(tree->root));
-    return xasprintf("%s%s", tree->mount, strcmp(rest, "/") == 0 ? "" : rest);
-}
-
-/* A line of mountinfo: takes the mount if it is one of cgroup2 that shows NAME.  One may be hidden by a later one. */
-static void consider_mount(struct cgroup_tree *tree, char *line, const char *name)
-{
-    char *root = NULL;
-    char *point = NULL;
-    const char *type = strstr(line, " - ");
-
-    if (type == NULL || strncmp(type, " - cgroup2 ", 11) != 0)
-        return;
-    if (sscanf(line, "%*s %*s %*s %ms %ms", &root, &point) == 2) {
-        unescape(root);
-        unescape(point);
-        struct cgroup_tree found = {.mount = point, .root = root};
-        char *home = directory_of(&found, name);
-        if (home != NULL && has_file(home, "cgroup.procs")) {
-            free(tree->mount);
-            free(tree->root);
-            free(tree->home);
-            tree->mount = point;
-            tree->root = root;
-            tree->home = home;
-            return;
-        }
-        free(home);
-    }
-    free(root);
-    free(point);
-}
-
 bool cgroup_tree_find(struct cgroup_tree *tree, const char *proc, const char *instance)
 {
-    *tree = (struct cgroup_tree){.proc = xstrdup(proc)};
-    snprintf(tree->name, sizeof tree->name, "supd-%s", instance);
-    char *name = name_of_cgroup(proc, "self");
-    if (name == NULL)
-        return fail(tree, "the kernel has no cgroup v2");
-    if (strncmp(name, "/..", 3) == 0) {
-        fail(tree, "supd's own cgroup is outside of its cgroup namespace");
-        free(name);
-        return false;
-    }
+    const char *why;
 
-    char *file = xasprintf("%s/self/mountinfo", proc);
-    FILE *fp = fopen(file, "re");
-    char *line = NULL;
-    size_t room = 0;
-    while (fp != NULL && getline(&line, &room, fp) > 0)
-        consider_mount(tree, line, name);
-    if (fp != NULL)
-        fclose(fp);
-    free(line);
-    free(file);
-    free(name);
-    return tree->home != NULL || fail(tree, "no cgroup v2 hierarchy is mounted");
+    *tree = (struct cgroup_tree){0};
+    snprintf(tree->name, sizeof tree->name, "supd-%s", instance);
+    tree->home = cgroup_place_find(&tree->place, proc, &why);
+    return tree->home != NULL || fail(tree, "%s", why);
 }
 
 /* ---- making ---- */
@@ -189,7 +78,7 @@ static void leave_own_leaf(struct cgroup_tree *tree)
     if (slash == NULL || strcmp(slash + 1, OWN_LEAF) != 0)
         return;
     *slash = '\0';
-    if (!has_file(tree->home, tree->name))
+    if (!cgroup_has_file(tree->home, tree->name))
         *slash = '/';
 }
 
@@ -236,10 +125,10 @@ static void look_at_home(struct residents *r, const char *home)
  */
 static void move_below(struct cgroup_tree *tree)
 {
-    struct residents residents = {.proc = tree->proc};
+    struct residents residents = {.proc = tree->place.proc};
     char text[16];
 
-    if (!has_file(tree->home, "cgroup.events"))
+    if (!cgroup_has_file(tree->home, "cgroup.events"))
         return;
     look_at_home(&residents, tree->home);
     if (residents.others)
@@ -308,7 +197,7 @@ static bool has_others_below(const struct cgroup_tree *tree)
 static void move_back(struct cgroup_tree *tree)
 {
     char *leaf = xasprintf("%s/%s", tree->home, OWN_LEAF);
-    bool moved = has_file(leaf, "cgroup.procs");
+    bool moved = cgroup_has_file(leaf, "cgroup.procs");
     bool others = has_others_below(tree);
     char text[32];
 
@@ -330,9 +219,7 @@ void cgroup_tree_close(struct cgroup_tree *tree)
         move_back(tree);
     for (size_t i = 0; i < CGROUP_N_CONTROLLERS; i++)
         free(tree->why[i]);
-    free(tree->proc);
-    free(tree->mount);
-    free(tree->root);
+    cgroup_place_clear(&tree->place);
     free(tree->home);
     free(tree->path);
     free(tree->reason);
@@ -447,7 +334,7 @@ char *cgroup_tree_find_service(struct cgroup_tree *tree, const char *name)
     if (tree->home == NULL)
         return NULL;
     if (!tree->searched)
-        search_below(tree, tree->mount, 0);
+        search_below(tree, tree->place.mount, 0);
     tree->searched = true;
     for (char **place = tree->places; place != NULL && *place != NULL; place++) {
         path = xasprintf("%s/%s%s", *place, name, SUFFIX);
@@ -480,10 +367,10 @@ char *cgroup_tree_of_process(const struct cgroup_tree *tree, pid_t pid, const ch
     if (tree->home == NULL)
         return NULL;
     snprintf(who, sizeof who, "%d", (int)pid);
-    char *theirs = name_of_cgroup(tree->proc, who);
-    char *ours = name_of_cgroup(tree->proc, "self");
-    if (theirs != NULL && ours != NULL && cut_to_service(tree, theirs, name) && !is_below(ours, theirs))
-        path = directory_of(tree, theirs);
+    char *theirs = cgroup_name_of(&tree->place, who);
+    char *ours = cgroup_name_of(&tree->place, "self");
+    if (theirs != NULL && ours != NULL && cut_to_service(tree, theirs, name) && !cgroup_name_is_below(ours, theirs))
+        path = cgroup_directory_of(&tree->place, theirs);
     free(theirs);
     free(ours);
     return path;

@@ -19,11 +19,10 @@
 #include <sys/types.h>
 
 #include "core/spec_cgroup.h"
+#include "os/cgroup_place.h"
 
 struct cgroup_tree {
-    char *proc;   /* where procfs is */
-    char *mount;  /* where the hierarchy is mounted ... */
-    char *root;   /* ... and which of its cgroups is seen there */
+    struct cgroup_place place;
     char *home;   /* directory; NULL: no hierarchy is there */
     char *path;   /* directory of the tree; NULL: there is none */
     char *reason; /* why there is none; NULL where there is one */
