@@ -1,35 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Attributes of a process that the kernel refuses, whoever we are; and a supd that dies before its child has an exec. */
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "base/mem.h"
-#include "base/strv.h"
-#include "core/record.h"
-#include "os/spawn.h"
-#include "tests/check_main.h"
+#include "tests/os/spawn_bench.h"
 
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
-#define PATIENCE 60000 /* ms */
-
-struct bench {
-    char dir[40];
-    struct spec *spec;
-    struct spawn_baseline baseline;
-    uint8_t record[RECORD_MAX];
-    struct spawn_request req;
-};
 
 static void set(struct bench *bench, const char *key, const char *value)
 {
@@ -39,65 +12,12 @@ static void set(struct bench *bench, const char *key, const char *value)
     ck_assert_msg(spec_set(bench->spec, spec_key_find(key), values, 1, false, err, sizeof(err)), "%s: %s", key, err);
 }
 
-static void setup(struct bench *bench)
-{
-    struct svc svc = {.life = 1};
-    struct svc_stop_params stop = {.signal = SIGTERM};
-
-    *bench = (struct bench){.dir = "/tmp/supd-spawn-attrs-XXXXXX", .spec = spec_new("web")};
-    ck_assert_ptr_nonnull(mkdtemp(bench->dir));
-    set(bench, "command", "/bin/true");
-    spawn_baseline_take(&bench->baseline);
-    char *state = xasprintf("%s/state", bench->dir);
-    bench->req = (struct spawn_request){
-        .spec = bench->spec,
-        .baseline = &bench->baseline,
-        .instance_id = "0123abcd",
-        .record = bench->record,
-        .state_fd = open(state, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600),
-    };
-    ck_assert_int_ge(bench->req.state_fd, 0);
-    free(state);
-    bench->req.record_len =
-        record_encode_spawn(bench->record, ROLE_SERVICE, "web", &svc, 1, &stop, (struct timestamp){0});
-}
-
-static void teardown(struct bench *bench)
-{
-    static const char *const files[] = {"state", "fifo", "ran"};
-
-    for (size_t i = 0; i < LEN(files); i++) {
-        char *path = xasprintf("%s/%s", bench->dir, files[i]);
-        remove(path);
-        free(path);
-    }
-    ck_assert_int_eq(rmdir(bench->dir), 0);
-    close(bench->req.state_fd);
-    spawn_baseline_clear(&bench->baseline);
-    spec_free(bench->spec);
-}
-
 static off_t size_of_state(const struct bench *bench)
 {
     struct stat st;
 
     ck_assert_int_eq(fstat(bench->req.state_fd, &st), 0);
     return st.st_size;
-}
-
-/* From here on the system call NR fails with ERR, for us and for our children. */
-static void refuse_with(int nr, int err)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)nr, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)err),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
-
-    ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
 }
 
 static const struct {
@@ -124,9 +44,7 @@ static const struct {
 /* The start fails with this report and this exit code; the trial says the same, and leaves nothing behind. */
 static void expect_refusal(struct bench *bench, const char *report, int code)
 {
-    struct spawn_child child;
     char err[512] = "";
-    char text[512] = "";
     int status;
 
     off_t before = size_of_state(bench);
@@ -134,24 +52,14 @@ static void expect_refusal(struct bench *bench, const char *report, int code)
     ck_assert_str_eq(err, report);
     ck_assert_int_eq(size_of_state(bench), before);
     ck_assert_int_eq(waitpid(-1, &status, WNOHANG), -1);
-
-    ck_assert_msg(spawn_process(&bench->req, &child, err, sizeof(err)), "%s", err);
-    struct pollfd pfd = {.fd = child.report_fd, .events = POLLIN};
-    ck_assert_int_eq(poll(&pfd, 1, PATIENCE), 1);
-    ck_assert_int_eq(spawn_report_read(child.report_fd, text, sizeof(text)), SPAWN_FAILED);
-    ck_assert_str_eq(text, report);
-    ck_assert_int_eq(waitpid(child.pid, &status, 0), child.pid);
-    ck_assert(WIFEXITED(status));
-    ck_assert_int_eq(WEXITSTATUS(status), code);
-    close(child.pidfd);
-    close(child.report_fd);
+    run_failing(bench, report, code);
 }
 
 START_TEST(each_is_refused)
 {
     struct bench bench;
 
-    setup(&bench);
+    setup(&bench, "true");
     set(&bench, refused[_i].key, refused[_i].value);
     refuse_with(refused[_i].nr, refused[_i].err);
     expect_refusal(&bench, refused[_i].report, refused[_i].code);
@@ -164,7 +72,7 @@ START_TEST(old_kernel)
     struct bench bench;
     char err[512];
 
-    setup(&bench);
+    setup(&bench, "true");
     set(&bench, "read-only-paths", "/usr");
     /* Where one may mount at all. */
     if (spawn_try_attributes(bench.spec, &bench.baseline, err, sizeof(err))) {
@@ -180,7 +88,7 @@ START_TEST(trial_of_what_can_be_had)
     struct bench bench;
     char err[512] = "";
 
-    setup(&bench);
+    setup(&bench, "true");
     ck_assert(spawn_try_attributes(bench.spec, &bench.baseline, err, sizeof(err)));
     set(&bench, "limit-core", "0");
     set(&bench, "nice", "19");
@@ -207,7 +115,7 @@ START_TEST(supd_dies_before_the_signal_is_set)
     struct bench bench;
     int status;
 
-    setup(&bench);
+    setup(&bench, "true");
     char *fifo = xasprintf("%s/fifo", bench.dir);
     char *ran = xasprintf("%s/ran", bench.dir);
     char *command = xasprintf("/bin/touch %s", ran);
