@@ -426,167 +426,128 @@ static pid_t make_stranger(pid_t pid, int *go)
 
 /* ---- the tests ---- */
 
-START_TEST(tells_the_exit_code)
-{
-    struct fixture fx;
+/* A test that gets a watcher of one of the ways, and a NEPHEW to watch: FX.  Where that is not possible it is left out. */
+#define WATCH_TEST(name, nephew)                 \
+    static void name##_with(struct fixture *fx); \
+    START_TEST(name)                             \
+    {                                            \
+        struct fixture fx;                       \
+                                                 \
+        if (!setup(&fx, _i, nephew))             \
+            return;                              \
+        name##_with(&fx);                        \
+        teardown(&fx);                           \
+    }                                            \
+    END_TEST                                     \
+    static void name##_with(struct fixture *fx)
 
-    if (!setup(&fx, _i, exits_7))
-        return;
-    watch(&fx);
-    run_a_while(&fx);
-    ck_assert_int_eq(fx.calls, 0);
-    end_nephew(&fx);
-    run_until_told(&fx);
-    expect_exit(&fx, fx.way->zombie, 7);
-    teardown(&fx);
+WATCH_TEST(tells_the_exit_code, exits_7)
+{
+    watch(fx);
+    run_a_while(fx);
+    ck_assert_int_eq(fx->calls, 0);
+    end_nephew(fx);
+    run_until_told(fx);
+    expect_exit(fx, fx->way->zombie, 7);
 }
-END_TEST
 
-START_TEST(tells_success)
+WATCH_TEST(tells_success, exits_0)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, exits_0))
-        return;
-    watch(&fx);
-    end_nephew(&fx);
-    run_until_told(&fx);
-    expect_exit(&fx, fx.way->zombie, 0);
-    teardown(&fx);
+    watch(fx);
+    end_nephew(fx);
+    run_until_told(fx);
+    expect_exit(fx, fx->way->zombie, 0);
 }
-END_TEST
 
-START_TEST(tells_the_signal)
+WATCH_TEST(tells_the_signal, dies_of_segv)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, dies_of_segv))
-        return;
-    watch(&fx);
-    end_nephew(&fx);
-    run_until_told(&fx);
-    ck_assert_int_eq(fx.exit.source, fx.way->zombie);
-    if (fx.way->zombie == EXIT_SOURCE_NONE) {
-        ck_assert_int_eq(fx.exit.how, EXIT_HOW_UNKNOWN);
+    watch(fx);
+    end_nephew(fx);
+    run_until_told(fx);
+    ck_assert_int_eq(fx->exit.source, fx->way->zombie);
+    if (fx->way->zombie == EXIT_SOURCE_NONE) {
+        ck_assert_int_eq(fx->exit.how, EXIT_HOW_UNKNOWN);
     } else {
-        ck_assert_int_eq(fx.exit.how, EXIT_HOW_SIGNALED);
-        ck_assert_int_eq(fx.exit.signal, SIGSEGV);
+        ck_assert_int_eq(fx->exit.how, EXIT_HOW_SIGNALED);
+        ck_assert_int_eq(fx->exit.signal, SIGSEGV);
     }
-    teardown(&fx);
 }
-END_TEST
 
-START_TEST(killed_while_watched)
+WATCH_TEST(killed_while_watched, exits_7)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, exits_7))
-        return;
-    watch(&fx);
-    run_a_while(&fx);
-    kill(fx.pid, SIGKILL);
-    run_until_told(&fx);
-    ck_assert_int_eq(fx.exit.source, fx.way->zombie);
-    if (fx.way->zombie != EXIT_SOURCE_NONE)
-        ck_assert_int_eq(fx.exit.signal, SIGKILL);
-    teardown(&fx);
+    watch(fx);
+    run_a_while(fx);
+    kill(fx->pid, SIGKILL);
+    run_until_told(fx);
+    ck_assert_int_eq(fx->exit.source, fx->way->zombie);
+    if (fx->way->zombie != EXIT_SOURCE_NONE)
+        ck_assert_int_eq(fx->exit.signal, SIGKILL);
 }
-END_TEST
 
 /* The parent reaps before we get to look: only what the kernel keeps, or has told, is left. */
-START_TEST(reaped_before_we_look)
+WATCH_TEST(reaped_before_we_look, exits_7)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, exits_7))
-        return;
-    if (fx.way->zombie != EXIT_SOURCE_PTRACE)
-        watch(&fx);
-    end_nephew(&fx);
-    reap_nephew(&fx);
-    if (fx.watch == NULL)
-        watch(&fx);
-    ck_assert_int_eq(fx.calls, 0);
-    run_until_told(&fx);
-    expect_exit(&fx, fx.way->reaped, 7);
-    teardown(&fx);
+    if (fx->way->zombie != EXIT_SOURCE_PTRACE)
+        watch(fx);
+    end_nephew(fx);
+    reap_nephew(fx);
+    if (fx->watch == NULL)
+        watch(fx);
+    ck_assert_int_eq(fx->calls, 0);
+    run_until_told(fx);
+    expect_exit(fx, fx->way->reaped, 7);
 }
-END_TEST
 
 /* A tracer comes before the parent, which reaps afterwards all the same. */
-START_TEST(parent_reaps_after_us)
+WATCH_TEST(parent_reaps_after_us, exits_7)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, exits_7))
-        return;
-    watch(&fx);
-    end_nephew(&fx);
-    let_reap(&fx);
-    run_until_told(&fx);
-    if (fx.exit.source != EXIT_SOURCE_NONE)
-        ck_assert_int_eq(fx.exit.code, 7);
-    ck_assert(fx.way->tells == (fx.exit.source != EXIT_SOURCE_NONE) || fx.way->zombie != EXIT_SOURCE_NONE);
-    await_parent(&fx);
-    teardown(&fx);
+    watch(fx);
+    end_nephew(fx);
+    let_reap(fx);
+    run_until_told(fx);
+    if (fx->exit.source != EXIT_SOURCE_NONE)
+        ck_assert_int_eq(fx->exit.code, 7);
+    ck_assert(fx->way->tells == (fx->exit.source != EXIT_SOURCE_NONE) || fx->way->zombie != EXIT_SOURCE_NONE);
+    await_parent(fx);
 }
-END_TEST
 
-START_TEST(leader_ends_before_the_program)
+WATCH_TEST(leader_ends_before_the_program, leader_ends_first)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, leader_ends_first))
-        return;
-    watch(&fx);
-    await_zombie(&fx);
-    run_a_while(&fx);
-    ck_assert_int_eq(fx.calls, 0);
-    end_nephew(&fx);
-    run_until_told(&fx);
-    if (fx.exit.source == EXIT_SOURCE_NONE)
-        ck_assert_int_eq(fx.way->zombie, EXIT_SOURCE_NONE);
+    watch(fx);
+    await_zombie(fx);
+    run_a_while(fx);
+    ck_assert_int_eq(fx->calls, 0);
+    end_nephew(fx);
+    run_until_told(fx);
+    if (fx->exit.source == EXIT_SOURCE_NONE)
+        ck_assert_int_eq(fx->way->zombie, EXIT_SOURCE_NONE);
     else
-        ck_assert_int_eq(fx.exit.code, 9);
-    teardown(&fx);
+        ck_assert_int_eq(fx->exit.code, 9);
 }
-END_TEST
 
-START_TEST(signals_pass_untouched)
+WATCH_TEST(signals_pass_untouched, counts_signals)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, counts_signals))
-        return;
-    watch(&fx);
-    run_a_while(&fx);
+    watch(fx);
+    run_a_while(fx);
     for (int i = 0; i < RT_SIGNALS; i++)
-        ck_assert_int_eq(sigqueue(fx.pid, SIGRTMIN, (union sigval){.sival_int = i}), 0);
-    end_nephew(&fx);
-    run_until_told(&fx);
-    expect_exit(&fx, fx.way->zombie, 42);
-    teardown(&fx);
+        ck_assert_int_eq(sigqueue(fx->pid, SIGRTMIN, (union sigval){.sival_int = i}), 0);
+    end_nephew(fx);
+    run_until_told(fx);
+    expect_exit(fx, fx->way->zombie, 42);
 }
-END_TEST
 
 /* As it is when supd was executed anew: the same process, and what it traced is still traced. */
-START_TEST(traced_already)
+WATCH_TEST(traced_already, counts_signals)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, counts_signals))
-        return;
-    ck_assert_int_eq(ptrace(PTRACE_SEIZE, fx.pid, NULL, NULL), 0);
-    watch(&fx);
-    run_a_while(&fx);
+    ck_assert_int_eq(ptrace(PTRACE_SEIZE, fx->pid, NULL, NULL), 0);
+    watch(fx);
+    run_a_while(fx);
     for (int i = 0; i < RT_SIGNALS; i++)
-        ck_assert_int_eq(sigqueue(fx.pid, SIGRTMIN, (union sigval){.sival_int = i}), 0);
-    end_nephew(&fx);
-    run_until_told(&fx);
-    expect_exit(&fx, EXIT_SOURCE_PTRACE, 42);
-    teardown(&fx);
+        ck_assert_int_eq(sigqueue(fx->pid, SIGRTMIN, (union sigval){.sival_int = i}), 0);
+    end_nephew(fx);
+    run_until_told(fx);
+    expect_exit(fx, EXIT_SOURCE_PTRACE, 42);
 }
-END_TEST
 
 static bool is_stopped(const struct fixture *fx)
 {
@@ -605,103 +566,84 @@ static void run_until_stopped(struct fixture *fx, bool stopped)
 }
 
 /* Stopped before it is watched, while it is watched, and when it is watched no more. */
-START_TEST(stopped_stays_stopped)
+WATCH_TEST(stopped_stays_stopped, exits_7)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, exits_7))
-        return;
-    kill(fx.pid, SIGSTOP);
-    while (!is_stopped(&fx))
+    kill(fx->pid, SIGSTOP);
+    while (!is_stopped(fx))
         ;
-    watch(&fx);
-    run_a_while(&fx);
-    ck_assert(is_stopped(&fx));
-    kill(fx.pid, SIGCONT);
-    run_until_stopped(&fx, false);
-    kill(fx.pid, SIGSTOP);
-    run_until_stopped(&fx, true);
-    run_a_while(&fx);
-    ck_assert(is_stopped(&fx));
-    watch_free(fx.watch);
-    fx.watch = NULL;
-    run_a_while(&fx);
-    ck_assert(is_stopped(&fx));
-    kill(fx.pid, SIGCONT);
-    run_until_stopped(&fx, false);
-    ck_assert_int_eq(fx.calls, 0);
-    end_nephew(&fx);
-    teardown(&fx);
+    watch(fx);
+    run_a_while(fx);
+    ck_assert(is_stopped(fx));
+    kill(fx->pid, SIGCONT);
+    run_until_stopped(fx, false);
+    kill(fx->pid, SIGSTOP);
+    run_until_stopped(fx, true);
+    run_a_while(fx);
+    ck_assert(is_stopped(fx));
+    watch_free(fx->watch);
+    fx->watch = NULL;
+    run_a_while(fx);
+    ck_assert(is_stopped(fx));
+    kill(fx->pid, SIGCONT);
+    run_until_stopped(fx, false);
+    ck_assert_int_eq(fx->calls, 0);
+    end_nephew(fx);
 }
-END_TEST
 
-START_TEST(killed_while_stopped)
+WATCH_TEST(killed_while_stopped, exits_7)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, exits_7))
-        return;
-    watch(&fx);
-    kill(fx.pid, SIGSTOP);
-    run_until_stopped(&fx, true);
-    ck_assert_int_eq(fx.calls, 0);
-    kill(fx.pid, SIGKILL);
-    run_until_told(&fx);
-    if (fx.way->zombie != EXIT_SOURCE_NONE)
-        ck_assert_int_eq(fx.exit.signal, SIGKILL);
-    teardown(&fx);
+    watch(fx);
+    kill(fx->pid, SIGSTOP);
+    run_until_stopped(fx, true);
+    ck_assert_int_eq(fx->calls, 0);
+    kill(fx->pid, SIGKILL);
+    run_until_told(fx);
+    if (fx->way->zombie != EXIT_SOURCE_NONE)
+        ck_assert_int_eq(fx->exit.signal, SIGKILL);
 }
-END_TEST
 
-START_TEST(freed_before_the_end)
+WATCH_TEST(freed_before_the_end, exits_7)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, exits_7))
-        return;
-    watch(&fx);
-    run_a_while(&fx);
-    watch_free(fx.watch);
-    fx.watch = NULL;
-    run_a_while(&fx);
-    end_nephew(&fx);
-    reap_nephew(&fx);
-    run_a_while(&fx);
-    ck_assert_int_eq(fx.calls, 0);
-    teardown(&fx);
+    watch(fx);
+    run_a_while(fx);
+    watch_free(fx->watch);
+    fx->watch = NULL;
+    run_a_while(fx);
+    end_nephew(fx);
+    reap_nephew(fx);
+    run_a_while(fx);
+    ck_assert_int_eq(fx->calls, 0);
 }
-END_TEST
 
 /* The number belongs to another process when we look, and that one has ended as well or lives on. */
-static void meet_stranger(int i, bool ended)
+static void meet_stranger(struct fixture *fx, bool ended)
 {
-    struct fixture fx;
     siginfo_t info = {0};
     int go;
 
-    if (!can_choose_pid() || !setup(&fx, i, exits_7))
+    if (!can_choose_pid())
         return;
-    if (fx.way->zombie != EXIT_SOURCE_PTRACE)
-        watch(&fx);
-    end_nephew(&fx);
-    reap_nephew(&fx);
-    uint64_t old_ticks = fx.start_ticks;
-    pid_t stranger = make_stranger(fx.pid, &go);
+    if (fx->way->zombie != EXIT_SOURCE_PTRACE)
+        watch(fx);
+    end_nephew(fx);
+    reap_nephew(fx);
+    uint64_t old_ticks = fx->start_ticks;
+    pid_t stranger = make_stranger(fx->pid, &go);
     struct procfs_stat st;
     ck_assert_int_eq(procfs_read_stat(stranger, &st), 0);
     if (ended) {
         close(go);
         ck_assert_int_eq(waitid(P_PID, (id_t)stranger, &info, WEXITED), 0);
     }
-    if (fx.watch == NULL)
-        watch(&fx);
+    if (fx->watch == NULL)
+        watch(fx);
     /* Within one tick of the clock, and without a pidfd, nobody can tell the two apart. */
-    if (fx.way->no_pidfd && st.start_ticks == old_ticks && !ended) {
-        watch_free(fx.watch);
-        fx.watch = NULL;
+    if (fx->way->no_pidfd && st.start_ticks == old_ticks && !ended) {
+        watch_free(fx->watch);
+        fx->watch = NULL;
     } else {
-        run_until_told(&fx);
-        expect_exit(&fx, fx.way->reaped, 7);
+        run_until_told(fx);
+        expect_exit(fx, fx->way->reaped, 7);
     }
     if (!ended) {
         ck_assert_int_eq(procfs_read_stat(stranger, &st), 0);
@@ -711,20 +653,17 @@ static void meet_stranger(int i, bool ended)
     }
     ck_assert_int_eq(info.si_code, CLD_EXITED);
     ck_assert_int_eq(info.si_status, 33);
-    teardown(&fx);
 }
 
-START_TEST(number_used_again)
+WATCH_TEST(number_used_again, exits_7)
 {
-    meet_stranger(_i, false);
+    meet_stranger(fx, false);
 }
-END_TEST
 
-START_TEST(number_used_again_and_freed)
+WATCH_TEST(number_used_again_and_freed, exits_7)
 {
-    meet_stranger(_i, true);
+    meet_stranger(fx, true);
 }
-END_TEST
 
 static void set_cap(int cap, bool on)
 {
@@ -745,57 +684,39 @@ static void reap_in_loop(void *ctx)
 }
 
 /* Status 0 cannot be told from the zombie without the capability, so pidfd waits for the parent. */
-START_TEST(slow_parent_is_waited_for)
+WATCH_TEST(slow_parent_is_waited_for, exits_0)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, 0, exits_0))
-        return;
     set_cap(CAP_SYS_PTRACE, false);
-    watch(&fx);
-    end_nephew(&fx);
-    fx.step = loop_timer_new(fx.loop, reap_in_loop, &fx);
-    loop_timer_set(fx.step, 100 * USEC_PER_MSEC);
-    while (fx.calls == 0)
-        ck_assert_int_eq(loop_run(fx.loop), 0);
-    expect_exit(&fx, fx.way->reaped, 0);
+    watch(fx);
+    end_nephew(fx);
+    fx->step = loop_timer_new(fx->loop, reap_in_loop, fx);
+    loop_timer_set(fx->step, 100 * USEC_PER_MSEC);
+    while (fx->calls == 0)
+        ck_assert_int_eq(loop_run(fx->loop), 0);
+    expect_exit(fx, fx->way->reaped, 0);
     set_cap(CAP_SYS_PTRACE, true);
-    teardown(&fx);
 }
-END_TEST
 
-START_TEST(parent_that_never_reaps)
+WATCH_TEST(parent_that_never_reaps, exits_0)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, 0, exits_0))
-        return;
     set_cap(CAP_SYS_PTRACE, false);
-    watch(&fx);
-    end_nephew(&fx);
-    run_until_told(&fx);
-    expect_exit(&fx, EXIT_SOURCE_NONE, 0);
+    watch(fx);
+    end_nephew(fx);
+    run_until_told(fx);
+    expect_exit(fx, EXIT_SOURCE_NONE, 0);
     set_cap(CAP_SYS_PTRACE, true);
-    teardown(&fx);
 }
-END_TEST
 
 /* A descriptor that the loop refuses, as it refuses a plain file, is polled. */
-START_TEST(polled_where_the_loop_refuses)
+WATCH_TEST(polled_where_the_loop_refuses, exits_0)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, 0, exits_0))
-        return;
     FILE *fp = tmpfile();
-    fx.watch = watch_new(fx.watcher, fileno(fp), fx.pid, fx.start_ticks, on_exit_told, &fx);
-    run_until_told(&fx);
-    expect_exit(&fx, EXIT_SOURCE_NONE, 0);
+    fx->watch = watch_new(fx->watcher, fileno(fp), fx->pid, fx->start_ticks, on_exit_told, fx);
+    run_until_told(fx);
+    expect_exit(fx, EXIT_SOURCE_NONE, 0);
     fclose(fp);
-    end_nephew(&fx);
-    teardown(&fx);
+    end_nephew(fx);
 }
-END_TEST
 
 /* Twelve thousand ends; by a program that valgrind does not look at, for under it a fork takes long. */
 static void flood(void)
@@ -812,25 +733,19 @@ static void flood(void)
 }
 
 /* So many ends while nobody reads that some are lost: those who ended meanwhile are found, and nothing is made up. */
-START_TEST(lost_events)
+WATCH_TEST(lost_events, exits_7)
 {
-    struct fixture fx;
-
-    if (!setup(&fx, _i, exits_7))
-        return;
-    watch(&fx);
+    watch(fx);
     flood();
-    run_a_while(&fx);
-    ck_assert_int_eq(fx.calls, 0);
+    run_a_while(fx);
+    ck_assert_int_eq(fx->calls, 0);
     flood();
-    end_nephew(&fx);
-    reap_nephew(&fx);
-    run_until_told(&fx);
-    bool pidfd_tells = fx.way->lacks == 0 && identity_have_pidfd_exit();
-    expect_exit(&fx, pidfd_tells ? EXIT_SOURCE_PIDFD : EXIT_SOURCE_NONE, 7);
-    teardown(&fx);
+    end_nephew(fx);
+    reap_nephew(fx);
+    run_until_told(fx);
+    bool pidfd_tells = fx->way->lacks == 0 && identity_have_pidfd_exit();
+    expect_exit(fx, pidfd_tells ? EXIT_SOURCE_PIDFD : EXIT_SOURCE_NONE, 7);
 }
-END_TEST
 
 /* Which way is picked, and what is said of one that is not possible. */
 START_TEST(choice)
