@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
-from cgroups import cgroup_of  # noqa: E402
+from cgroups import cgroup_of, read  # noqa: E402
 from harness import main, test  # noqa: E402
 from instance import Supd, service  # noqa: E402
 from processes import eventually, kill, skip  # noqa: E402
@@ -23,14 +23,6 @@ def need(*controllers):
     for name in controllers:
         if name not in have:
             skip(f"no controller {name} here")
-
-
-def read(path):
-    try:
-        with open(path, encoding="utf-8") as f:
-            return f.read()
-    except OSError:
-        return ""
 
 
 def limited(name, command, limits, **keys):
