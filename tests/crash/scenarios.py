@@ -253,8 +253,8 @@ class Escalation(Stop):
         t.eq(len(set(heard)), len(heard), f"{name}: the stop-signal comes once at most: {heard}")
 
 
-class Restart(Scenario):
-    """supctl restart, of a service that obeys and of one that must be killed for it."""
+class ToBeEnded(Scenario):
+    """A service that obeys, and one that must be killed."""
 
     def world(self, t):
         t.configure(
@@ -265,6 +265,10 @@ class Restart(Scenario):
 
     def before(self, t):
         self.pids = pids(t)
+
+
+class Restart(ToBeEnded):
+    """supctl restart."""
 
     def act(self, t):
         t.ask("restart", "service.restart", names=["trio", "deaf"])

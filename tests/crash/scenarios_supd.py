@@ -4,7 +4,7 @@ import os
 import signal
 
 from processes import Failed, eventually, is_alive, kill
-from scenarios import Scenario, pids
+from scenarios import Scenario, ToBeEnded, pids
 
 
 class Reattach(Scenario):
@@ -67,20 +67,10 @@ class Reattach(Scenario):
         t.expect_exit("deaf", s["deaf"], "signaled", "KILL")
 
 
-class Shutdown(Scenario):
+class Shutdown(ToBeEnded):
     """supctl shutdown: once it is acknowledged, the next supd finishes it, unless nothing is left to be finished."""
 
     deep = True
-
-    def world(self, t):
-        t.configure(
-            t.lines("calm"),
-            t.service("trio", size=3),
-            t.service("deaf", first=("ignore", "TERM"), stop_timeout="100ms"),
-        )
-
-    def before(self, t):
-        self.pids = pids(t)
 
     def act(self, t):
         t.ask("shutdown", "supd.shutdown")
