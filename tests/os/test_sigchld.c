@@ -110,7 +110,8 @@ static void fork_all(struct fixture *fx, int gate[2])
     ck_assert_int_eq(pipe(gate), 0);
     for (size_t i = 0; i < fx->n; i++) {
         pid_t pid = fork();
-        ck_assert_int_ge(pid, 0);
+        ck_assert_msg(pid >= 0, "fork number %zu of %zu failed: %s (the machine has no room for so many processes)",
+                      i + 1, fx->n, strerror(errno));
         if (pid == 0) {
             char byte;
 
@@ -225,6 +226,7 @@ START_TEST(ended_before_the_handler)
 
     if (pid == 0)
         _exit(9);
+    ck_assert_int_gt(pid, 0);
     ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
     setup(&fx, 1);
     fx.children[0] = (struct child){.pid = pid, .want = 9 << 8};
@@ -294,6 +296,7 @@ START_TEST(traced_child_is_let_go)
         raise(SIGUSR1);
         _exit(3);
     }
+    ck_assert_int_gt(pid, 0);
     fx.children[0] = (struct child){.pid = pid, .want = 3 << 8};
     while (waitid(P_PID, (id_t)pid, &info, WEXITED | WSTOPPED | WNOWAIT) == -1)
         ck_assert_int_eq(errno, EINTR);

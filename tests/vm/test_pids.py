@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Few process numbers, which a machine of our own may have: they are used again all the time, by whoever comes."""
+import contextlib
 import os
 import random
 import signal
@@ -26,13 +27,22 @@ def use_one():
     os.waitpid(pid, 0)
 
 
+@contextlib.contextmanager
 def few_numbers():
+    """While it lasts: whoever comes after us may need more."""
     if not os.path.exists("/plan.json"):
         skip("would change the numbers of processes of this whole machine: see docs/vm-testing.md")
-    with open(PID_MAX, "w", encoding="ascii") as f:
+    with open(PID_MAX, "r+", encoding="ascii") as f:
+        usual = f.read()
+        f.seek(0)
         f.write(str(FEW))
     while last_number() < FIRST_AGAIN:
         use_one()
+    try:
+        yield
+    finally:
+        with open(PID_MAX, "w", encoding="ascii") as f:
+            f.write(usual)
 
 
 def last_number():
@@ -94,9 +104,9 @@ def stranger(t, way):
 
 @test(limit=300, root=True)
 def a_number_that_comes_round(t):
-    few_numbers()
-    for way in WAYS:
-        stranger(t, way)
+    with few_numbers():
+        for way in WAYS:
+            stranger(t, way)
 
 
 class Rounds:
@@ -115,7 +125,11 @@ class Rounds:
 @test(limit=600, root=True)
 def round_and_round(t):
     """Services and strangers come and go under numbers that all of them had before; supd is killed all the while."""
-    few_numbers()
+    with few_numbers():
+        come_and_go(t)
+
+
+def come_and_go(t):
     dice = random.Random(time.time_ns())
     names = ["a", "b", "c"]
     t.configure(
