@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What runs in the machine: each test of the plan under tests/run-test, its TAP to the second serial line.
+"""What runs in the machine: the test of the plan under tests/run-test, its TAP to the second serial line.
 
-A line that begins with @ is ours: "@begin TEST", "@end TEST STATUS", "@done".  At the end the machine is switched off;
-where its first process is supd, that is shut down, and this program with it.
+A line that begins with @ is ours: "@begin", "@end STATUS", "@done".  At the end the machine is switched off; where its
+first process is supd, that is shut down, and this program with it.
 """
 
 import ctypes
@@ -39,7 +39,7 @@ def environment(plan):
 
 def run(line, name, env):
     path = next(p for p in (f"{BUILD}/{name}", f"{SRC}/{name}") if os.path.exists(p))
-    line.write(f"@begin {name}\n".encode())
+    line.write(b"@begin\n")
     process = subprocess.Popen(
         [sys.executable, f"{SRC}/tests/run-test", path],
         stdin=subprocess.DEVNULL,
@@ -50,7 +50,7 @@ def run(line, name, env):
     )
     for text in process.stdout:
         line.write(text.rstrip(b"\n") + b"\n")
-    line.write(f"@end {name} {process.wait()}\n".encode())
+    line.write(f"@end {process.wait()}\n".encode())
 
 
 def main():
@@ -59,8 +59,7 @@ def main():
     env = environment(plan)
     with open("/dev/ttyS1", "wb", buffering=0) as line:
         tty.setraw(line.fileno())
-        for name in plan["tests"]:
-            run(line, name, env)
+        run(line, plan["test"], env)
         line.write(b"@done\n")
         # What was written must have left before the machine goes.
         termios.tcdrain(line.fileno())
