@@ -10,7 +10,8 @@
 
 #define MINUTE 60
 #define DAY INT64_C(86400)
-#define YEARS_MAX 100 /* a 29 February that must be a Sunday comes after 40 at the latest */
+#define NEVER INT64_MIN /* a local time may be before 1970 */
+#define YEARS_MAX 100   /* a 29 February that must be a Sunday comes after 40 at the latest */
 
 /* ---- calendar ---- */
 
@@ -313,7 +314,7 @@ static int64_t minute_in_day(const struct cron *cron, int64_t minute_of_day)
     return -1;
 }
 
-/* The first local time from FROM on, a whole minute, that matches, before UNTIL; -1: none.  In seconds, as if it were UTC. */
+/* The first local time from FROM on, a whole minute, that matches, before UNTIL, or NEVER.  In seconds, as if it were UTC. */
 static int64_t local_next(const struct cron *cron, int64_t from, int64_t until)
 {
     int64_t days = floor_div(from, DAY);
@@ -332,9 +333,9 @@ static int64_t local_next(const struct cron *cron, int64_t from, int64_t until)
         }
         int64_t found = minute < 24 * 60 && day_matches(cron, days, &date) ? minute_in_day(cron, minute) : -1;
         if (found >= 0)
-            return days * DAY + found * MINUTE < until ? days * DAY + found * MINUTE : -1;
+            return days * DAY + found * MINUTE < until ? days * DAY + found * MINUTE : NEVER;
     }
-    return -1;
+    return NEVER;
 }
 
 /* A time during which local time is ahead of UTC by .offset. */
@@ -385,19 +386,19 @@ static struct stretch stretch_at(const struct zone *zone, int64_t at, int64_t un
     return stretch;
 }
 
-/* Behind AFTER, within STRETCH; -1: none. */
+/* Behind AFTER, within STRETCH, or NEVER. */
 static int64_t next_in_stretch(const struct cron *cron, const struct stretch *stretch, int64_t after)
 {
     int64_t begin = stretch->begin + stretch->offset; /* local, as: */
     int64_t from = (after + 1 > stretch->begin ? after + 1 : stretch->begin) + stretch->offset;
 
     if (!cron->is_of_the_hour && stretch->change > 0 && stretch->begin > after &&
-        local_next(cron, begin - stretch->change, begin) >= 0)
+        local_next(cron, begin - stretch->change, begin) != NEVER)
         return stretch->begin; /* it was left out */
     if (!cron->is_of_the_hour && stretch->change < 0 && from < begin - stretch->change)
         from = begin - stretch->change; /* what comes for the second time has been */
     int64_t local = local_next(cron, from, stretch->end + stretch->offset);
-    return local >= 0 ? local - stretch->offset : -1;
+    return local != NEVER ? local - stretch->offset : NEVER;
 }
 
 int64_t cron_next(const struct cron *cron, int64_t after, const struct zone *zone)
@@ -406,12 +407,12 @@ int64_t cron_next(const struct cron *cron, int64_t after, const struct zone *zon
     /* In local time, whatever the offset is by then: so far, and not over a whole century, are changes looked for. */
     int64_t guess = local_next(cron, after - DAY, until);
 
-    for (int64_t at = after + 1; guess >= 0 && at < until;) {
+    for (int64_t at = after + 1; guess != NEVER && at < until;) {
         int64_t far = guess > at ? guess + 3 * DAY : at + 3 * DAY;
         struct stretch stretch = stretch_at(zone, at, far);
         int64_t found = next_in_stretch(cron, &stretch, after);
 
-        if (found >= 0)
+        if (found != NEVER)
             return found;
         at = stretch.end;
         if (at >= far)
