@@ -30,6 +30,12 @@ void step_await_run(struct step *s, bool failed)
     step_act(s, ACT_RECORD, 0);
 }
 
+/* By a configuration without a schedule it was to stay as it is once its work is done. */
+static bool remains(const struct svc *svc)
+{
+    return svc->state == SVC_RUNNING && svc->type == TYPE_ONESHOT && svc->ended;
+}
+
 void step_on_due(struct step *s)
 {
     struct svc *svc = s->svc;
@@ -37,6 +43,12 @@ void step_on_due(struct step *s)
     if (!s->spec->schedule || !svc->desired_up || svc->shutting_down)
         return;
     svc->due = s->event->due;
+    if (remains(svc) && !s->event->pass_over) {
+        svc->row = 0;
+        step_reason(svc, "its time has come");
+        step_begin_stop(s, STOP_BY_COMMAND);
+        return;
+    }
     if (svc->state != SVC_WAITING || !svc->idle || s->event->pass_over) {
         step_act(s, ACT_RECORD, 0);
         return;
@@ -51,12 +63,13 @@ void step_reschedule(struct step *s)
     struct svc *svc = s->svc;
     bool on = s->spec->schedule && svc->desired_up && !svc->shutting_down;
     bool idle = svc->state == SVC_WAITING && svc->idle;
+    /* The second: while supd was dead. */
+    bool is_new = s->event->rescheduled || svc->due.wall == 0;
 
     if (!s->spec->schedule)
         svc->due = (struct timestamp){0};
-    else if (s->event->rescheduled)
+    else if (is_new)
         svc->due = s->now;
-    bool is_new = svc->due.wall == 0 || s->event->rescheduled;
     if (on && (svc->state == SVC_EXITED || svc->state == SVC_FAILED || (idle && is_new)))
         step_await_run(s, false);
     else if (idle && !on)

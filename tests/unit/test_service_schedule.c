@@ -202,6 +202,38 @@ START_TEST(another_configuration)
 }
 END_TEST
 
+/* A oneshot that remained, and would do so for ever, has a schedule now, by a reload or a new supd: its run ends that. */
+START_TEST(what_remains_gives_way)
+{
+    char **schedule = spec->schedule;
+
+    spec->schedule = NULL;
+    spec->remain_after_exit = true;
+    step(SVC_EV_BOOT);
+    begin();
+    feed((struct svc_event){.type = SVC_EV_EXITED, .exit = {.how = EXIT_HOW_EXITED}});
+    step(SVC_EV_GROUP);
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+
+    spec->schedule = schedule;
+    spec->remain_after_exit = false;
+    feed((struct svc_event){.type = SVC_EV_CONFIG, .stop.signal = 15, .rescheduled = _i == 0});
+    ck_assert(svc.state == SVC_RUNNING && svc.due.wall == now.wall);
+    feed((struct svc_event){.type = SVC_EV_DUE, .due = now, .pass_over = true});
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+    step(SVC_EV_DUE);
+    ck_assert(did(ACT_RECORD));
+    if (svc.state == SVC_STOPPING)
+        step(SVC_EV_GROUP);
+    ck_assert(svc.state == SVC_WAITING && !svc.idle && did(ACT_QUEUE));
+    ck_assert_str_eq(svc.reason, "its time has come");
+    begin();
+    end(0);
+    ck_assert(is_idle());
+    ck_assert_uint_eq(svc.life, 2);
+}
+END_TEST
+
 /* What a crash leaves of each moment: the record tells the same. */
 static void crash(void)
 {
@@ -262,6 +294,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, restarts_belong_to_a_run);
     tcase_add_test(tc, commands);
     tcase_add_test(tc, another_configuration);
+    tcase_add_loop_test(tc, what_remains_gives_way, 0, 2);
     tcase_add_test(tc, a_crash_neither_loses_nor_doubles_a_run);
     tcase_add_test(tc, what_an_earlier_boot_knew);
     suite_add_tcase(suite, tc);
