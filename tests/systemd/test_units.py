@@ -59,9 +59,11 @@ def test_a_kill_of_supd_leaves_the_services_alone():
     before = started()
     for _ in range(5):
         old = supd.main_pid()
+        restarts = int(supd.show("NRestarts"))
         supd.kill("KILL")
         supd.wait_new_main(old)
         supd.check_same(before)
+        check(int(supd.show("NRestarts")) == restarts + 1, "another supd came only when it was tried again")
     check(all(supd.status()[n]["adopted"] for n in before), "not adopted")
 
 
