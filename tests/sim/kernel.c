@@ -223,7 +223,7 @@ void kernel_take_signal(struct world *w, struct proc *p, int32_t signo)
  */
 static bool is_past_telling(const struct world *w, const struct group *group, const struct proc *p)
 {
-    bool foreign = p->service != group->service || p->life != group->life || p->let_go;
+    bool foreign = p->service != group->service || p->life != group->life || p->role != group->role || p->let_go;
 
     return (group->leader.uid == 0 || !w->group_pidfd) && (p->kind == KIND_MEMBER || p->kind == KIND_DAEMON) &&
            p->group == group->number && foreign && w->procs[p->group].stage == PROC_FREE;

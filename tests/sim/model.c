@@ -29,15 +29,19 @@ struct service *model_add(struct world *w, int i, const struct spec *spec, uint6
     s->main.service = s->control.service = s;
     s->control.control = true;
     svc_init(&s->svc, spec, w->now);
+    schedule_recall(w, s);
     return s;
 }
 
 void model_set_spec(struct world *w, struct service *s, const struct spec *spec, uint64_t digest)
 {
+    bool rescheduled = !spec_key_equal(s->spec, spec, spec_key_find("schedule"));
+
     s->spec = spec;
     s->digest = digest;
     oracle_configured(w, s);
-    model_event(w, s, (struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
+    model_event(w, s,
+                (struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec), .rescheduled = rescheduled});
 }
 
 static void enqueue(struct world *w, struct service *s)
@@ -122,6 +126,7 @@ static void shutdown_check(struct world *w)
     }
     oracle_at_end(w);
     sys(w);
+    schedule_remember_turn(w);
     buf_reset(&w->file);
     w->file_exists = false;
     w->supd.done = true;
@@ -218,6 +223,7 @@ static void commit(struct world *w, struct service *s, const struct svc *next, c
         process_release(w, &s->control);
     for (size_t i = 0; i < actions->n; i++)
         carry_out(w, s, actions->items[i]);
+    schedule_follow(w, s);
     model_update_busy(w, s);
     if (is_gone(s))
         condemn(w, s);
@@ -277,8 +283,8 @@ static bool retry_turn(struct world *w)
     return true;
 }
 
-#define COMMON_TURNS 3
-#define SERVICE_TURNS 10
+#define COMMON_TURNS 4
+#define SERVICE_TURNS 12
 
 static bool one_turn(struct world *w, unsigned which)
 {
@@ -288,6 +294,8 @@ static bool one_turn(struct world *w, unsigned which)
         return queue_turn(w);
     if (which == 2)
         return retry_turn(w);
+    if (which == 3)
+        return schedule_remember_turn(w);
     which -= COMMON_TURNS;
     struct service *s = &w->supd.services[which / SERVICE_TURNS];
     if (!s->used)
@@ -302,8 +310,10 @@ static bool one_turn(struct world *w, unsigned which)
         return process_leftovers_turn(w, process);
     case 3:
         return process->control ? process_search_turn(w, s) : timer_turn(w, s);
-    default:
+    case 4:
         return process->control ? messages_turn(w, s) : messages_watchdog_turn(w, s);
+    default:
+        return !process->control && schedule_turn(w, s);
     }
 }
 
@@ -336,6 +346,9 @@ int64_t model_next_timer(struct world *w)
         if (!s->used)
             continue;
         sooner(&next, s->timer_at);
+        /* A schedule never comes to rest. */
+        if (!w->quiet)
+            sooner(&next, s->run_at);
         sooner(&next, s->search_at);
         sooner(&next, messages_next_timer(w, s));
         for (int control = 0; control < 2; control++) {

@@ -50,6 +50,7 @@ void oracle_snapshot(struct world *w, int i, const struct svc *svc)
     o->restarts = svc->restarts;
     o->desired_later = bit(svc->desired_up);
 
+    oracle_due_recorded(w, i, svc);
     /* The main process of a forking service has no record but this. */
     struct life *life = oracle_life(o, svc->life);
     if (life->life == svc->life && svc->type == TYPE_FORKING && svc->proc.pid > 0)
@@ -110,6 +111,7 @@ static void time_next_start(const struct world *w, struct oracle *o, const struc
     wait = wait / 10 * 9;
     if (pre_exec && wait < PRE_EXEC_WAIT)
         wait = PRE_EXEC_WAIT;
+    o->by_result = before->ended;
     bool unstable = pre_exec || w->now.mono - before->started.mono < spec->restart_reset;
     o->after = s->svc.life;
     o->by = spec;
@@ -198,6 +200,7 @@ void oracle_changed(struct world *w, const struct service *s, const struct svc *
         o->not_before = 0;
     check_health(w, s, before, after, event);
     oracle_life_changed(w, s, before, after, event);
+    oracle_due_changed(w, s, before, after, event);
 }
 
 void oracle_acknowledged(struct world *w, const struct service *s, enum svc_event_type type, enum svc_state before)
@@ -232,8 +235,9 @@ void oracle_restored(struct world *w, const struct service *s, bool recorded)
                 "%s: an acknowledged command is forgotten: it is wanted %s", name_of(w, s),
                 s->svc.desired_up ? "up" : "down");
     o->desired_now = o->desired_later = bit(s->svc.desired_up);
+    oracle_due_restored(w, s, recorded);
     restore_lives(w, s);
-    if (!s->svc.ended || s->svc.life != o->after)
+    if (!s->svc.ended || s->svc.life != o->after || (o->by_result && s->svc.result == RESULT_NONE))
         o->not_before = 0; /* that end was known to nobody but the dead */
     if (!s->svc.ended)
         let_members_go(w, o, s->svc.life, false); /* and so was this */
@@ -339,8 +343,7 @@ static void check_times(const struct world *w, const struct service *s)
     sim_require(w, s->queued == queued, "%s: queued %d", name_of(w, s), s->queued);
 }
 
-/* A oneshot service whose work is done. */
-static bool remains(const struct svc *svc)
+bool oracle_remains(const struct svc *svc)
 {
     return svc->state == SVC_RUNNING && svc->type == TYPE_ONESHOT && svc->ended;
 }
@@ -355,7 +358,8 @@ static void check_service(struct world *w, const struct service *s)
     struct oracle *o = oracle_of(w, s);
     const struct svc *svc = &s->svc;
     const struct proc *p = kernel_find(w, s->main.pidfd);
-    bool waits = waits_for(w, &s->main) || waits_for(w, &s->control) || s->queued || s->search_at != 0 || remains(svc);
+    bool waits =
+        waits_for(w, &s->main) || waits_for(w, &s->control) || s->queued || s->search_at != 0 || oracle_remains(svc);
 
     check_times(w, s);
     sim_require(w, bit(svc->desired_up) == o->desired_now, "%s: wanted %d", name_of(w, s), svc->desired_up);
@@ -406,16 +410,18 @@ static void check_rest(struct world *w, const struct service *s)
     const struct svc *svc = &s->svc;
     const struct proc *p = kernel_find(w, s->main.pidfd);
     bool up = svc->state == SVC_RUNNING;
-    bool idle = svc->state == SVC_WAITING && svc->idle && s->spec->start == START_ON_DEMAND;
+    bool awaits = s->spec->start == START_ON_DEMAND || s->spec->schedule;
+    bool idle = svc->state == SVC_WAITING && svc->idle && awaits;
 
     sim_require(w, up || idle || has_given_up(svc) || svc->state == SVC_STOPPED, "%s: %s is no state to rest in",
                 name_of(w, s), svc_state_name(svc->state));
-    sim_require(w, up == ((p && kernel_alive(p)) || remains(svc)), "%s: at rest, and the kernel does not agree",
+    sim_require(w, up == ((p && kernel_alive(p)) || oracle_remains(svc)), "%s: at rest, and the kernel does not agree",
                 name_of(w, s));
     sim_require(w, svc->desired_up || svc->state == SVC_STOPPED, "%s: not wanted, and not stopped", name_of(w, s));
     sim_require(w, !svc->desired_up || up || idle || has_given_up(svc), "%s: wanted, and not running", name_of(w, s));
     sim_require(w, !s->unrecorded, "%s: a fact was never recorded", name_of(w, s));
     sim_require(w, !s->removing, "%s: removed, and still there", name_of(w, s));
+    oracle_due_at_rest(w, s);
 }
 
 void oracle_at_rest(struct world *w)

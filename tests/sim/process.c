@@ -33,6 +33,7 @@ static struct group group_of(const struct world *w, const struct process *proces
         .start = process->control ? svc->control.start_ticks : svc->group_start,
         .service = service_index(w, process->service),
         .life = svc->life,
+        .role = process_role(process),
         .carries = !process->control && svc->type == TYPE_FORKING,
     };
 

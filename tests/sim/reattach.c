@@ -100,6 +100,7 @@ static void begin(struct world *w)
     w->running = true;
     w->incarnation++;
     w->supd = (struct supd){.phase = PHASE_RUN};
+    memcpy(w->supd.runs, w->runs, sizeof w->runs);
     w->rng = w->incarnation;
 }
 

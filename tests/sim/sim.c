@@ -433,6 +433,8 @@ static void show_seen(const struct world *w)
            "#   %u times ready, %u unheard, %u watchdogs\n",
            w->seen.adopted_controls, w->seen.mains_found, w->seen.mains_missing, w->seen.reloads, w->seen.pauses,
            w->seen.readies, w->seen.unheard, w->seen.watchdogs);
+    printf("#   runs by schedule: %u, %u passed over, %u made up\n", w->seen.runs, w->seen.passed_over,
+           w->seen.made_up);
 }
 
 static void play(uint64_t seed, unsigned steps, bool trace, bool show)

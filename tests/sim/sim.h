@@ -11,6 +11,7 @@
  *   model.c    the supervisor: events, records before actions, the queue
  *   process.c  the supervisor: forks, ends, what is left, main processes that are looked for
  *   persist.c  the supervisor: what is written to the state file
+ *   schedule.c the supervisor: runs by schedule, and what is promised of them
  *   reattach.c the supervisor: what an earlier one left, reloads, shutdown
  *   oracle.c   the promises, held against what truly is
  *   oracle_replay.c  the same of what a successor reads
@@ -121,6 +122,7 @@ struct service {
     struct process control;
     int64_t search_at; /* the next look for a main process; 0: none is looked for */
     int64_t timer_at;
+    int64_t run_at; /* the timer of its schedule; 0: none */
     bool queued;
     bool condemned;
 };
@@ -140,7 +142,8 @@ struct supd {
     bool rewrite_wanted;
     int64_t rewrite_hold_until;
     size_t size_when_new;
-    bool sigchld; /* one bit: signals are merged */
+    int64_t runs[SERVICES]; /* wall: what is remembered of persistent schedules, 0: nothing */
+    bool sigchld;           /* one bit: signals are merged */
     bool done;
 };
 
@@ -169,10 +172,13 @@ struct oracle {
     struct svc durable;     /* that snapshot */
     uint64_t life;          /* the highest that was recorded */
     uint64_t restarts;
-    int64_t not_before;    /* the next automatic start, */
-    uint64_t after;        /* because of the end of this life */
-    const struct spec *by; /* and of this configuration */
-    struct exit_info exit; /* the last one that was found true */
+    int64_t not_before;       /* the next automatic start, */
+    uint64_t after;           /* because of the end of this life */
+    bool by_result;           /* of what a step of its start came to, and not of its main process */
+    const struct spec *by;    /* and of this configuration */
+    struct timestamp seen_to; /* the last due time of its schedule that is in the file */
+    bool to_be_made_up;       /* a run was missed while nobody looked */
+    struct exit_info exit;    /* the last one that was found true */
     struct life lives[LIVES];
 };
 
@@ -222,6 +228,7 @@ struct world {
     uint64_t digests[SERVICES][SPECS];
     int conf[SERVICES]; /* the configuration on disk: version or -1 */
     int in_force[SERVICES];
+    int64_t runs[SERVICES]; /* supd.runs, as the disk has them */
     bool reload_due;
     bool shutdown_acked;
 
@@ -238,6 +245,7 @@ struct world {
         unsigned crashes, quits, reboots, reuses, forks, rewrites, refusals, settled, torn, shutdowns, mistaken;
         unsigned readies, unheard, watchdogs;
         unsigned controls[ROLE_N], adopted_controls, mains_found, mains_missing, reloads, pauses;
+        unsigned runs, passed_over, made_up; /* by schedule */
     } seen;
 };
 
@@ -280,6 +288,7 @@ struct group {
     uint64_t start;       /* no member is older; 0: not known */
     int service;
     uint64_t life;
+    enum svc_role role;
     bool carries; /* who comes of this life carries it, in whatever group */
 };
 
@@ -391,6 +400,22 @@ bool persist_allows_fork(struct world *w);
 void persist_after_exec(struct world *w);
 void persist_retry(struct world *w);
 
+/* ---- schedule.c ---- */
+
+/* Of a new service: what is remembered of it. */
+void schedule_recall(struct world *w, struct service *s);
+/* After each change of the service. */
+void schedule_follow(struct world *w, struct service *s);
+/* What the loop may have to do about it; false: nothing. */
+bool schedule_turn(struct world *w, struct service *s);
+bool schedule_remember_turn(struct world *w);
+
+void oracle_due_recorded(struct world *w, int i, const struct svc *svc);
+void oracle_due_changed(struct world *w, const struct service *s, const struct svc *before, const struct svc *after,
+                        const struct svc_event *event);
+void oracle_due_restored(struct world *w, const struct service *s, bool recorded);
+void oracle_due_at_rest(struct world *w, const struct service *s);
+
 /* ---- reattach.c ---- */
 
 /* A new supd takes the lock and goes on; it may die on the way. */
@@ -418,6 +443,8 @@ static inline struct life *oracle_life(struct oracle *o, uint64_t life)
 bool oracle_same_exit(const struct exit_info *a, const struct exit_info *b);
 /* A settled service has nothing of its life left. */
 bool oracle_is_settled(const struct svc *svc);
+/* A oneshot service whose work is done, and that is up. */
+bool oracle_remains(const struct svc *svc);
 void oracle_forget(struct world *w, int i);
 void oracle_snapshot(struct world *w, int i, const struct svc *svc);
 void oracle_changed(struct world *w, const struct service *s, const struct svc *before, const struct svc *after,

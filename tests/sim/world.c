@@ -15,9 +15,9 @@ static int64_t pick(struct world *w, const int64_t *values, size_t n)
 
 static void draw_type(struct world *w, struct spec *spec)
 {
-    static const enum service_type types[] = {TYPE_SIMPLE, TYPE_SIMPLE, TYPE_ONESHOT, TYPE_FORKING};
+    static const enum service_type types[] = {TYPE_SIMPLE, TYPE_SIMPLE, TYPE_ONESHOT, TYPE_ONESHOT, TYPE_FORKING};
 
-    spec->type = types[sim_draw(w, 4)];
+    spec->type = types[sim_draw(w, 5)];
     spec->remain_after_exit = spec->type == TYPE_ONESHOT && sim_one_in(w, 2);
     /* Its work would never be done. */
     if (spec->type == TYPE_ONESHOT && !spec->remain_after_exit && spec->restart == RESTART_ALWAYS)
@@ -25,6 +25,16 @@ static void draw_type(struct world *w, struct spec *spec)
     /* A daemon that dies before it has written its number is waited for as long as a start may take. */
     if (spec->type == TYPE_FORKING && spec->start_timeout > 0 && sim_one_in(w, 2))
         spec->pid_file = xstrdup("/run/pid");
+}
+
+static void draw_schedule(struct world *w, struct spec *spec)
+{
+    static const char *const schedules[] = {"every 3s", "every 1m", "* * * * *"};
+
+    if (spec->type != TYPE_ONESHOT || spec->remain_after_exit || spec->listen || sim_one_in(w, 4))
+        return;
+    spec->schedule = strv_push(NULL, xstrdup(schedules[sim_draw(w, 3)]));
+    spec->persistent = sim_one_in(w, 2);
 }
 
 /* A '-': its failure does not matter. */
@@ -59,6 +69,7 @@ static struct spec *draw_spec(struct world *w, int i, int version)
         spec->ready.kind = READY_NOTIFY;
     if (spec->type == TYPE_SIMPLE && sim_one_in(w, 3))
         spec->watchdog = sim_one_in(w, 2) ? USEC_PER_SEC : 10 * USEC_PER_SEC;
+    draw_schedule(w, spec);
     if (sim_one_in(w, 2)) {
         draw_hook(w, &spec->pre_start);
         draw_hook(w, &spec->post_start);
