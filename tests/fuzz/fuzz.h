@@ -41,6 +41,8 @@ void fuzz_notify(const uint8_t *data, size_t size);
 void fuzz_envfile(const uint8_t *data, size_t size);
 /* An entry of `listen`. */
 void fuzz_listen(const uint8_t *data, size_t size);
+/* The entries of `schedule`, a line each, behind a line that says when and where. */
+void fuzz_schedule(const uint8_t *data, size_t size);
 /* Words of the command line and of keys: durations, sizes, signals, quoted words. */
 void fuzz_words(const uint8_t *data, size_t size);
 

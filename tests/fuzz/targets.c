@@ -6,9 +6,9 @@
 #include "base/mem.h"
 
 const struct fuzz_target fuzz_targets[] = {
-    {"answer", fuzz_answer},     {"config", fuzz_config}, {"dump", fuzz_dump},
-    {"envfile", fuzz_envfile},   {"listen", fuzz_listen}, {"notify", fuzz_notify},
-    {"requests", fuzz_requests}, {"state", fuzz_state},   {"words", fuzz_words},
+    {"answer", fuzz_answer}, {"config", fuzz_config}, {"dump", fuzz_dump},         {"envfile", fuzz_envfile},
+    {"listen", fuzz_listen}, {"notify", fuzz_notify}, {"requests", fuzz_requests}, {"schedule", fuzz_schedule},
+    {"state", fuzz_state},   {"words", fuzz_words},
 };
 const size_t fuzz_n_targets = sizeof fuzz_targets / sizeof *fuzz_targets;
 
