@@ -129,6 +129,7 @@ void oracle_due_changed(struct world *w, const struct service *s, const struct s
         w->seen.passed_over++;
         return;
     }
+    sim_require(w, !time_has_come(w, s->spec, after->due), "%s: more than one run makes up for what was missed", name);
     w->seen.runs++;
     w->seen.made_up += o->to_be_made_up;
     o->to_be_made_up = false;
