@@ -229,8 +229,8 @@ static bool oneshot_goes_on(struct step *s)
     struct svc *svc = s->svc;
     bool unasked = svc->state == SVC_STARTING || (svc->state == SVC_STOPPING && svc->stop_cause == STOP_OF_LEFTOVERS);
 
-    if (svc->type != TYPE_ONESHOT || !unasked || svc->result != RESULT_NONE || svc->exit_pre_exec ||
-        !policy_success(s->spec, &svc->exit) || !svc->desired_up || svc->shutting_down)
+    if (svc->type != TYPE_ONESHOT || !unasked || svc->stop_phase == STOP_POST || svc->result != RESULT_NONE ||
+        svc->exit_pre_exec || !policy_success(s->spec, &svc->exit) || !svc->desired_up || svc->shutting_down)
         return false;
     if (!(svc->todo & TODO_POST_START) && !s->spec->remain_after_exit)
         return false;

@@ -145,6 +145,29 @@ START_TEST(post_stop_that_only_its_own_record_tells_of)
 }
 END_TEST
 
+/* The same of a oneshot: nothing was written behind the end of its main process. */
+START_TEST(post_stop_ends_what_a_oneshot_does)
+{
+    all_hooks();
+    spec->type = TYPE_ONESHOT;
+    start();
+    control_runs(ROLE_PRE_START);
+    control_exits(0);
+    main_runs();
+    feed((struct svc_event){.type = SVC_EV_EXITED, .exit = {.how = EXIT_HOW_EXITED}});
+    supd_dies(ROLE_POST_STOP, 3);
+    step(SVC_EV_CONTROL_ADOPTED);
+    step(SVC_EV_BOOT);
+    ck_assert(acted(ACT_CHECK_GROUP));
+    step(SVC_EV_GROUP);
+    ck_assert_int_eq(svc.state, SVC_STOPPING);
+    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP);
+    control_exits(0);
+    ck_assert_int_eq(svc.control.role, ROLE_SERVICE);
+    ck_assert_int_eq(svc.state, SVC_BACKOFF); /* restart = always */
+}
+END_TEST
+
 START_TEST(stop_command_that_only_its_own_record_tells_of)
 {
     all_hooks();
@@ -272,6 +295,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, what_is_left_is_counted_beside_a_hook);
     tcase_add_test(tc, a_start_goes_on_in_its_life);
     tcase_add_test(tc, post_stop_that_only_its_own_record_tells_of);
+    tcase_add_test(tc, post_stop_ends_what_a_oneshot_does);
     tcase_add_test(tc, stop_command_that_only_its_own_record_tells_of);
     tcase_add_test(tc, reload_command_that_only_its_own_record_tells_of);
     tcase_add_test(tc, post_start_of_a_main_process_that_could_not_be_recorded);
