@@ -110,6 +110,10 @@ struct graph_faults {
  */
 void graph_check(struct spec *const *specs, size_t n, const struct graph_faults *faults);
 
+/* The first name in SPEC's dependencies that is MISSING, and in *KEY the key that it stands with; NULL: there is none. */
+const char *graph_missing_name(const struct spec *spec, bool (*missing)(void *ctx, const char *name), void *ctx,
+                               const char **key);
+
 /* ---- deciding ---- */
 
 /* What a service that is to be started, or stopped, asks of a neighbour. */

@@ -72,6 +72,22 @@ static bool says(const struct spec *spec, enum spec_dep dep, const char *word)
     return false;
 }
 
+const char *graph_missing_name(const struct spec *spec, bool (*missing)(void *ctx, const char *name), void *ctx,
+                               const char **key)
+{
+    for (enum spec_dep dep = 0; dep < SPEC_N_DEPS; dep++) {
+        char *const *words = spec->deps[dep];
+
+        for (; words != NULL && *words != NULL; words++) {
+            if (!missing(ctx, *words))
+                continue;
+            *key = spec_dep_name(dep);
+            return *words;
+        }
+    }
+    return NULL;
+}
+
 static void check_word(struct check *c, size_t i, enum spec_dep dep, const char *word)
 {
     const char *key = spec_dep_name(dep);

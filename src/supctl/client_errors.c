@@ -72,7 +72,9 @@ static int tell_config_errors(const struct answer *answer)
         else
             complain_plainly("%s: %s", file, message);
     }
-    complain("the configuration has errors; nothing was changed");
+    /* Of what stands in no line of a file the message alone tells. */
+    complain("%s; nothing was changed",
+             json_array_size(answer->data) == 0 ? answer->message : "the configuration has errors");
     return SUPCTL_FAILED;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/graph.h"
 #include "core/instance.h"
 #include "core/instance_template.h"
 #include "core/proto.h"
@@ -69,13 +70,40 @@ static bool fit_one(const struct scale *scale, struct config *config, char *err,
     return false;
 }
 
+static bool is_missing_in_list(void *ctx, const char *name)
+{
+    const struct spec_list *list = ctx;
+
+    return instance_is(name) && spec_list_find(list, name) == NULL;
+}
+
+/* The file was checked as it is written; somebody may name an instance that scale has removed. */
+static bool check_names(struct config *config, char *err, size_t err_size)
+{
+    const char *key;
+
+    for (size_t i = 0; i < config->services.n; i++) {
+        const struct spec *spec = config->services.items[i];
+        const char *word = graph_missing_name(spec, is_missing_in_list, &config->services, &key);
+
+        if (!word)
+            continue;
+        snprintf(err, err_size,
+                 "%s %s %s, which `supctl scale` has removed: take that out, or write another number of "
+                 "'instances' for '%.*s'",
+                 spec->name, key, word, (int)instance_base_len(word), word);
+        return false;
+    }
+    return true;
+}
+
 bool scale_fit(const struct supervisor *sup, struct config *config, char *err, size_t err_size)
 {
     for (size_t i = 0; i < sup->n_scales; i++) {
         if (!fit_one(&sup->scales[i], config, err, err_size))
             return false;
     }
-    return true;
+    return sup->n_scales == 0 || check_names(config, err, err_size);
 }
 
 bool scale_resume(struct supervisor *sup, const struct replay *replay)
@@ -135,6 +163,48 @@ static bool make_added(struct change *change, const struct spec *first, char *er
         spec_list_push(&change->added, spec);
     }
     change->running = xcalloc(change->added.n + 1, sizeof(struct service *));
+    return true;
+}
+
+/* Once the change is made. */
+static bool is_missing(void *ctx, const char *name)
+{
+    const struct change *change = ctx;
+    unsigned number = instance_of(name, change->scale.name);
+    const struct service *service = service_find(change->sup, name);
+
+    if (number > 0)
+        return number > change->scale.count;
+    return instance_is(name) && (!service || service->removing);
+}
+
+static bool names_only_what_is_there(struct change *change, const struct spec *spec, char *err, size_t err_size)
+{
+    const char *key;
+    const char *word = graph_missing_name(spec, is_missing, change, &key);
+
+    if (!word)
+        return true;
+    size_t len = instance_base_len(word);
+    snprintf(err, err_size,
+             "%s %s %s, which would not be there: scale %.*s to %s or more, or take that out of the configuration",
+             spec->name, key, word, (int)len, word, word + len + 1);
+    return false;
+}
+
+/* Neither those that stay nor those that come may name one that is not there, as the configuration may not. */
+static bool check_change(struct change *change, char *err, size_t err_size)
+{
+    for (struct service *s = change->sup->services; s; s = s->by_name.next) {
+        bool goes = s->removing || instance_of(s->spec->name, change->scale.name) > change->scale.count;
+
+        if (!goes && !names_only_what_is_there(change, s->spec, err, err_size))
+            return false;
+    }
+    for (size_t i = 0; i < change->added.n; i++) {
+        if (!names_only_what_is_there(change, change->added.items[i], err, err_size))
+            return false;
+    }
     return true;
 }
 
@@ -292,7 +362,7 @@ void scale_request(struct supervisor *sup, const char *name, unsigned count, boo
     change.scale.count = count;
     change.before = old ? old->count : change.scale.written;
     struct spec *first = instance_template_make(template, 1, err, sizeof err);
-    if (!first || !make_added(&change, first, err, sizeof err))
+    if (!first || !make_added(&change, first, err, sizeof err) || !check_change(&change, err, sizeof err))
         reply_error(reply, PROTO_E_REFUSED, NULL, "nothing is done: %s", err);
     else
         carry_out(&change, wait, timeout, reply);

@@ -334,6 +334,29 @@ def scale_refuses(t):
         t.eq(done.code, code, f"scale {words}: {done}")
         t.match(done.err, text, f"scale {words}")
         t.eq(t.all().keys(), services, f"services after scale {words}")
+    # Whom others name by its number.
+    t.configure(
+        service("db", t.worker("for-ever"), instances=3),
+        service("app", t.worker("for-ever"), requires="db@2", after="db@2"),
+        service("side", t.worker("for-ever"), instances=2, wants="db@%i"),
+        service("port", t.worker("for-ever"), instances=2, listen=["tcp:127.0.0.1:6551%i"], enabled=False),
+    )
+    t.eq(t.ctl("reread").code, 0, "reread")
+    services = t.all().keys()
+    refusals = {
+        ("db", "1"): "app after db@2, which would not be there: scale db to 2 or more, or take that out",
+        ("side", "4"): "side@4 wants db@4, which would not be there: scale db to 4 or more",
+    }
+    for words, text in refusals.items():
+        done = t.ctl("scale", *words)
+        t.eq((done.code, t.all().keys()), (1, services), f"scale {words}: {done}")
+        t.match(done.err, f"nothing is done: {text}", f"scale {words}")
+    t.eq(t.ctl("scale", "db", "2").code, 0, "one that nobody names")
+    named = t.read("supd.conf").replace('"db@2"', '"db@3"')
+    t.configure(named)
+    done = t.ctl("reread")
+    t.match(done.err, "app after db@3, which `supctl scale` has removed: take that out", "a configuration that names it")
+    t.eq((done.code, sorted(t.all())), (1, sorted(services - {"db@3"})), "it is not taken")
     done = t.ctl("scale", "port", "3")
     t.eq((done.code, done.out), (0, "port@3: not enabled\n"), "one that is not enabled")
     t.eq(t.status("port@3")["state"], "stopped", "is not started")

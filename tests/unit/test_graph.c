@@ -497,6 +497,27 @@ START_TEST(a_look_tells_what_follows)
 }
 END_TEST
 
+static bool is_missing(void *ctx, const char *name)
+{
+    return strcmp(ctx, name) == 0;
+}
+
+START_TEST(a_name_that_is_missing_is_found)
+{
+    char missing[] = "db@3";
+    const char *key = "";
+
+    add("app");
+    ck_assert_ptr_null(graph_missing_name(list.items[0], is_missing, missing, &key));
+    depend("app", DEP_WANTS, "db@2");
+    depend("app", DEP_BINDS_TO, "cache");
+    ck_assert_ptr_null(graph_missing_name(list.items[0], is_missing, missing, &key));
+    depend("app", DEP_BINDS_TO, "db@3");
+    ck_assert_str_eq(graph_missing_name(list.items[0], is_missing, missing, &key), "db@3");
+    ck_assert_str_eq(key, "binds-to");
+}
+END_TEST
+
 START_TEST(words_are_for_people)
 {
     struct svc s = {.state = SVC_FAILED, .reason = "exit 1"};
@@ -533,6 +554,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, of_two_that_conflict_one_goes_first);
     tcase_add_test(tc, a_stop_waits_for_stops_behind_it);
     tcase_add_test(tc, a_look_tells_what_follows);
+    tcase_add_test(tc, a_name_that_is_missing_is_found);
     tcase_add_test(tc, words_are_for_people);
     suite_add_tcase(suite, tc);
     return suite;
