@@ -12,13 +12,13 @@
 #include "base/signames.h"
 #include "core/instance.h"
 #include "os/clock.h"
-#include "os/identity.h"
 #include "supd/cgroups.h"
 #include "supd/command_call.h"
 #include "supd/events.h"
 #include "supd/kept.h"
 #include "supd/messages.h"
 #include "supd/order.h"
+#include "supd/process.h"
 #include "supd/reload.h"
 #include "supd/remember.h"
 #include "supd/scale.h"
@@ -250,9 +250,9 @@ static json_t *signal_one(const struct service *service, int signo)
     char name[16];
     char text[128];
 
-    if (!svc_has_process(&service->svc) || service->main.pidfd < 0)
+    if (!svc_has_process(&service->svc))
         return command_outcome(service, false, "has no process");
-    int rc = identity_signal(service->main.pidfd, signo);
+    int rc = process_deliver(&service->main, signo);
     if (rc < 0)
         snprintf(text, sizeof text, "%s", strerror(-rc));
     else

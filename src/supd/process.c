@@ -47,8 +47,29 @@ static bool needs_continue(int signo)
     return signo != SIGKILL && signo != SIGCONT;
 }
 
-/* By pidfd; a child of ours that is not reaped may be named by its number in a sandbox without pidfds. */
-static int send_signal(const struct process *process, int signo)
+/*
+ * Nobody else can get the number of our child before we reap it, so it needs no pidfd to be named by, unless the fd store
+ * is to get one.  A table of descriptors with one for each of 10,000 services would make every fork and every exec copy
+ * and close all of them, which takes longer than all the rest.
+ */
+static void drop_pidfd(struct process *process)
+{
+    if (process->service->sup->sd || process->pidfd < 0)
+        return;
+    close(process->pidfd);
+    process->pidfd = -1;
+}
+
+/* It has ended and is about to be reaped: by its pidfd what is left of its group can still be named. */
+static void hold_ended(struct process *process)
+{
+    int pidfd = process->pidfd < 0 ? identity_pidfd(process->pid_key) : -1;
+
+    if (pidfd >= 0)
+        process->pidfd = pidfd;
+}
+
+int process_deliver(const struct process *process, int signo)
 {
     if (process->pidfd >= 0)
         return identity_signal(process->pidfd, signo);
@@ -66,15 +87,15 @@ static void thaw(const struct process *process)
 
 void process_signal(struct process *process, int signo)
 {
-    log_signal_failure(process, signo, send_signal(process, signo));
+    log_signal_failure(process, signo, process_deliver(process, signo));
     if (needs_continue(signo))
-        send_signal(process, SIGCONT);
+        process_deliver(process, SIGCONT);
     thaw(process);
 }
 
 void process_send(struct process *process, int signo)
 {
-    log_signal_failure(process, signo, send_signal(process, signo));
+    log_signal_failure(process, signo, process_deliver(process, signo));
 }
 
 void process_signal_own_group(struct process *process, int signo)
@@ -171,17 +192,12 @@ static struct process *find_child(struct supervisor *sup, pid_t pid)
     return process;
 }
 
-/* When our child began; 0: not to be learnt.  It is not reaped, so its number is its own. */
-static uint64_t child_start_ticks(const struct process *process)
+/* What /proc tells of our child, which is not reaped, so its number is its own.  All zero: nothing is to be learnt. */
+static struct procfs_stat child_stat(const struct process *process)
 {
     struct procfs_stat st;
 
-    return procfs_read_stat(process->pid_key, &st) == 0 ? st.start_ticks : 0;
-}
-
-static void tell_execed(struct process *process)
-{
-    process_tell_execed(process, child_start_ticks(process));
+    return procfs_read_stat(process->pid_key, &st) == 0 ? st : (struct procfs_stat){0};
 }
 
 /* Has the child ended already?  Then its end tells more than the closing of the pipe. */
@@ -190,13 +206,6 @@ static bool child_has_ended(const struct process *process)
     siginfo_t info = {0};
 
     return waitid(P_PID, (id_t)process->pid_key, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
-}
-
-static bool dies_before_exec(const struct process *process)
-{
-    struct procfs_stat st;
-
-    return procfs_read_stat(process->pid_key, &st) == 0 && st.died_before_exec;
 }
 
 static void on_report(void *ctx)
@@ -213,12 +222,13 @@ static void on_report(void *ctx)
     case SPAWN_CLOSED:
         if (child_has_ended(process))
             return;
-        if (dies_before_exec(process)) { /* which closes the pipe a moment before it can be waited for */
+        struct procfs_stat st = child_stat(process);
+        if (st.died_before_exec) { /* which closes the pipe a moment before it can be waited for */
             unwatch_report(process);
             return;
         }
         /* In this order: what closes may write the state file anew, where no record of the child's own will be. */
-        tell_execed(process);
+        process_tell_execed(process, st.start_ticks);
         close_report(process);
         store_add(process);
         return;
@@ -297,12 +307,13 @@ void process_fork(struct process *process)
                                      .digest = service->digest,
                                      .stop = stop,
                                  });
+    drop_pidfd(process);
 }
 
 /* ---- ends ---- */
 
 /* What the report pipe of an ended child says: true with TEXT when it failed before its exec. */
-static bool final_report(struct process *process, int wait_status, char *text, size_t size)
+static bool final_report(struct process *process, int wait_status, uint64_t start_ticks, char *text, size_t size)
 {
     bool failed = false;
 
@@ -317,7 +328,7 @@ static bool final_report(struct process *process, int wait_status, char *text, s
 
     /* A child that exits before its exec always says why, so this one was the program's own exit. */
     if (!failed && process->report_fd >= 0 && WIFEXITED(wait_status))
-        tell_execed(process);
+        process_tell_execed(process, start_ticks);
     return failed;
 }
 
@@ -384,11 +395,13 @@ static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usag
         return;
     }
 
-    bool failed = final_report(process, wait_status, text, sizeof text);
+    hold_ended(process);
+    uint64_t start_ticks = child_stat(process).start_ticks;
+    bool failed = final_report(process, wait_status, start_ticks, text, sizeof text);
     struct exit_info exit = {.source = EXIT_SOURCE_WAIT};
     identity_exit_from_wait_status(wait_status, &exit);
     add_usage(process, &exit, usage, failed);
-    process_tell_exited(process, exit, child_start_ticks(process), failed ? text : NULL);
+    process_tell_exited(process, exit, start_ticks, failed ? text : NULL);
     close_report(process);
 }
 

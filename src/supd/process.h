@@ -30,6 +30,9 @@ void process_signal_own_group(struct process *process, int signo);
 void process_signal_all(struct process *process, int signo);
 /* SIGNO to it alone, and no more. */
 void process_send(struct process *process, int signo);
+/* The same, and a failure is not told: by its pidfd, or by the number of our child, which is its own until it is reaped.
+ * 0, or -errno. */
+int process_deliver(const struct process *process, int signo);
 /* Watches an adopted process; its pidfd is set. */
 void process_watch_adopted(struct process *process);
 /* After a live upgrade: it is our child all the same. */

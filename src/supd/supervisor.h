@@ -102,7 +102,7 @@ struct tree_look {
 /* What the kernel gave us of one process; supd/process.h. */
 struct process {
     struct service *service;
-    int pidfd;     /* -1: none */
+    int pidfd;     /* -1: none; of our own child only where the fd store wants it */
     int report_fd; /* -1: exec confirmed */
     char *failure; /* what the child reported before it ended */
     struct loop_io *report;

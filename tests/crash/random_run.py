@@ -332,7 +332,8 @@ class RandomRun(Supd):
         return seen
 
     def check_descriptors(self):
-        """As many as at the first time, but for one pidfd of each service that runs."""
+        """As many as at the first time, but for one pidfd of each service that runs, which has one where it is no child of
+        supd's or where --init keeps it."""
         pid = self.supd_pid()
 
         def kinds():
@@ -344,8 +345,8 @@ class RandomRun(Supd):
                     continue
                 found[kind] = found.get(kind, 0) + 1
             pidfds = sum(found.pop(kind, 0) for kind in ("pidfd", "anon_inode"))
-            running = sum(s["state"] == "running" for s in self.all().values())
-            return found, pidfds - running
+            held = sum(s["state"] == "running" and (self.init or s["adopted"]) for s in self.all().values())
+            return found, pidfds - held
 
         def as_ever():
             now = kinds()
