@@ -13,6 +13,47 @@
 #include "os/spawn_steps.h"
 
 #define ENV_FILE_MAX (1024 * 1024)
+#define FEW 256     /* variables */
+#define LITTLE 1024 /* bytes */
+#define OWN 16      /* variables at most that are set here, not copied from anywhere */
+
+/*
+ * The vector and what is made for it.  Every page that the child writes to is copied first, and malloc(3) writes to
+ * many: so strings are pointed to where they are, and few are made in one place.  Nothing is ever freed.
+ */
+struct env {
+    char **items;
+    size_t n;
+    char *text; /* room for strings */
+    size_t room;
+};
+
+static struct env env_new(size_t most)
+{
+    static char *few[FEW];
+    static char text[LITTLE];
+
+    return (struct env){.items = most < FEW ? few : xcalloc(most + 1, sizeof(char *)), .text = text, .room = LITTLE};
+}
+
+/* ASSIGNMENT, which stays where it is, is put last or in the place of the one with the same key. */
+static void put(struct env *env, char *assignment)
+{
+    size_t len = strcspn(assignment, "=");
+    size_t i = 0;
+
+    while (i < env->n && (strncmp(env->items[i], assignment, len) != 0 || env->items[i][len] != '='))
+        i++;
+    env->items[i] = assignment;
+    if (i == env->n)
+        env->n++;
+}
+
+static void put_all(struct env *env, char *const *assignments)
+{
+    for (char *const *p = assignments; p != NULL && *p != NULL; p++)
+        put(env, *p);
+}
 
 /* The file's text, at most ENV_FILE_MAX bytes, or NULL with errno. */
 static char *read_env_file(const char *path, size_t *len)
@@ -41,6 +82,7 @@ static char *read_env_file(const char *path, size_t *len)
     return text;
 }
 
+/* Adds to ENV what the file says. */
 static char **add_env_file(const struct child *child, char **env, const char *path, bool may_be_missing)
 {
     char why[256];
@@ -81,15 +123,27 @@ static char **add_env_files(const struct child *child, char **env, const char *e
     return env;
 }
 
-static char **set_var(char **env, const char *key, const char *value)
+static void set_var(struct env *env, const char *key, const char *value)
 {
     if (value == NULL)
-        return env;
+        return;
 
-    char *assignment = xasprintf("%s=%s", key, value);
-    env = strv_env_set(env, assignment);
-    free(assignment);
-    return env;
+    size_t size = strlen(key) + strlen(value) + 2;
+    char *assignment = size <= env->room ? env->text : xmalloc(size);
+    if (assignment == env->text) {
+        env->text += size;
+        env->room -= size;
+    }
+    snprintf(assignment, size, "%s=%s", key, value);
+    put(env, assignment);
+}
+
+static void set_number(struct env *env, const char *key, long long value)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%lld", value);
+    set_var(env, key, text);
 }
 
 static bool is_login_var(const char *assignment)
@@ -104,70 +158,71 @@ static bool is_login_var(const char *assignment)
 }
 
 /* Ours, but what tells of the user of supd is not for a service that has a user of its own. */
-static char **inherited_environment(const struct child *child)
+static void inherit(const struct child *child, struct env *env)
 {
     bool other_user = spawn_is_other_user(child->spec);
-    char **env = NULL;
 
-    if (child->spec->clear_environment)
-        return set_var(env, "PATH", SPAWN_DEFAULT_PATH);
+    if (child->spec->clear_environment) {
+        set_var(env, "PATH", SPAWN_DEFAULT_PATH);
+        return;
+    }
     for (char **p = child->req->baseline->environment; p != NULL && *p != NULL; p++) {
         if (!other_user || !is_login_var(*p))
-            env = strv_push(env, xstrdup(*p));
+            env->items[env->n++] = *p;
     }
-    return env;
 }
 
-static char **add_login(const struct spec *spec, char **env)
+static void set_login(const struct spec *spec, struct env *env)
 {
     const struct spec_ids *ids = &spec->ids;
 
     if (!spawn_is_other_user(spec))
-        return env;
-    env = set_var(env, "USER", ids->user_name);
-    env = set_var(env, "LOGNAME", ids->user_name);
-    env = set_var(env, "HOME", ids->home);
-    return set_var(env, "SHELL", ids->shell);
+        return;
+    set_var(env, "USER", ids->user_name);
+    set_var(env, "LOGNAME", ids->user_name);
+    set_var(env, "HOME", ids->home);
+    set_var(env, "SHELL", ids->shell);
 }
 
 /* A terminal without its kind is of little use; systemd takes these two as well. */
-static char **add_terminal(const struct spec *spec, char **env)
+static void set_terminal_kind(const struct spec *spec, struct env *env)
 {
-    if (spec->tty == NULL || strv_env_get(env, "TERM") != NULL)
-        return env;
-    return set_var(env, "TERM",
-                   strncmp(spec->tty, "/dev/tty", 8) == 0 && spec->tty[8] >= '0' && spec->tty[8] <= '9' ? "linux"
-                                                                                                        : "vt220");
+    bool is_console =
+        spec->tty != NULL && strncmp(spec->tty, "/dev/tty", 8) == 0 && spec->tty[8] >= '0' && spec->tty[8] <= '9';
+
+    if (spec->tty != NULL && strv_env_get(env->items, "TERM") == NULL)
+        set_var(env, "TERM", is_console ? "linux" : "vt220");
 }
 
 /* The later wins: files over `environment`, as in systemd. */
 char **spawn_environment(const struct child *child)
 {
     const struct spec *spec = child->spec;
-    char pid[16];
-    char count[24];
-    char **env = add_terminal(spec, add_login(spec, inherited_environment(child)));
+    const struct spawn_request *req = child->req;
+    char **of_files = NULL;
 
-    for (char **p = spec->environment; p != NULL && *p != NULL; p++)
-        env = strv_env_set(env, *p);
     for (char **p = spec->environment_files; p != NULL && *p != NULL; p++)
-        env = add_env_files(child, env, *p);
+        of_files = add_env_files(child, of_files, *p);
+    struct env env = env_new(strv_len(req->baseline->environment) + strv_len(spec->environment) + strv_len(of_files) +
+                             strv_len(req->variables) + OWN);
 
-    snprintf(pid, sizeof(pid), "%d", (int)getpid());
-    env = set_var(env, "SUPD_SERVICE", spec->name);
-    env = set_var(env, "SUPD_INSTANCE", child->req->instance_id);
-    if (child->req->n_listen_fds > 0) {
-        env = set_var(env, "LISTEN_PID", pid);
-        env = set_var(env, "LISTEN_FDNAMES", child->req->listen_names);
-        snprintf(count, sizeof(count), "%zu", child->req->n_listen_fds);
-        env = set_var(env, "LISTEN_FDS", count);
+    inherit(child, &env);
+    set_login(spec, &env);
+    set_terminal_kind(spec, &env);
+    put_all(&env, spec->environment);
+    put_all(&env, of_files);
+    set_var(&env, "SUPD_SERVICE", spec->name);
+    set_var(&env, "SUPD_INSTANCE", req->instance_id);
+    if (req->n_listen_fds > 0) {
+        set_number(&env, "LISTEN_PID", getpid());
+        set_var(&env, "LISTEN_FDNAMES", req->listen_names);
+        set_number(&env, "LISTEN_FDS", (long long)req->n_listen_fds);
     }
-    if (child->req->watchdog > 0) {
-        env = set_var(env, "WATCHDOG_PID", pid);
-        snprintf(count, sizeof(count), "%lld", (long long)child->req->watchdog);
-        env = set_var(env, "WATCHDOG_USEC", count);
+    if (req->watchdog > 0) {
+        set_number(&env, "WATCHDOG_PID", getpid());
+        set_number(&env, "WATCHDOG_USEC", req->watchdog);
     }
-    for (char **p = child->req->variables; p != NULL && *p != NULL; p++)
-        env = strv_env_set(env, *p);
-    return set_var(env, "SUPD_EXEC_PID", pid);
+    put_all(&env, req->variables);
+    set_number(&env, "SUPD_EXEC_PID", getpid());
+    return env.items;
 }
