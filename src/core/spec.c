@@ -7,6 +7,7 @@
 
 #include "base/capnames.h"
 #include "base/mem.h"
+#include "base/slab.h"
 #include "base/strv.h"
 #include "base/units.h"
 #include "core/event.h"
@@ -15,9 +16,11 @@
 /* SIGHUP, numbered the same on every Linux architecture (signal(7)). */
 #define SIGNAL_HUP 1
 
+static struct slab specs = SLAB_OF(struct spec);
+
 struct spec *spec_new(const char *name)
 {
-    struct spec *spec = xcalloc(1, sizeof(*spec));
+    struct spec *spec = slab_new(&specs);
 
     spec->name = xstrdup(name);
     for (size_t i = 0; i < spec_n_keys; i++) {
@@ -44,7 +47,7 @@ static void copy_ids(struct spec_ids *to, const struct spec_ids *from)
 
 struct spec *spec_dup(const struct spec *spec)
 {
-    struct spec *copy = xmalloc(sizeof(*copy));
+    struct spec *copy = slab_new(&specs);
 
     *copy = *spec;
     copy->name = xstrdup(spec->name);
@@ -75,7 +78,7 @@ void spec_free(struct spec *spec)
     free(spec->ids.shell);
     free(spec->name);
     free(spec->file);
-    free(spec);
+    slab_free(&specs, spec);
 }
 
 /* The kernel lets no capability be raised that the bounding set lacks. */

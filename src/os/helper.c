@@ -8,6 +8,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/slab.h"
+
 /* In the child: the writing end, or it is of no use and ends. */
 static int settle_in(pid_t parent, int fd)
 {
@@ -16,6 +18,7 @@ static int settle_in(pid_t parent, int fd)
 
     for (int signo = 1; signo < NSIG; signo++)
         signal(signo, SIG_DFL);
+    slab_begin_anew();
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent || output < 0)
         _exit(EXIT_FAILURE);

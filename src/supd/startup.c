@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/slab.h"
 #include "os/clock.h"
 #include "os/identity.h"
 #include "os/rundir.h"
@@ -234,6 +235,7 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
 {
     char err[512];
 
+    slab_hide();
     if (!open_loop(sup, survey_any_alive(survey)))
         return EXIT_FAILURE;
     remember_open(sup);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/slab.h"
 #include "core/graph.h"
 #include "core/instance.h"
 #include "core/proto.h"
@@ -44,6 +45,8 @@ void supervisor_init(struct supervisor *sup)
     TAILQ_INIT(&sup->look.queue);
 }
 
+static struct slab slab_of_services = SLAB_OF(struct service);
+
 static void service_free(struct service *service)
 {
     struct supervisor *sup = service->sup;
@@ -68,7 +71,7 @@ static void service_free(struct service *service)
     HASH_DELETE(by_name, sup->services, service);
     loop_timer_free(service->timer);
     spec_free(service->spec);
-    free(service);
+    slab_free(&slab_of_services, service);
 }
 
 void supervisor_clear(struct supervisor *sup)
@@ -130,7 +133,7 @@ struct service *service_find(struct supervisor *sup, const char *name)
 
 struct service *service_add(struct supervisor *sup, struct spec *spec)
 {
-    struct service *service = xcalloc(1, sizeof *service);
+    struct service *service = slab_new(&slab_of_services);
 
     service->sup = sup;
     service->spec = spec;
