@@ -26,7 +26,9 @@ const char *const config_control_keys[] = {"socket", "admin-group", "read-group"
 #define TOP_SECTIONS 4
 
 struct reader {
-    cfg_opt_t *service; /* of a service, and of defaults */
+    cfg_opt_t *all_service; /* of a service, and of defaults */
+    bool *wanted;           /* of each of them: is it needed for the present chunk? */
+    cfg_opt_t *service;     /* the wanted ones */
     cfg_opt_t *control;
     cfg_opt_t *on_event;
     cfg_opt_t *top;
@@ -179,12 +181,14 @@ static void make_grammar(struct reader *r, bool internal)
 {
     size_t n = 0;
 
-    r->service = xcalloc(spec_n_keys + list_len(config_service_internals) + 1, sizeof(cfg_opt_t));
+    r->all_service = xcalloc(spec_n_keys + list_len(config_service_internals) + 1, sizeof(cfg_opt_t));
     for (size_t i = 0; i < spec_n_keys; i++)
-        add_list(r->service, &n, spec_keys[i].name);
+        add_list(r->all_service, &n, spec_keys[i].name);
     if (internal)
-        add_lists(r->service, &n, config_service_internals);
-    end_options(r->service, n);
+        add_lists(r->all_service, &n, config_service_internals);
+    end_options(r->all_service, n);
+    r->service = xcalloc(n + 1, sizeof(cfg_opt_t));
+    r->wanted = xcalloc(n + 1, sizeof(bool));
 
     n = 0;
     r->control = xcalloc(list_len(config_control_keys) + list_len(config_control_internals) + 1, sizeof(cfg_opt_t));
@@ -309,24 +313,90 @@ static void take_sections(struct reader *r, cfg_t *cfg, const char *name, enum c
         r->handlers->section(r->ctx, section_new(type, cfg_opt_getnsec(opt, i), whole || i + 1 < n));
 }
 
-static int parse(cfg_t *cfg, char *text, size_t len)
+static void use_all_keys(struct reader *r)
 {
+    size_t n = 0;
+
+    while (r->all_service[n].name != NULL)
+        n++;
+    memcpy(r->service, r->all_service, (n + 1) * sizeof(*r->service));
+}
+
+static bool is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+}
+
+static void want_key(struct reader *r, const char *word, size_t len)
+{
+    for (size_t i = 0; r->all_service[i].name != NULL; i++) {
+        const char *name = r->all_service[i].name;
+
+        if (name[0] == word[0] && strncmp(name, word, len) == 0 && name[len] == '\0') {
+            r->wanted[i] = true;
+            return;
+        }
+    }
+}
+
+/* libconfuse copies all keys that a section can have, and compares each with each: so it is told of those only that are
+ * there as words, in the same order.  What is a value and not a key does no harm. */
+static void use_keys_of(struct reader *r, const char *text, size_t len)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len;) {
+        size_t word = 0;
+
+        while (i + word < len && is_word(text[i + word]))
+            word++;
+        if (word > 0)
+            want_key(r, text + i, word);
+        i += word + 1;
+    }
+    for (size_t i = 0; r->all_service[i].name != NULL; i++) {
+        if (r->wanted[i])
+            r->service[n++] = r->all_service[i];
+        r->wanted[i] = false;
+    }
+    end_options(r->service, n);
+}
+
+static cfg_t *parse(struct reader *r, char *text, size_t len, int *rc)
+{
+    cfg_t *cfg = mem_checked(cfg_init(r->top, CFGF_NONE));
     FILE *fp = mem_checked(fmemopen(text, len, "r"));
-    int rc = cfg_parse_fp(cfg, fp);
+
+    cfg_set_error_function(cfg, on_error);
+    current = r;
+    *rc = cfg_parse_fp(cfg, fp);
+    current = NULL;
     fclose(fp);
-    return rc;
+    return cfg;
+}
+
+static void forget_error(struct reader *r)
+{
+    free(r->error);
+    r->error = NULL;
+    r->premature = false;
 }
 
 static bool on_chunk(void *ctx, char *text, size_t len, unsigned line, enum config_chunk_end end)
 {
     struct reader *r = ctx;
-    cfg_t *cfg = mem_checked(cfg_init(r->top, CFGF_NONE));
+    int rc;
 
     r->chunk_line = line;
-    cfg_set_error_function(cfg, on_error);
-    current = r;
-    int rc = parse(cfg, text, len);
-    current = NULL;
+    use_keys_of(r, text, len);
+    cfg_t *cfg = parse(r, text, len, &rc);
+    if (rc != CFG_SUCCESS) {
+        /* The words for it are found among all keys. */
+        cfg_free(cfg);
+        forget_error(r);
+        use_all_keys(r);
+        cfg = parse(r, text, len, &rc);
+    }
 
     /* That a text which we have cut off ends too early is no news. */
     bool failed = rc != CFG_SUCCESS && (end == CHUNK_WHOLE || !r->premature);
@@ -341,9 +411,7 @@ static bool on_chunk(void *ctx, char *text, size_t len, unsigned line, enum conf
     if (failed)
         r->handlers->error(r->ctx, r->error != NULL ? r->error_line : line,
                            r->error != NULL ? r->error : "it cannot be read");
-    free(r->error);
-    r->error = NULL;
-    r->premature = false;
+    forget_error(r);
     return !failed;
 }
 
@@ -371,5 +439,7 @@ void config_read(const char *text, size_t len, bool internal, const struct confi
     free(r.top);
     free(r.control);
     free(r.service);
+    free(r.all_service);
+    free(r.wanted);
     free(r.on_event);
 }
