@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "os/clock.h"
 
-#define STAT_MAX 4096 /* 52 numbers of at most 20 digits and a name of at most 64 bytes are far less */
+#define STAT_MAX 1536 /* 52 numbers of at most 20 digits and a name of at most 64 bytes are less */
 #define STAT_FIELDS 52
 
 /* PF_EXITING and PF_FORKNOEXEC of the kernel's <linux/sched.h>, in the flags of /proc/PID/stat. */
@@ -262,6 +262,24 @@ static int each_child_of_thread(const char *path, void (*fn)(void *ctx, pid_t ch
     return 0;
 }
 
+/* 0, -ESRCH where the thread has ended, or -errno. */
+static int each_child_of(pid_t pid, pid_t thread, void (*fn)(void *ctx, pid_t child), void *ctx)
+{
+    char path[80];
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)thread);
+    int rc = each_child_of_thread(path, fn, ctx);
+    return rc == -ENOENT ? -ESRCH : rc;
+}
+
+/* The directory of its threads has a link for each, beside the two that every directory has. */
+static bool has_one_thread(const char *task)
+{
+    struct stat st;
+
+    return stat(task, &st) == 0 && st.st_nlink == 3;
+}
+
 int procfs_each_child(pid_t pid, void (*fn)(void *ctx, pid_t child), void *ctx)
 {
     static int told; /* does the kernel tell?  1: yes, -1: no */
@@ -277,16 +295,16 @@ int procfs_each_child(pid_t pid, void (*fn)(void *ctx, pid_t child), void *ctx)
     if (told < 0)
         return -ENOSYS;
     snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    if (has_one_thread(path))
+        return each_child_of(pid, pid, fn, ctx);
     DIR *dir = opendir(path);
     if (dir == NULL)
         return errno == ENOENT ? -ESRCH : -errno;
     for (const struct dirent *entry = readdir(dir); entry != NULL && rc == 0; entry = readdir(dir)) {
         pid_t thread = pid_of_name(entry->d_name);
-        if (thread == 0)
-            continue;
-        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)thread);
-        rc = each_child_of_thread(path, fn, ctx);
-        if (rc == -ENOENT || rc == -ESRCH)
+        if (thread != 0)
+            rc = each_child_of(pid, thread, fn, ctx);
+        if (rc == -ESRCH)
             rc = 0; /* that thread has ended */
     }
     closedir(dir);

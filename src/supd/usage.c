@@ -54,10 +54,12 @@ struct proto_usage usage_of(const struct service *service)
         return sum;
     if (path)
         cgroup_read_usage(path, &cgroup);
-    if (path && !(cgroup.has_memory && cgroup.has_cpu && cgroup.has_tasks))
+    if (path && !(cgroup.has_memory && cgroup.has_cpu && cgroup.has_tasks)) {
         cgroup_each_member(path, add_pid, &sum);
-    else if (!path)
-        add_descendants(&(struct descent){.sum = &sum}, service->svc.proc.pid);
+    } else if (!path) {
+        add_process(&sum, &st);
+        procfs_each_child(service->svc.proc.pid, add_descendants, &(struct descent){.sum = &sum});
+    }
     return (struct proto_usage){
         .known = true,
         .stopped = st.state == 'T' || st.state == 't',
