@@ -3,6 +3,7 @@
 #include "bench/drive.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -101,7 +102,10 @@ int drive_reattach(int argc, char **argv)
     if (pid == -1)
         drive_fail("fork");
     if (pid == 0) {
-        dup2(STDERR_FILENO, STDOUT_FILENO); /* who waits for the end of our output must not wait for supd's */
+        /* Who waits for the end of our output must not wait for supd's. */
+        int null = open("/dev/null", O_WRONLY);
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
         execvp(argv[2], argv + 2);
         drive_fail(argv[2]);
     }
