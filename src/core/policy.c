@@ -7,7 +7,7 @@
 #define PRE_EXEC_DELAY_MIN (100 * USEC_PER_MSEC)
 
 /* splitmix64, Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014. */
-static uint64_t rng_next(uint64_t *state)
+uint64_t policy_random(uint64_t *state)
 {
     uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
 
@@ -23,7 +23,7 @@ static int64_t jitter(int64_t delay, uint64_t *rng)
 
     if (tenth == 0)
         return delay;
-    int64_t shift = (int64_t)(rng_next(rng) % (uint64_t)(2 * tenth + 1)) - tenth;
+    int64_t shift = (int64_t)(policy_random(rng) % (uint64_t)(2 * tenth + 1)) - tenth;
     return shift > INT64_MAX - delay ? INT64_MAX : delay + shift;
 }
 

@@ -67,7 +67,10 @@ bool policy_success(const struct spec *spec, const struct exit_info *exit);
 /* Does the service wait for the next connection after this run, whatever `restart` says? */
 bool policy_awaits_demand(const struct spec *spec, const struct policy_run *run);
 
-/* RNG: state of a splitmix64 generator, advanced when jitter is drawn; any value is a valid seed. */
+/* The next number.  RNG: state of a splitmix64 generator; any value is a valid seed. */
+uint64_t policy_random(uint64_t *rng);
+
+/* RNG is advanced when jitter is drawn. */
 struct policy_result policy_decide(const struct spec *spec, const struct policy_run *run, uint64_t *rng);
 
 #endif

@@ -109,6 +109,16 @@ static void put_control(struct writer *w, const struct svc_control *control)
     put_exit(w, &control->exit);
 }
 
+static void put_check(struct writer *w, const struct svc_check *check)
+{
+    put_u8(w, (uint8_t)check->role);
+    put_u32(w, check->number);
+    put_u32(w, (uint32_t)check->pid);
+    put_u64(w, check->start_ticks);
+    put_u64(w, check->inode);
+    put_u8(w, check->ended);
+}
+
 size_t record_encode_header(uint8_t *buf, const struct epoch *epoch)
 {
     struct writer w = begin(buf, RECORD_HEADER);
@@ -203,6 +213,14 @@ size_t record_encode_events(uint8_t *buf, const char *rule, const struct event_c
     return finish(&w);
 }
 
+/* Main processes have none, and tell how many control processes there were before. */
+static uint32_t number_of(const struct svc *svc, enum svc_role role)
+{
+    if (role == ROLE_CHECK || role == ROLE_UNHEALTHY)
+        return svc->check.number;
+    return role == ROLE_SERVICE ? svc->controls : svc->control.number;
+}
+
 size_t record_encode_spawn(uint8_t *buf, enum svc_role role, const char *name, const struct svc *svc, uint64_t digest,
                            const struct svc_stop_params *stop, struct timestamp now)
 {
@@ -220,7 +238,7 @@ size_t record_encode_spawn(uint8_t *buf, enum svc_role role, const char *name, c
     put_u64(&w, digest);
     put_stop(&w, stop);
     put_time(&w, now);
-    put_u32(&w, role == ROLE_SERVICE ? svc->controls : svc->control.number);
+    put_u32(&w, number_of(svc, role));
     put_u8(&w, (uint8_t)svc->type);
     put_u8(&w, (uint8_t)svc->todo);
     return finish(&w);
@@ -276,6 +294,10 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     put_u64(&w, (uint64_t)svc->watchdog);
     put_time(&w, svc->due);
     put_u8(&w, svc->moved);
+    put_u8(&w, (uint8_t)svc->health.state);
+    put_u8(&w, svc->alarm);
+    put_u32(&w, svc->checks);
+    put_check(&w, &svc->check);
     return finish(&w);
 }
 

@@ -111,6 +111,7 @@ struct svc_image {
     struct svc svc;
     bool has_process;     /* svc.proc was recorded and no end of it */
     bool has_control;     /* the same of svc.control */
+    bool has_check;       /* the same of svc.check */
     struct kept_fd *kept; /* in the order of their records; they are the replay's */
     size_t n_kept;
 };

@@ -122,13 +122,25 @@ static void get_exit(struct reader *r, struct exit_info *exit)
 
 static void get_control(struct reader *r, struct svc_control *control)
 {
-    control->role = (enum svc_role)get_enum(r, ROLE_N);
+    control->role = (enum svc_role)get_enum(r, ROLE_CHECK);
     control->number = (uint32_t)record_get(r, 4);
     control->pid = (int32_t)record_get(r, 4);
     control->start_ticks = record_get(r, 8);
     control->inode = record_get(r, 8);
     control->ended = get_bool(r);
     get_exit(r, &control->exit);
+}
+
+static void get_check(struct reader *r, struct svc_check *check)
+{
+    check->role = (enum svc_role)get_enum(r, ROLE_N);
+    if (check->role != ROLE_SERVICE && check->role < ROLE_CHECK)
+        r->bad = true;
+    check->number = (uint32_t)record_get(r, 4);
+    check->pid = (int32_t)record_get(r, 4);
+    check->start_ticks = record_get(r, 8);
+    check->inode = record_get(r, 8);
+    check->ended = get_bool(r);
 }
 
 /* What records have since version 4; older ones are of simple services. */
@@ -159,6 +171,12 @@ static void get_later_members(struct reader *r, struct svc *svc)
     if (r->version >= RECORD_VERSION_SCHEDULE)
         svc->due = get_time(r);
     svc->moved = r->version >= RECORD_VERSION_MOVED && get_bool(r);
+    if (r->version < RECORD_VERSION_HEALTH)
+        return;
+    svc->health.state = (enum health_state)get_enum(r, HEALTH_N);
+    svc->alarm = get_bool(r);
+    svc->checks = (uint32_t)record_get(r, 4);
+    get_check(r, &svc->check);
 }
 
 void record_read_service(struct reader *r, struct svc *svc)

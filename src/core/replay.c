@@ -41,6 +41,7 @@ static void forget(struct entry *e)
     free(e->image.kept);
     e->image.kept = NULL;
     e->image.n_kept = 0;
+    e->image.has_check = false;
     e->known = false;
 }
 
@@ -74,6 +75,10 @@ static void begin_life(struct svc *svc, const struct spawn *spawn)
 {
     memset(&svc->proc, 0, sizeof svc->proc);
     memset(&svc->control, 0, sizeof svc->control);
+    memset(&svc->check, 0, sizeof svc->check);
+    svc->checks = 0;
+    svc->alarm = false;
+    svc->health = (struct health_counts){.state = HEALTH_STARTING};
     svc->proc.stop = spawn->proc.stop;
     svc->life = spawn->life;
     svc->state = SVC_STARTING;
@@ -158,6 +163,8 @@ static void come_to_role(struct svc *svc, enum svc_role role)
         return;
     case ROLE_SERVICE:
     case ROLE_PRE_START:
+    case ROLE_CHECK:
+    case ROLE_UNHEALTHY:
     case ROLE_N:
         return;
     }
@@ -187,6 +194,26 @@ static void take_control(struct svc_image *image, const struct spawn *spawn)
         svc->proc.digest = spawn->proc.digest;
 }
 
+static void take_check(struct svc_image *image, const struct spawn *spawn)
+{
+    struct svc *svc = &image->svc;
+    struct svc_check *check = &svc->check;
+
+    if (spawn->number < svc->checks || (spawn->number == svc->checks && (check->role != spawn->role || check->ended)))
+        return; /* that one is done with, and a later snapshot says so */
+    svc->checks = spawn->number;
+    *check = (struct svc_check){
+        .role = spawn->role,
+        .number = spawn->number,
+        .pid = spawn->proc.pid,
+        .start_ticks = spawn->proc.start_ticks,
+        .inode = spawn->proc.inode,
+    };
+    image->has_check = true;
+    if (spawn->role == ROLE_UNHEALTHY)
+        svc->alarm = false;
+}
+
 static void replay_spawn(struct entry **table, struct reader *r)
 {
     struct spawn spawn;
@@ -205,9 +232,12 @@ static void replay_spawn(struct entry **table, struct reader *r)
         begin_life(svc, &spawn);
         e->image.has_process = false;
         e->image.has_control = false;
+        e->image.has_check = false;
     }
     if (spawn.role == ROLE_SERVICE)
         take_main(&e->image, &spawn);
+    else if (spawn.role == ROLE_CHECK || spawn.role == ROLE_UNHEALTHY)
+        take_check(&e->image, &spawn);
     else
         take_control(&e->image, &spawn);
 }
@@ -247,6 +277,21 @@ static bool merge_control(const struct svc_image *before, struct svc *svc)
     return !control->ended && control->pid > 0 && control->start_ticks != 0;
 }
 
+static bool merge_check(const struct svc_image *before, struct svc *svc)
+{
+    struct svc_check *check = &svc->check;
+    const struct svc_check *old = &before->svc.check;
+
+    if (check->role == ROLE_SERVICE)
+        return false;
+    if (old->role == check->role && old->number == check->number && check->start_ticks == 0) {
+        check->pid = old->pid;
+        check->start_ticks = old->start_ticks;
+        check->inode = old->inode;
+    }
+    return !check->ended && check->pid > 0 && check->start_ticks != 0;
+}
+
 static void replay_service(struct replay *replay, struct entry **table, struct reader *r)
 {
     static const struct svc_image nothing;
@@ -262,9 +307,11 @@ static void replay_service(struct replay *replay, struct entry **table, struct r
     const struct svc_image *before = e->known && e->image.svc.life == svc.life ? &e->image : &nothing;
     bool has_process = merge_main(before, &svc);
     bool has_control = merge_control(before, &svc);
+    bool has_check = merge_check(before, &svc);
     e->image.svc = svc;
     e->image.has_process = has_process;
     e->image.has_control = has_control;
+    e->image.has_check = has_check;
     e->known = true;
     e->removed = false;
     replay_changes_told(replay, name);
@@ -424,6 +471,8 @@ static void believe(struct svc_image *image)
         svc->proc.pid = 0;
     if (!image->has_control && (!svc->control.ended || svc->control.start_ticks == 0))
         svc->control.pid = 0;
+    if (!image->has_check && (!svc->check.ended || svc->check.start_ticks == 0))
+        svc->check.pid = 0;
     /* Nor is a group without the start time of its leader: the number may be somebody else's by now. */
     if (!image->has_process && (svc->group_start == 0 || (!svc->ended && svc->type != TYPE_FORKING)))
         svc->group = 0;

@@ -71,6 +71,7 @@ static void on_boot(struct step *s)
     if (is_left)
         step_act(s, ACT_CHECK_GROUP, 0);
     step_watch(s);
+    step_boot_check(s);
     if (svc->control.role != ROLE_SERVICE) {
         boot_control(s, is_left);
         return;
@@ -150,6 +151,7 @@ static void on_slot(struct step *s)
     svc->todo = todo_of(s->spec);
     svc->began = false;
     svc->controls = 0;
+    step_begin_health(svc);
     svc->result = RESULT_NONE;
     svc->ready_lost = false;
     svc->told = TOLD_NOTHING;
@@ -290,7 +292,7 @@ static void on_deadline(struct step *s)
 }
 
 /* Of what an event tells; one of another life, or of another control process, than the present changes nothing. */
-enum event_subject { OF_SERVICE, OF_LIFE, OF_CONTROL };
+enum event_subject { OF_SERVICE, OF_LIFE, OF_CONTROL, OF_CHECK };
 
 static const struct {
     void (*fn)(struct step *s);
@@ -336,6 +338,15 @@ static const struct {
     [SVC_EV_CONTROL_ADOPTED] = {step_on_control_adopted, OF_CONTROL},
     [SVC_EV_CONTROL_EXITED] = {step_on_control_exited, OF_CONTROL},
     [SVC_EV_CONTROL_GROUP] = {step_on_control_group, OF_CONTROL},
+    [SVC_EV_CHECK_FORKED] = {step_on_check_forked, OF_CHECK},
+    [SVC_EV_CHECK_FORK_FAILED] = {step_on_check_fork_failed, OF_CHECK},
+    [SVC_EV_CHECK_EXECED] = {step_on_check_execed, OF_CHECK},
+    [SVC_EV_CHECK_ADOPTED] = {step_on_check_adopted, OF_CHECK},
+    [SVC_EV_CHECK_EXITED] = {step_on_check_exited, OF_CHECK},
+    [SVC_EV_CHECK_GROUP] = {step_on_check_group, OF_CHECK},
+    [SVC_EV_CHECK_OVERDUE] = {step_on_check_overdue, OF_CHECK},
+    [SVC_EV_CHECK_DUE] = {step_on_check_due, OF_LIFE},
+    [SVC_EV_CHECKED] = {step_on_checked, OF_LIFE},
 };
 
 void svc_init(struct svc *svc, const struct spec *spec, struct timestamp now)
@@ -368,7 +379,10 @@ void svc_step(struct svc *svc, const struct spec *spec, const struct svc_event *
         return;
     if (subject == OF_CONTROL && (svc->control.role == ROLE_SERVICE || event->control != svc->control.number))
         return;
+    if (subject == OF_CHECK && (svc->check.role == ROLE_SERVICE || event->control != svc->check.number))
+        return;
     handlers[event->type].fn(&step);
+    step_end_check(&step);
 }
 
 bool svc_has_process(const struct svc *svc)
@@ -383,7 +397,8 @@ bool svc_has_control(const struct svc *svc)
 
 bool svc_is_busy(const struct svc *svc)
 {
-    return svc_has_process(svc) || svc->group != 0 || svc->control.role != ROLE_SERVICE;
+    return svc_has_process(svc) || svc->group != 0 || svc->control.role != ROLE_SERVICE ||
+           svc->check.role != ROLE_SERVICE;
 }
 
 static bool main_is_queued(const struct svc *svc)

@@ -25,6 +25,9 @@
  * `todo`, so a supd that comes back goes on where its predecessor died.  Every fork
  * waits for its turn: ACT_QUEUE, then SVC_EV_SLOT.
  *
+ * While it is up there may be a third one, that of a check (core/health.h): it forks in turns of its own, ends with its
+ * service, and the service is not stopped before it is gone.
+ *
  * svc_step() takes an event and the time and returns actions for the supervisor
  * to carry out, in their order.  ACT_RECORD always stands before the actions that
  * must not happen unrecorded (design: an intent is recorded before it is
@@ -47,6 +50,7 @@
 #include <stdint.h>
 
 #include "base/units.h"
+#include "core/health.h"
 #include "core/policy.h"
 #include "core/spec.h"
 
@@ -71,6 +75,8 @@ enum svc_role {
     ROLE_RELOAD = 4,
     ROLE_STOP = 5,
     ROLE_POST_STOP = 6,
+    ROLE_CHECK = 7,     /* a check of the service that runs */
+    ROLE_UNHEALTHY = 8, /* the command that is run when it is found unhealthy */
     ROLE_N
 };
 
@@ -97,13 +103,15 @@ enum svc_told {
 /* Why a life came to nothing, where it is not the main process's own end that says so. */
 enum svc_result {
     RESULT_NONE,
-    RESULT_EXIT_CODE, /* of pre-start, the start command or post-start */
-    RESULT_SIGNAL,    /* the same */
-    RESULT_UNKNOWN,   /* the same: how it ended could not be learnt */
-    RESULT_TIMEOUT,   /* the start took too long */
-    RESULT_RESOURCES, /* no process could be made */
-    RESULT_PROTOCOL,  /* no main process was found, or it ended with success before it was ready */
-    RESULT_WATCHDOG,  /* no sign of life came in time */
+    RESULT_EXIT_CODE,      /* of pre-start, the start command or post-start */
+    RESULT_SIGNAL,         /* the same */
+    RESULT_UNKNOWN,        /* the same: how it ended could not be learnt */
+    RESULT_TIMEOUT,        /* the start took too long */
+    RESULT_RESOURCES,      /* no process could be made */
+    RESULT_PROTOCOL,       /* no main process was found, or it ended with success before it was ready */
+    RESULT_WATCHDOG,       /* no sign of life came in time */
+    RESULT_UNHEALTHY,      /* its checks failed */
+    RESULT_UNHEALTHY_STOP, /* the same, and it is not to be started again */
     RESULT_N
 };
 
@@ -134,6 +142,18 @@ struct svc_control {
     bool pre_exec;
     bool ended; /* it has; what is left of its process group is being ended */
     struct exit_info exit;
+};
+
+/* The process of a check, or of what is run for its failure, if there is one. */
+struct svc_check {
+    enum svc_role role;   /* ROLE_SERVICE: there is none, and the rest is unused */
+    uint32_t number;      /* within its life, from 1 */
+    int32_t pid;          /* 0: it is being forked */
+    uint64_t start_ticks; /* 0: not known */
+    uint64_t inode;       /* 0: not known */
+    bool pre_exec;
+    bool killed; /* it was too slow, or its service is being ended; not recorded */
+    bool ended;  /* it has; what is left of its process group is being ended */
 };
 
 /* Recorded, so the numbers stay. */
@@ -184,16 +204,20 @@ struct svc {
     unsigned todo;          /* enum svc_todo */
     bool ready_lost;        /* it may have told that it is ready while nobody could hear it */
     enum svc_told told;
-    int64_t reload_asked;       /* mono us: when that was asked for; 0: not known.  Not recorded */
-    int64_t watchdog;           /* us: how often a sign of life is to come; 0: need not; SVC_WATCHDOG_UNKNOWN */
-    int64_t watchdog_at;        /* mono us: when the next one is overdue, SVC_EV_WATCHDOG; 0: never.  Not recorded */
-    bool began;                 /* in this life a process was forked: post-stop is due when it ends */
-    uint32_t controls;          /* control processes of this life */
-    struct svc_control control; /* the present one */
-    enum svc_result result;     /* of this life */
-    bool moved;                 /* its main process is not the one that was forked: it has named another */
-    int32_t group;              /* process group that may outlive the main process: usually its pid; 0: none */
-    uint64_t group_start;       /* start time of its leader; 0: not known; 1: it had ended before we knew the group */
+    int64_t reload_asked;        /* mono us: when that was asked for; 0: not known.  Not recorded */
+    int64_t watchdog;            /* us: how often a sign of life is to come; 0: need not; SVC_WATCHDOG_UNKNOWN */
+    int64_t watchdog_at;         /* mono us: when the next one is overdue, SVC_EV_WATCHDOG; 0: never.  Not recorded */
+    bool began;                  /* in this life a process was forked: post-stop is due when it ends */
+    uint32_t controls;           /* control processes of this life */
+    struct svc_control control;  /* the present one */
+    struct health_counts health; /* of this life */
+    bool alarm;                  /* on-failure's command is to be run */
+    uint32_t checks;             /* processes of checks, of this life */
+    struct svc_check check;      /* the present one */
+    enum svc_result result;      /* of this life */
+    bool moved;                  /* its main process is not the one that was forked: it has named another */
+    int32_t group;               /* process group that may outlive the main process: usually its pid; 0: none */
+    uint64_t group_start;        /* start time of its leader; 0: not known; 1: it had ended before we knew the group */
     enum svc_stop_phase stop_phase;
     enum svc_stop_cause stop_cause;
     bool stop_held;              /* its stop, or restart, was asked for and waits for other services */
@@ -232,7 +256,17 @@ enum svc_event_type {
     SVC_EV_CONTROL_ADOPTED,
     SVC_EV_CONTROL_EXITED,
     SVC_EV_CONTROL_GROUP,
-    SVC_EV_READY,     /* .life: it is of use, or has done what it said it was doing */
+    /* Of the process of a check: .life and .control, its number, beside what the events of the main process have. */
+    SVC_EV_CHECK_FORKED,
+    SVC_EV_CHECK_FORK_FAILED,
+    SVC_EV_CHECK_EXECED,
+    SVC_EV_CHECK_ADOPTED,
+    SVC_EV_CHECK_EXITED,
+    SVC_EV_CHECK_GROUP,
+    SVC_EV_CHECK_OVERDUE, /* it has taken too long */
+    SVC_EV_CHECK_DUE,     /* .life: its turn to fork on-failure's command where that is due, else check.command */
+    SVC_EV_CHECKED,       /* .life, .ok, .text: what came of a check */
+    SVC_EV_READY,         /* .life: it is of use, or has done what it said it was doing */
     SVC_EV_UNHEARD,   /* .life: what it said while no supd was there is lost, and perhaps it is not heard any more */
     SVC_EV_RELOADING, /* .life, .usec: it says that it reads its configuration anew, until the next READY; since then */
     SVC_EV_STOPPING,  /* .life: it says that it is ending */
@@ -259,6 +293,7 @@ struct svc_event {
     struct svc_stop_params stop;
     struct exit_info exit;
     unsigned group_left;
+    bool ok;
     int64_t usec;         /* of SVC_EV_RELOADING: mono, 0: not told */
     bool hold;            /* other services have to stop first: SVC_EV_STOP_NOW will tell */
     struct timestamp due; /* SVC_EV_DUE: up to then all is seen to, by this event */
@@ -280,6 +315,10 @@ enum svc_action_type {
     ACT_SIGNAL_CONTROL,  /* send .signal to every process of the control process's group */
     ACT_CHECK_CONTROL,   /* the control process has ended: count its group, feed CONTROL_GROUP */
     ACT_WATCH_CONTROL,   /* feed CONTROL_GROUP again when one of those left has ended */
+    ACT_FORK_CHECK,      /* fork svc.check, then feed CHECK_FORKED or CHECK_FORK_FAILED */
+    ACT_SIGNAL_CHECK,    /* send .signal to every process of the check's group */
+    ACT_CHECK_CHECK,     /* the check's process has ended: count its group, feed CHECK_GROUP */
+    ACT_WATCH_CHECK,     /* feed CHECK_GROUP again when one of those left has ended */
     ACT_RELOAD_SIGNAL,   /* send .signal, which does not end it, to the main process */
     ACT_FIND_MAIN,       /* look for the main process of a forking service, then feed MAIN_FOUND or MAIN_MISSING */
     ACT_REMOVE_PID_FILE, /* the main process of a forking service has ended: its pid-file may still name it */
@@ -326,6 +365,15 @@ bool svc_is_queued(const struct svc *svc);
 
 /* Has it a control process that was forked and whose end is not yet known? */
 bool svc_has_control(const struct svc *svc);
+
+/* Is it to be looked at by its checks now? */
+bool svc_is_checked(const struct svc *svc, const struct spec *spec);
+
+/* Has it the process of a check that was forked and whose end is not yet known? */
+bool svc_has_check(const struct svc *svc);
+
+/* Is on-failure's command to be run now? */
+bool svc_alarm_is_due(const struct svc *svc);
 
 /* Is its main process there, and only `ready` not met yet? */
 bool svc_awaits_ready(const struct svc *svc);

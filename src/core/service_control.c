@@ -229,6 +229,8 @@ static void control_done(struct step *s)
     case ROLE_RELOAD:
     case ROLE_STOP:
     case ROLE_POST_STOP:
+    case ROLE_CHECK:
+    case ROLE_UNHEALTHY:
     case ROLE_N:
         return;
     }

@@ -37,6 +37,9 @@ static const char *awaited_words(const struct spec *spec, char *buf, size_t size
     case READY_PATH:
         snprintf(buf, size, "%.180s", ready->where);
         break;
+    case READY_CHECK:
+        snprintf(buf, size, "a check that succeeds");
+        break;
     case READY_EXEC:
         buf[0] = '\0';
         break;

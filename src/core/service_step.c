@@ -215,6 +215,8 @@ void step_go_on(struct step *s)
         step_act(s, ACT_CHECK_GROUP, 0);
         return;
     }
+    if (svc->check.role != ROLE_SERVICE)
+        return; /* its end comes soon: step_end_check() */
     if (post_stop_is_due(s)) {
         svc->stop_phase = STOP_POST;
         step_begin_control(s, ROLE_POST_STOP);
@@ -254,7 +256,7 @@ void step_over(struct step *s)
         step_go_on(s);
         return;
     }
-    if (!post_stop_is_due(s)) {
+    if (!post_stop_is_due(s) && svc->check.role == ROLE_SERVICE) {
         step_settle(s);
         return;
     }
@@ -298,6 +300,12 @@ void step_settle_stop(struct step *s)
     }
 }
 
+/* Is it supd that has ended a service which was up? */
+static bool ended_while_up(enum svc_result result)
+{
+    return result == RESULT_WATCHDOG || result == RESULT_UNHEALTHY || result == RESULT_UNHEALTHY_STOP;
+}
+
 /* What the policy looks at where a step of the start has failed, and not the main process. */
 static struct exit_info exit_of_result(enum svc_result result)
 {
@@ -312,6 +320,8 @@ static struct exit_info exit_of_result(enum svc_result result)
     case RESULT_TIMEOUT:
     case RESULT_RESOURCES:
     case RESULT_WATCHDOG:
+    case RESULT_UNHEALTHY:
+    case RESULT_UNHEALTHY_STOP:
     case RESULT_N:
         break;
     }
@@ -322,17 +332,22 @@ static struct exit_info exit_of_result(enum svc_result result)
 void step_settle_policy(struct step *s, bool abnormal)
 {
     struct svc *svc = s->svc;
-    bool start_failed = svc->result != RESULT_NONE && svc->result != RESULT_WATCHDOG;
+    bool start_failed = svc->result != RESULT_NONE && !ended_while_up(svc->result);
     struct policy_run run = {
         .exit = start_failed ? exit_of_result(svc->result) : svc->exit,
         .ran = svc->ended_at - svc->started.mono,
         .pre_exec = svc->exit_pre_exec || start_failed,
-        .abnormal = abnormal || svc->result == RESULT_TIMEOUT || svc->result == RESULT_RESOURCES ||
-                    svc->result == RESULT_WATCHDOG,
+        .abnormal =
+            abnormal || svc->result == RESULT_TIMEOUT || svc->result == RESULT_RESOURCES || ended_while_up(svc->result),
         .row = svc->row,
     };
     char words[SVC_REASON_MAX];
 
+    if (svc->result == RESULT_UNHEALTHY_STOP) {
+        step_state(s, SVC_FAILED);
+        step_act(s, ACT_RECORD, 0);
+        return;
+    }
     if (policy_awaits_demand(s->spec, &run)) {
         svc->row = 0;
         step_await(s);
@@ -386,6 +401,7 @@ void step_settle(struct step *s)
     svc->group = 0;
     svc->group_start = 0;
     svc->todo = 0;
+    svc->health = (struct health_counts){0};
     svc->stop_phase = STOP_NONE;
     svc->stop_held = false;
     if (svc->type == TYPE_FORKING)

@@ -140,6 +140,23 @@ void step_on_main_missing(struct step *s);
 /* service_demand.c */
 void step_on_demand(struct step *s);
 
+/* service_health.c */
+void step_on_checked(struct step *s);
+void step_on_check_due(struct step *s);
+void step_on_check_forked(struct step *s);
+void step_on_check_fork_failed(struct step *s);
+void step_on_check_execed(struct step *s);
+void step_on_check_adopted(struct step *s);
+void step_on_check_exited(struct step *s);
+void step_on_check_group(struct step *s);
+void step_on_check_overdue(struct step *s);
+/* A life begins. */
+void step_begin_health(struct svc *svc);
+/* After a restore. */
+void step_boot_check(struct step *s);
+/* After each event: where the service is not checked any more, its process of a check ends. */
+void step_end_check(struct step *s);
+
 /* service_ready.c */
 void step_on_ready(struct step *s);
 void step_on_unheard(struct step *s);

@@ -82,7 +82,7 @@ const char *exit_source_name(enum exit_source source)
 static const char *const role_names[] = {
     [ROLE_SERVICE] = "service",       [ROLE_PRE_START] = "pre-start",   [ROLE_START] = "command",
     [ROLE_POST_START] = "post-start", [ROLE_RELOAD] = "reload-command", [ROLE_STOP] = "stop-command",
-    [ROLE_POST_STOP] = "post-stop",
+    [ROLE_POST_STOP] = "post-stop",   [ROLE_CHECK] = "check",           [ROLE_UNHEALTHY] = "on-failure",
 };
 _Static_assert(sizeof role_names / sizeof *role_names == ROLE_N, "a role has no name");
 
@@ -107,6 +107,10 @@ char **svc_command(const struct spec *spec, enum svc_role role)
         return spec->stop_command;
     case ROLE_POST_STOP:
         return spec->post_stop;
+    case ROLE_CHECK:
+        return spec->check.command;
+    case ROLE_UNHEALTHY:
+        return spec->check.on_failure.command;
     case ROLE_N:
         break;
     }
@@ -149,7 +153,7 @@ const char *svc_result_name(const struct svc *svc, const struct spec *spec)
     static const char *const names[] = {
         [RESULT_EXIT_CODE] = "exit-code", [RESULT_SIGNAL] = "signal",       [RESULT_UNKNOWN] = "exit-code",
         [RESULT_TIMEOUT] = "timeout",     [RESULT_RESOURCES] = "resources", [RESULT_PROTOCOL] = "protocol",
-        [RESULT_WATCHDOG] = "watchdog",
+        [RESULT_WATCHDOG] = "watchdog",   [RESULT_UNHEALTHY] = "unhealthy", [RESULT_UNHEALTHY_STOP] = "unhealthy",
     };
     _Static_assert(sizeof names / sizeof *names == RESULT_N, "a result has no name");
     if (svc->result != RESULT_NONE)

@@ -246,8 +246,8 @@ bool spec_validate(const struct spec *spec, char *err, size_t err_size)
         return false;
     }
     return validate_type(spec, err, err_size) && validate_ready(spec, err, err_size) &&
-           validate_schedule(spec, err, err_size) && validate_streams(spec, err, err_size) &&
-           validate_capabilities(spec, err, err_size);
+           validate_schedule(spec, err, err_size) && spec_check_validate(spec, err, err_size) &&
+           validate_streams(spec, err, err_size) && validate_capabilities(spec, err, err_size);
 }
 
 bool spec_name_valid(const char *name)

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "core/spec_cgroup.h"
+#include "core/spec_check.h"
 
 #define SPEC_NAME_MAX 64
 
@@ -39,8 +40,8 @@ enum kill_mode { KILL_MODE_GROUP, KILL_MODE_PROCESS, KILL_MODE_MIXED, KILL_MODE_
 /* When a service is of use.  exec: once its program runs.  notify: when it says READY=1, sd_notify(3); it may say so
  * of each reload too (.reloads).  fd: when it has
  * written a newline to a descriptor.  after: when it has run for a while.  port: when it accepts connections.  path: when
- * a file is there. */
-enum ready_kind { READY_EXEC, READY_NOTIFY, READY_FD, READY_AFTER, READY_PORT, READY_PATH };
+ * a file is there.  check: with the first success of its check { }. */
+enum ready_kind { READY_EXEC, READY_NOTIFY, READY_FD, READY_AFTER, READY_PORT, READY_PATH, READY_CHECK };
 
 struct spec_ready {
     enum ready_kind kind;
@@ -217,6 +218,7 @@ struct spec {
     struct spec_log log_error;
     struct spec_cgroup cgroup;
     struct event_rule *on_event; /* NULL: a service; else what is run for news of others, core/event.h */
+    struct spec_check check;
 
     /* Where it was written, for messages; no part of what the service is. */
     char *file;
@@ -259,6 +261,12 @@ enum key_type {
     KEY_NOTIFY_ACCESS,     /* enum notify_access */
     KEY_NAMES,             /* char **, one of spec->deps: names of services */
     KEY_WATCHDOG,          /* int64_t us, or off */
+    KEY_CHECK_TCP,         /* char *: an address that is connected to */
+    KEY_CHECK_HTTP,        /* char *: a URL */
+    KEY_TEXT,              /* char * */
+    KEY_STATUSES,          /* struct spec_statuses */
+    KEY_PERCENT,           /* uint32_t; 0: unset */
+    KEY_ON_FAILURE,        /* struct spec_on_failure */
     KEY_SIZE_LIMIT,        /* struct cgroup_limit: bytes, or infinity */
     KEY_COUNT_LIMIT,       /* struct cgroup_limit: a number, or infinity */
     KEY_CPU_MAX,           /* struct cgroup_cpu_max */

@@ -82,6 +82,14 @@ extern const struct key_type_ops key_type_ready;
 extern const struct key_type_ops key_type_notify_access;
 extern const struct key_type_ops key_type_watchdog;
 
+/* spec_types_check.c */
+extern const struct key_type_ops key_type_check_tcp;
+extern const struct key_type_ops key_type_check_http;
+extern const struct key_type_ops key_type_text;
+extern const struct key_type_ops key_type_statuses;
+extern const struct key_type_ops key_type_percent;
+extern const struct key_type_ops key_type_on_failure;
+
 /* spec_types_sched.c: beside other processes */
 extern const struct key_type_ops key_type_nice;
 extern const struct key_type_ops key_type_oom_score_adj;
@@ -124,6 +132,9 @@ bool key_parse_uint(const char *text, unsigned base, uint32_t max, uint32_t *num
 
 /* False with the error written when PATH is not absolute. */
 bool key_check_path(const struct key_input *in, const char *path);
+
+/* The words of a command, given as a list or as one string, to be freed; NULL with the error written. */
+char **key_command_words(const struct key_input *in);
 
 /* A vector of one copy; NULL for NULL. */
 char **key_one_value(const char *value);

@@ -100,7 +100,7 @@ static char **copy_values(char *const *values, size_t n)
 }
 
 /* The words of a command that names a program; NULL: told what is wrong. */
-static char **command_words(const struct key_input *in)
+char **key_command_words(const struct key_input *in)
 {
     char **v = in->is_list ? copy_values(in->values, in->n) : spec_split_words(in->values[0], in->err, in->err_size);
 
@@ -117,7 +117,7 @@ static char **command_words(const struct key_input *in)
 static bool set_argv(const struct key_input *in, void *to)
 {
     char ***old = to;
-    char **v = command_words(in);
+    char **v = key_command_words(in);
 
     if (v == NULL)
         return false;
@@ -188,7 +188,7 @@ const struct key_type_ops key_type_listen = {
 static bool set_hook(const struct key_input *in, void *to)
 {
     char ***old = to;
-    char **v = command_words(in);
+    char **v = key_command_words(in);
 
     if (v == NULL)
         return false;

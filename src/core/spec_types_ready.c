@@ -79,6 +79,10 @@ static bool read_ready(const struct key_input *in, struct spec_ready *ready)
         ready->kind = READY_NOTIFY;
         return true;
     }
+    if (strcmp(value, "check") == 0) {
+        ready->kind = READY_CHECK;
+        return true;
+    }
     if ((rest = after_prefix(value, "fd:")) != NULL)
         return read_fd(in, rest, ready);
     if ((rest = after_prefix(value, "after ")) != NULL)
@@ -87,11 +91,13 @@ static bool read_ready(const struct key_input *in, struct spec_ready *ready)
         return read_port(in, rest, ready);
     if ((rest = after_prefix(value, "path:")) != NULL)
         return read_path(in, rest, ready);
-    if (strcmp(value, "check") == 0 || after_prefix(value, "log:") != NULL)
-        return key_fail(in, "'%s' is not supported yet: use notify, fd:N, after DURATION, port:ADDR:PORT or path:FILE",
-                        value);
-    return key_fail(in, "'%s' is none of exec, notify, notify-reload, fd:N, after DURATION, port:ADDR:PORT, path:FILE",
-                    value);
+    if (after_prefix(value, "log:") != NULL)
+        return key_fail(
+            in, "'%s' is not supported yet: use notify, fd:N, after DURATION, port:ADDR:PORT, path:FILE or check",
+            value);
+    return key_fail(
+        in, "'%s' is none of exec, notify, notify-reload, fd:N, after DURATION, port:ADDR:PORT, path:FILE, check",
+        value);
 }
 
 static bool set_ready(const struct key_input *in, void *to)
@@ -125,6 +131,8 @@ static char **get_ready(const struct spec_key *key, const void *from)
         return strv_push(NULL, xasprintf("port:%s", ready->where));
     case READY_PATH:
         return strv_push(NULL, xasprintf("path:%s", ready->where));
+    case READY_CHECK:
+        return key_one_value("check");
     }
     return NULL;
 }

@@ -38,6 +38,7 @@ struct config *config_new(void)
     struct config *config = xcalloc(1, sizeof(*config));
 
     config->settings.log_level = LOG_LEVEL_INFO;
+    config->settings.check_slots = CHECK_SLOTS_DEFAULT;
     config->settings.watch = xstrdup("auto");
     config->settings.cgroup = xstrdup("auto");
     return config;
@@ -280,6 +281,7 @@ size_t config_settings_diff(const struct settings *a, const struct settings *b, 
         {"watch", same_string(a->watch, b->watch)},
         {"cgroup", same_string(a->cgroup, b->cgroup)},
         {"start-slots", a->start_slots == b->start_slots},
+        {"check-slots", a->check_slots == b->check_slots},
         {"control.socket", same_string(a->socket, b->socket)},
         {"control.admin-group", same_group(a->admin_group, a->admin_gid, b->admin_group, b->admin_gid)},
         {"control.read-group", same_group(a->read_group, a->read_gid, b->read_group, b->read_gid)},

@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "core/spec.h"
 
+#define CHECK_SLOTS_DEFAULT 16
+
 struct settings {
     char *runtime_dir; /* NULL: not given */
     char *state_dir;   /* NULL: not given */
@@ -23,6 +25,7 @@ struct settings {
     char *watch;          /* auto, pidfd, netlink, poll or ptrace: loop/watch.h */
     char *cgroup;         /* auto, optional or no */
     unsigned start_slots; /* services that may be `starting` at once; 0: any number */
+    unsigned check_slots; /* checks that may be under way at once; 0: any number */
     char *socket;         /* NULL: RUNTIME/control.sock */
     char *admin_group;    /* NULL: none */
     char *read_group;     /* NULL: none */

@@ -56,6 +56,7 @@ static void put_settings(struct buf *out, const struct settings *settings)
     put_value(out, "", "watch", settings->watch);
     put_value(out, "", "cgroup", settings->cgroup);
     put_number(out, "", "start-slots", settings->start_slots);
+    put_number(out, "", "check-slots", settings->check_slots);
     if (settings->socket == NULL && settings->admin_group == NULL && settings->read_group == NULL)
         return;
 

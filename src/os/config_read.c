@@ -19,7 +19,8 @@ const char *const config_service_internals[] = {
 };
 
 const char *const config_control_internals[] = {"resolved-admin-gid", "resolved-read-gid", NULL};
-const char *const config_top_keys[] = {"runtime-dir", "state-dir", "log-level", "watch", "cgroup", "start-slots", NULL};
+const char *const config_top_keys[] = {"runtime-dir", "state-dir",   "log-level",   "watch",
+                                       "cgroup",      "start-slots", "check-slots", NULL};
 const char *const config_control_keys[] = {"socket", "admin-group", "read-group", NULL};
 
 #define SECTION_FLAGS (CFGF_MULTI | CFGF_TITLE)

@@ -80,7 +80,7 @@ static void set_log_level(struct config_build *b, const struct placed *p, const 
         log_level_parse(entry->values[0], &b->config->settings.log_level);
 }
 
-static void set_start_slots(struct config_build *b, const struct placed *p, const struct config_entry *entry)
+static void set_slots(struct config_build *b, const struct placed *p, const struct config_entry *entry, unsigned *slots)
 {
     const char *value = entry->values[0];
     size_t len = strspn(value, "0123456789");
@@ -89,7 +89,7 @@ static void set_start_slots(struct config_build *b, const struct placed *p, cons
         config_build_entry_error(b, p, entry, ": '%s' is not a number from 0, which means no bound, to 999999", value);
         return;
     }
-    b->config->settings.start_slots = (unsigned)strtoul(value, NULL, 10);
+    *slots = (unsigned)strtoul(value, NULL, 10);
 }
 
 static void set_top_key(struct config_build *b, const struct placed *p, const struct config_entry *entry)
@@ -103,7 +103,9 @@ static void set_top_key(struct config_build *b, const struct placed *p, const st
     else if (strcmp(entry->key, "cgroup") == 0)
         set_cgroup(b, p, entry);
     else if (strcmp(entry->key, "start-slots") == 0)
-        set_start_slots(b, p, entry);
+        set_slots(b, p, entry, &b->config->settings.start_slots);
+    else if (strcmp(entry->key, "check-slots") == 0)
+        set_slots(b, p, entry, &b->config->settings.check_slots);
     else if (check_absolute(b, p, entry))
         config_build_replace(strcmp(entry->key, "state-dir") == 0 ? &b->config->settings.state_dir
                                                                   : &b->config->settings.runtime_dir,

@@ -229,6 +229,8 @@ void view_print(const json_t *service, double now, const struct table_style *sty
     say_state(service, now, style, out);
     say_string(out, "desired", json_object_get(service, "desired"));
     say_string(out, "reason", json_object_get(service, "reason"));
+    say_string(out, "health", json_object_get(service, "health"));
+    say_string(out, "check", json_object_get(service, "health-text"));
     say_string(out, "status", json_object_get(service, "status-text"));
     say_next_start(service, out);
     say_next_run(service, now, out);

@@ -122,7 +122,7 @@ enum table_colour words_colour(const json_t *service)
     if (json_is_true(json_object_get(service, "stopped")) || json_is_true(json_object_get(service, "paused")))
         return TABLE_YELLOW;
     if (strcmp(state, "running") == 0)
-        return TABLE_GREEN;
+        return strcmp(text_member(service, "health"), "unhealthy") == 0 ? TABLE_YELLOW : TABLE_GREEN;
     if (strcmp(state, "failed") == 0)
         return TABLE_RED;
     if (strcmp(state, "stopped") == 0 || strcmp(state, "exited") == 0)

@@ -318,6 +318,8 @@ const char *cgroups_whose(const struct process *process)
         return NULL;
     if (process == &service->main)
         return cgroups_of(service);
+    if (process == service->check)
+        return NULL;
     /* With the main process beside it nobody can tell who is whose; and what the start command leaves is the service. */
     return svc->control.role == ROLE_START || svc_has_process(svc) || svc->group != 0 ? NULL : cgroups_of(service);
 }
@@ -326,8 +328,8 @@ bool cgroups_is_whole(const struct process *process)
 {
     const struct service *service = process->service;
 
-    return process == &service->main && !svc_has_control(&service->svc) && cgroups_of(service) &&
-           service->svc.proc.stop.kill_mode == KILL_MODE_CGROUP;
+    return process == &service->main && !svc_has_control(&service->svc) && !svc_has_check(&service->svc) &&
+           cgroups_of(service) && service->svc.proc.stop.kill_mode == KILL_MODE_CGROUP;
 }
 
 int cgroups_signal(const struct service *service, int signo)

@@ -15,6 +15,7 @@
 #include "supd/cgroups.h"
 #include "supd/command_call.h"
 #include "supd/events.h"
+#include "supd/health.h"
 #include "supd/kept.h"
 #include "supd/messages.h"
 #include "supd/order.h"
@@ -38,6 +39,16 @@ static json_t *memory_max(const struct service *service)
     return cgroups_of(service) && max->set && !max->infinite ? json_integer((json_int_t)max->value) : json_null();
 }
 
+/* NULL where it has no check, or does not run. */
+static const char *shown_health(const struct service *service)
+{
+    const struct svc *svc = &service->svc;
+
+    if (!spec_has_check(&service->spec->check) || !svc_has_process(svc) || svc->state == SVC_STOPPING)
+        return NULL;
+    return health_name(svc->health.state == HEALTH_NONE ? HEALTH_STARTING : svc->health.state);
+}
+
 json_t *command_service(const struct service *service)
 {
     struct proto_usage usage = usage_of(service);
@@ -55,6 +66,8 @@ json_t *command_service(const struct service *service)
     json_object_set_new(object, "fd-store", kept_status(service));
     json_object_set_new(object, "cgroup", proto_string(cgroups_of(service)));
     json_object_set_new(object, "memory-max", memory_max(service));
+    json_object_set_new(object, "health", proto_string(shown_health(service)));
+    json_object_set_new(object, "health-text", proto_string(health_words(service)));
     json_object_set_new(object, "status-text", proto_string(messages_status(service)));
     return object;
 }

@@ -70,17 +70,19 @@ char *handover_bytes_get(const json_t *json, size_t *len)
 
 /* ---- writing ---- */
 
-void handover_key(const char *name, bool control, char key[HANDOVER_KEY_MAX])
+void handover_key(const char *name, enum process_part part, char key[HANDOVER_KEY_MAX])
 {
+    static const char *const suffixes[] = {[PART_MAIN] = "", [PART_CONTROL] = "/control", [PART_CHECK] = "/check"};
+
     /* No service has a slash in its name. */
-    snprintf(key, HANDOVER_KEY_MAX, "%s%s", name, control ? "/control" : "");
+    snprintf(key, HANDOVER_KEY_MAX, "%s%s", name, suffixes[part]);
 }
 
-static void add_process(json_t *object, const struct process *process, bool control)
+static void add_process(json_t *object, const struct process *process, enum process_part part)
 {
     char key[HANDOVER_KEY_MAX];
 
-    handover_key(process->service->spec->name, control, key);
+    handover_key(process->service->spec->name, part, key);
     json_object_set_new(object, key,
                         json_pack("{s:i, s:i, s:b, s:b}", "pid", (int)process_pid(process), "fd", process->pidfd,
                                   "child", (int)process->is_child, "stored", (int)(process->stored[0] != '\0')));
@@ -92,9 +94,11 @@ static json_t *processes(const struct supervisor *sup)
 
     for (struct service *s = sup->services; s; s = s->by_name.next) {
         if (svc_has_process(&s->svc))
-            add_process(object, &s->main, false);
+            add_process(object, &s->main, PART_MAIN);
         if (svc_has_control(&s->svc))
-            add_process(object, &s->control, true);
+            add_process(object, &s->control, PART_CONTROL);
+        if (svc_has_check(&s->svc))
+            add_process(object, s->check, PART_CHECK);
     }
     return object;
 }

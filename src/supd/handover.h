@@ -44,7 +44,7 @@ void handover_keep_open(const struct handover *handover, bool keep);
 #define HANDOVER_KEY_MAX (SPEC_NAME_MAX + 16)
 
 /* What the main process of service NAME, or its control process, is called there. */
-void handover_key(const char *name, bool control, char key[HANDOVER_KEY_MAX]);
+void handover_key(const char *name, enum process_part part, char key[HANDOVER_KEY_MAX]);
 
 /* Is PID, by this key, among the processes?  *PIDFD (-1: none) is the caller's from now on; *IS_CHILD: it is our child. */
 bool handover_process(const struct handover *handover, const char *key, pid_t pid, int *pidfd, bool *is_child);

@@ -54,7 +54,8 @@ static bool children_are_known(const struct supervisor *sup)
 {
     for (const struct service *s = sup->services; s; s = s->by_name.next) {
         if ((svc_has_process(&s->svc) && s->svc.proc.start_ticks == 0) ||
-            (svc_has_control(&s->svc) && s->svc.control.start_ticks == 0))
+            (svc_has_control(&s->svc) && s->svc.control.start_ticks == 0) ||
+            (svc_has_check(&s->svc) && s->svc.check.start_ticks == 0))
             return false;
     }
     return true;

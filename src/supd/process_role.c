@@ -13,6 +13,7 @@
 #include "os/clock.h"
 #include "supd/cgroups.h"
 #include "supd/events.h"
+#include "supd/health.h"
 #include "supd/messages.h"
 #include "supd/process.h"
 
@@ -21,8 +22,15 @@ static bool is_control(const struct process *process)
     return process == &process->service->control;
 }
 
+static bool is_check(const struct process *process)
+{
+    return process == process->service->check;
+}
+
 enum svc_role process_role(const struct process *process)
 {
+    if (is_check(process))
+        return process->service->svc.check.role;
     return is_control(process) ? process->service->svc.control.role : ROLE_SERVICE;
 }
 
@@ -30,6 +38,8 @@ int32_t process_pid(const struct process *process)
 {
     const struct svc *svc = &process->service->svc;
 
+    if (is_check(process))
+        return svc->check.pid;
     return is_control(process) ? svc->control.pid : svc->proc.pid;
 }
 
@@ -37,6 +47,8 @@ uint64_t process_start(const struct process *process)
 {
     const struct svc *svc = &process->service->svc;
 
+    if (is_check(process))
+        return svc->check.start_ticks;
     return is_control(process) ? svc->control.start_ticks : svc->proc.start_ticks;
 }
 
@@ -44,21 +56,24 @@ bool process_before_exec(const struct process *process)
 {
     const struct svc *svc = &process->service->svc;
 
+    if (is_check(process))
+        return svc->check.pre_exec;
     return is_control(process) ? svc->control.pre_exec : svc->pre_exec;
 }
 
 struct procgroup process_group(const struct process *process)
 {
     const struct svc *svc = &process->service->svc;
+    bool is_main = process == &process->service->main;
     struct procgroup group = {
-        .pgid = is_control(process) ? svc->control.pid : svc->group,
+        .pgid = is_main ? svc->group : process_pid(process),
         .leader_pidfd = process->pidfd,
         .leader_pinned = process->is_child,
-        .leader_start = is_control(process) ? svc->control.start_ticks : svc->group_start,
+        .leader_start = is_main ? svc->group_start : process_start(process),
     };
 
     /* A main process that was found, or named, need not lead the group, and before it is found there is no such process. */
-    if (is_control(process) || !svc_main_is_found(svc) ||
+    if (!is_main || !svc_main_is_found(svc) ||
         (svc->group == svc->proc.pid && svc->group_start == svc->proc.start_ticks))
         return group;
     group.leader_pidfd = -1;
@@ -74,11 +89,16 @@ static void tell(struct process *process, enum svc_event_type type, struct svc_e
         [SVC_EV_EXECED] = SVC_EV_CONTROL_EXECED, [SVC_EV_ADOPTED] = SVC_EV_CONTROL_ADOPTED,
         [SVC_EV_EXITED] = SVC_EV_CONTROL_EXITED, [SVC_EV_GROUP] = SVC_EV_CONTROL_GROUP,
     };
+    static const enum svc_event_type of_check[SVC_EV_N] = {
+        [SVC_EV_FORKED] = SVC_EV_CHECK_FORKED, [SVC_EV_FORK_FAILED] = SVC_EV_CHECK_FORK_FAILED,
+        [SVC_EV_EXECED] = SVC_EV_CHECK_EXECED, [SVC_EV_ADOPTED] = SVC_EV_CHECK_ADOPTED,
+        [SVC_EV_EXITED] = SVC_EV_CHECK_EXITED, [SVC_EV_GROUP] = SVC_EV_CHECK_GROUP,
+    };
     struct service *service = process->service;
 
-    event.type = is_control(process) ? of_control[type] : type;
     event.life = service->svc.life;
-    event.control = service->svc.control.number;
+    event.control = is_check(process) ? service->svc.check.number : service->svc.control.number;
+    event.type = is_check(process) ? of_check[type] : is_control(process) ? of_control[type] : type;
     service_event(service, &event);
 }
 
@@ -96,6 +116,8 @@ void process_tell_fork_failed(struct process *process, const char *text)
 {
     if (is_control(process))
         log_warning("%s: %s: %s", process->service->spec->name, svc_role_name(process_role(process)), text);
+    if (is_check(process))
+        health_process_failed(process->service, text);
     tell(process, SVC_EV_FORK_FAILED, (struct svc_event){.text = text});
 }
 
@@ -130,10 +152,12 @@ void process_tell_exited(struct process *process, struct exit_info exit, uint64_
     if (process_pid(process) != pid)
         return; /* the last it has said was who takes its place */
     exit.at = clock_now().wall;
-    exit.oom = !is_control(process) && cgroups_oom_killed(process->service, &exit);
+    exit.oom = process == &process->service->main && cgroups_oom_killed(process->service, &exit);
     if (is_control(process) && process_role(process) != ROLE_START)
         log_control_end(process, &exit, text);
     tell(process, SVC_EV_EXITED, (struct svc_event){.exit = exit, .start_ticks = start_ticks, .text = text});
+    if (is_check(process))
+        health_process_ended(process->service, &exit, text);
 }
 
 /* ---- what it is given ---- */
@@ -195,12 +219,14 @@ char **process_variables(const struct process *process)
 
     if (service->handler)
         return events_variables(service);
-    if (!is_control(process))
+    if (process == &service->main)
         return env;
     env = add(env, "SUPD_HOOK", svc_role_name(role));
     if (svc_has_process(&service->svc)) {
         snprintf(pid, sizeof pid, "%d", service->svc.proc.pid);
         env = add(env, "MAINPID", pid);
     }
+    if (role == ROLE_UNHEALTHY)
+        env = add(env, "SUPD_REASON", service->svc.reason);
     return role == ROLE_POST_STOP ? add_exit(env, service) : env;
 }

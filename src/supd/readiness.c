@@ -108,6 +108,7 @@ static bool look(struct readiness *r)
     case READY_EXEC:
     case READY_NOTIFY:
     case READY_AFTER:
+    case READY_CHECK:
         break;
     }
     return false;

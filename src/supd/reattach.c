@@ -27,6 +27,7 @@
 #include "supd/cgroups.h"
 #include "supd/events.h"
 #include "supd/handover.h"
+#include "supd/health.h"
 #include "supd/kept.h"
 #include "supd/messages.h"
 #include "supd/order.h"
@@ -39,8 +40,8 @@ struct survivor {
     char *found_name; /* NULL unless it was found in /proc */
     pid_t pid;
     uint64_t start_ticks;
-    int pidfd;     /* -1 once it was taken */
-    bool control;  /* it is the control process */
+    int pidfd; /* -1 once it was taken */
+    enum process_part part;
     bool is_child; /* after a live upgrade */
     bool kept;     /* it is in the fd store */
     bool ended;    /* it does not live any more, but its pidfd was kept and tells how it ended */
@@ -69,7 +70,7 @@ static int compare_survivors(const void *a, const void *b)
     const struct survivor *y = b;
     int order = strcmp(x->name, y->name);
 
-    return order != 0 ? order : x->control - y->control;
+    return order != 0 ? order : (int)x->part - (int)y->part;
 }
 
 static int compare_pids(const void *a, const void *b)
@@ -80,15 +81,15 @@ static int compare_pids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static struct survivor *survey_find(const struct survey *survey, const char *name, bool control)
+static struct survivor *survey_find(const struct survey *survey, const char *name, enum process_part part)
 {
-    struct survivor key = {.name = name, .control = control};
+    struct survivor key = {.name = name, .part = part};
     struct survivor *found = survey->n_recorded == 0 ? NULL
                                                      : bsearch(&key, survey->items, survey->n_recorded,
                                                                sizeof *survey->items, compare_survivors);
 
     for (size_t i = survey->n_recorded; !found && i < survey->n; i++) {
-        if (!control && strcmp(survey->items[i].name, name) == 0)
+        if (part == PART_MAIN && strcmp(survey->items[i].name, name) == 0)
             found = &survey->items[i];
     }
     return found;
@@ -120,7 +121,7 @@ static bool find_unrecorded(void *ctx, pid_t pid)
         return true;
     char *hook = procfs_environ_get(pid, "SUPD_HOOK");
     char *name = procfs_environ_get(pid, "SUPD_SERVICE");
-    bool taken = hook || !name || !instance_name_valid(name) || survey_find(survey, name, false);
+    bool taken = hook || !name || !instance_name_valid(name) || survey_find(survey, name, PART_MAIN);
     free(hook);
     if (taken) {
         free(name);
@@ -150,7 +151,7 @@ static int open_process(struct supervisor *sup, uint64_t inode, struct survivor 
     char key[HANDOVER_KEY_MAX];
     int pidfd = -1;
 
-    handover_key(process->name, process->control, key);
+    handover_key(process->name, process->part, key);
     if (sup->handover && handover_process(sup->handover, key, process->pid, &pidfd, &process->is_child)) {
         process->kept = handover_stored(sup->handover, key);
         if (pidfd >= 0 || process->is_child)
@@ -189,13 +190,18 @@ static void open_recorded(struct survey *survey)
         const struct svc_image *image = replay->images[i];
         const struct svc_proc *proc = &image->svc.proc;
         const struct svc_control *control = &image->svc.control;
+        const struct svc_check *check = &image->svc.check;
         struct survivor process = {.name = image->name, .pid = proc->pid, .start_ticks = proc->start_ticks};
 
         if (image->has_process && !open_one(survey, process, proc->inode))
             return;
         process = (struct survivor){
-            .name = image->name, .control = true, .pid = control->pid, .start_ticks = control->start_ticks};
+            .name = image->name, .part = PART_CONTROL, .pid = control->pid, .start_ticks = control->start_ticks};
         if (image->has_control && !open_one(survey, process, control->inode))
+            return;
+        process = (struct survivor){
+            .name = image->name, .part = PART_CHECK, .pid = check->pid, .start_ticks = check->start_ticks};
+        if (image->has_check && !open_one(survey, process, check->inode))
             return;
     }
     survey->n_recorded = survey->n;
@@ -360,7 +366,7 @@ static bool right_user(const struct service *service, pid_t pid)
 static void hold(struct process *process, struct survivor *found)
 {
     const char *name = process->service->spec->name;
-    const char *what = found->control ? svc_role_name(process_role(process)) : "process";
+    const char *what = found->part != PART_MAIN ? svc_role_name(process_role(process)) : "process";
 
     if (!found->is_child)
         log_info(found->ended ? "%s: %s %d ended while supd was away; its descriptor was kept and tells how"
@@ -375,7 +381,7 @@ static void hold(struct process *process, struct survivor *found)
 }
 
 static void restore(struct service *service, const struct svc_image *image, struct survivor *found,
-                    struct survivor *control)
+                    struct survivor *control, struct survivor *check)
 {
     struct svc svc = image ? image->svc : service->svc;
 
@@ -393,6 +399,8 @@ static void restore(struct service *service, const struct svc_image *image, stru
         hold(&service->main, found);
     if (control)
         hold(&service->control, control);
+    if (check)
+        hold(health_process(service), check);
 }
 
 /* Its cgroup tells of a life that the state file does not. */
@@ -443,12 +451,15 @@ static void tell_fate(struct process *process)
 static void resume(struct service *service)
 {
     uint32_t control = service->svc.control.number;
+    uint32_t check = service->svc.check.number;
 
     if (svc_has_process(&service->svc))
         tell_fate(&service->main);
     /* Unless what became of the main process has ended that too. */
     if (svc_has_control(&service->svc) && service->svc.control.number == control)
         tell_fate(&service->control);
+    if (svc_has_check(&service->svc) && service->svc.check.number == check)
+        tell_fate(health_process(service));
     tell_config(service);
     if (service->removing)
         service_remove(service, REMOVAL_BY_CONFIG);
@@ -490,10 +501,11 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
     order_build(sup);
     for (struct service *s = sup->services; s; s = s->by_name.next) {
         const struct svc_image *image = replay_find(replay, s->spec->name);
-        struct survivor *found = survey_find(survey, s->spec->name, false);
+        struct survivor *found = survey_find(survey, s->spec->name, PART_MAIN);
 
         if (image || found) {
-            restore(s, image, found, survey_find(survey, s->spec->name, true));
+            restore(s, image, found, survey_find(survey, s->spec->name, PART_CONTROL),
+                    survey_find(survey, s->spec->name, PART_CHECK));
             cgroups_attach(s);
         } else if (cgroups_has_earlier(s)) {
             restore_leftovers(s);

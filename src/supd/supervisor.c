@@ -18,6 +18,7 @@
 #include "supd/essential.h"
 #include "supd/events.h"
 #include "supd/handover.h"
+#include "supd/health.h"
 #include "supd/kept.h"
 #include "supd/main_search.h"
 #include "supd/messages.h"
@@ -40,6 +41,7 @@ void supervisor_init(struct supervisor *sup)
     sup->rng = (uint64_t)sup->started.wall ^ ((uint64_t)getpid() << 32);
     TAILQ_INIT(&sup->starts);
     TAILQ_INIT(&sup->for_slot);
+    TAILQ_INIT(&sup->for_check);
     TAILQ_INIT(&sup->touched);
     TAILQ_INIT(&sup->condemned);
     TAILQ_INIT(&sup->look.queue);
@@ -58,11 +60,17 @@ static void service_free(struct service *service)
     kept_free(service);
     readiness_free(service);
     schedules_free(service);
+    health_free(service);
     main_search_free(service->search);
     process_release(&service->main);
     process_release(&service->control);
     process_forget_child(&service->main);
     process_forget_child(&service->control);
+    if (service->check) {
+        process_release(service->check);
+        process_forget_child(service->check);
+        free(service->check);
+    }
     cgroups_forget(service);
     queue_leave(service);
     if (service->queued == QUEUED_TO_DELETE)
@@ -199,6 +207,7 @@ void service_set_spec(struct service *service, struct spec *spec)
     sockets_configure(service);
     sockets_open_missing(service);
     readiness_free(service);
+    health_free(service);
     service_event(service, &(struct svc_event){
                                .type = SVC_EV_CONFIG,
                                .stop = svc_stop_params(spec),
@@ -280,7 +289,10 @@ static void on_deadline(void *ctx)
     service->timer_at = 0;
     /* We may have been late, and what came in time stands in the queue. */
     messages_read(service);
-    service_event(service, &(struct svc_event){.type = SVC_EV_DEADLINE, .text = main_search_trouble(service->search)});
+    const char *trouble = main_search_trouble(service->search);
+    if (!trouble && svc_awaits_ready(&service->svc))
+        trouble = health_words(service);
+    service_event(service, &(struct svc_event){.type = SVC_EV_DEADLINE, .text = trouble});
 }
 
 /* One timer a service, for the one deadline that its state has. */
@@ -367,6 +379,19 @@ static void announce(struct service *service, enum svc_state from)
     notify_status(sup);
 }
 
+/* Why a service is being ended, log_change() says. */
+static void announce_health(struct service *service)
+{
+    const char *name = service->spec->name;
+
+    if (service->svc.health.state == HEALTH_HEALTHY)
+        log_info("%s: healthy", name);
+    else if (service->svc.state == SVC_RUNNING && service->svc.health.state == HEALTH_UNHEALTHY)
+        log_warning("%s: %s", name, service->svc.reason);
+    if (service->svc.health.state == HEALTH_HEALTHY || service->svc.health.state == HEALTH_UNHEALTHY)
+        server_tell_service(service->sup, health_name(service->svc.health.state), name);
+}
+
 static void carry_out(struct service *service, struct svc_action action)
 {
     switch (action.type) {
@@ -405,6 +430,18 @@ static void carry_out(struct service *service, struct svc_action action)
     case ACT_WATCH_CONTROL:
         leftovers_watch(&service->control);
         break;
+    case ACT_FORK_CHECK:
+        process_fork(health_process(service));
+        break;
+    case ACT_SIGNAL_CHECK:
+        process_signal_all(health_process(service), action.signal);
+        break;
+    case ACT_CHECK_CHECK:
+        leftovers_check(health_process(service));
+        break;
+    case ACT_WATCH_CHECK:
+        leftovers_watch(health_process(service));
+        break;
     case ACT_RELOAD_SIGNAL:
         process_send(&service->main, action.signal);
         break;
@@ -440,6 +477,7 @@ static void commit(struct service *service, const struct svc *next, const struct
 {
     enum svc_state from = service->svc.state;
     bool reloading = svc_is_reloading(&service->svc);
+    enum health_state health = service->svc.health.state;
     bool changed = next->state != from || next->stop_held != service->svc.stop_held;
 
     if (next->state != from)
@@ -454,8 +492,12 @@ static void commit(struct service *service, const struct svc *next, const struct
         process_release(&service->main);
     if (service->svc.control.role == ROLE_SERVICE)
         process_release(&service->control);
+    if (service->check && service->svc.check.role == ROLE_SERVICE)
+        process_release(service->check);
     if (!svc_is_busy(&service->svc) && service->svc.todo == 0)
         cgroups_release(service);
+    if (service->svc.health.state != health)
+        announce_health(service);
     if (service->svc.state != from)
         announce(service, from);
     else if (reloading && !svc_is_reloading(&service->svc))
@@ -467,6 +509,7 @@ static void commit(struct service *service, const struct svc *next, const struct
     kept_follow(service);
     readiness_follow(service);
     schedules_follow(service);
+    health_follow(service);
     service_update_busy(service);
     if (changed)
         order_touch(service);
@@ -479,7 +522,8 @@ static void commit(struct service *service, const struct svc *next, const struct
 void service_update_busy(struct service *service)
 {
     struct supervisor *sup = service->sup;
-    bool busy = svc_is_busy(&service->svc) || service->main.is_child || service->control.is_child;
+    bool busy = svc_is_busy(&service->svc) || service->main.is_child || service->control.is_child ||
+                (service->check && service->check->is_child);
 
     if (busy == service->busy)
         return;

@@ -26,6 +26,7 @@
  *   handover.c    what it is given: descriptors, and (server_handover.c) callers
  *   sockets.c     what services listen at, over their restarts and our death
  *   kept.c        descriptors that services leave with us
+ *   health.c      their checks     health_probe.c   over the network
  *   messages.c    what services tell us    readiness.c   are they ready?
  *   schedules.c   when the next runs of schedules are due
  *   remember.c    what outlives the boot: enable and disable, the last runs of schedules
@@ -60,6 +61,7 @@ struct cgroups;
 struct event_handler;
 struct events;
 struct handover;
+struct health;
 struct kept;
 struct leftovers;
 struct main_search;
@@ -99,6 +101,9 @@ struct tree_look {
     TAILQ_HEAD(, process) queue;
 };
 
+/* Which of the processes of a service. */
+enum process_part { PART_MAIN, PART_CONTROL, PART_CHECK };
+
 /* What the kernel gave us of one process; supd/process.h. */
 struct process {
     struct service *service;
@@ -132,6 +137,8 @@ struct service {
     struct process main;               /* the present one, or the last while its group lives on */
     struct process control;            /* beside it, for pre-start and its like */
     struct kept *kept;                 /* descriptors that it has left with us, supd/kept.h; NULL: none */
+    struct process *check;             /* and for its checks; NULL: it has had none */
+    struct health *health;             /* looked at by supd/health.h; NULL: it is not */
     struct messages *messages;         /* what it tells us, supd/messages.h; NULL: it cannot */
     struct readiness *readiness;       /* looked for by supd/readiness.h; NULL: it is not */
     struct service_schedule *schedule; /* NULL: none, or not wanted; supd/schedules.h */
@@ -150,6 +157,7 @@ struct service {
 };
 
 TAILQ_HEAD(service_queue, service);
+TAILQ_HEAD(health_queue, health);
 
 enum supervisor_phase {
     PHASE_RUN,
@@ -190,6 +198,8 @@ struct supervisor {
     struct service_queue for_slot; /* could be started, but so many as start-slots allows are */
     struct order *order;           /* NULL: no service depends on another; supd/order.h */
     struct service_queue touched;
+    struct health_queue for_check; /* could be checked, but so many as check-slots allows are */
+    size_t n_checking;
     bool hurry;                     /* every stop-timeout is zero now */
     struct service_queue condemned; /* to be deleted in the next turn, when nobody holds a pointer any more */
     struct loop_timer *queue_timer;

@@ -38,7 +38,7 @@ static void read_leaders(struct supervisor *sup)
     struct tree_look *look = &sup->look;
     const struct service *service;
 
-    look->leaders = xcalloc(3 * (size_t)HASH_CNT(by_name, sup->services) + 1, sizeof *look->leaders);
+    look->leaders = xcalloc(4 * (size_t)HASH_CNT(by_name, sup->services) + 1, sizeof *look->leaders);
     for (service = sup->services; service; service = service->by_name.next) {
         const struct svc *svc = &service->svc;
 
@@ -48,6 +48,8 @@ static void read_leaders(struct supervisor *sup)
             look->leaders[look->n++] = svc->proc.pid;
         if (svc->control.pid > 0)
             look->leaders[look->n++] = svc->control.pid;
+        if (svc->check.pid > 0)
+            look->leaders[look->n++] = svc->check.pid;
     }
     qsort(look->leaders, look->n, sizeof *look->leaders, compare_pids);
 }
@@ -140,6 +142,9 @@ static void log_found(struct process *process, int signo)
     struct tree *tree = &process->tree;
     char words[1024];
 
+    /* A check that was too slow is ended with all that it has begun, and that is told by its result. */
+    if (process == process->service->check)
+        return;
     if (!tree->found.members || (tree->named && signo != SIGKILL))
         return;
     tree->named = true;

@@ -45,6 +45,8 @@ SERVICE_KEYS = {
     "fd-store": list,
     "cgroup": (str, NOTHING),
     "memory-max": (int, NOTHING),
+    "health": (str, NOTHING),
+    "health-text": (str, NOTHING),
     "status-text": (str, NOTHING),
 }
 EXIT_KEYS = {

@@ -64,7 +64,6 @@ ERRORS = {
 
 NOT_YET = [
     'ready = "log:up"',
-    'check { command = "/bin/true"\n }',
     "log-max-size = 5M",
     "log-keep = 3",
     'log-max-age = "5m"',

@@ -203,6 +203,10 @@ static void carry_out(struct world *w, struct service *s, struct svc_action acti
     case ACT_REMOVE_PID_FILE:
         sys(w);
         break;
+    case ACT_FORK_CHECK: /* no service of the simulation is checked: tests/unit/test_health.c */
+    case ACT_SIGNAL_CHECK:
+    case ACT_CHECK_CHECK:
+    case ACT_WATCH_CHECK:
     case ACT_N:
         sim_require(w, false, "an action that is none");
     }

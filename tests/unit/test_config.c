@@ -298,8 +298,11 @@ static const struct {
     {A "} service a { command = y instances = 2 }\n", 2, "\"a\" is defined twice, first in x.conf:1"},
     {A "log-keep = {b, c} }", 2, "key 'log-keep' is not supported yet"},
     {A "after = {c, b}\n}\nservice c { command = x }", 2, "key 'after': there is no service 'b'"},
-    {A "check { command = \"}\" x { y } }\n}", 2, "key 'check' is not supported yet"},
-    {A "check \"t\" { }\n}", 2, "key 'check' is not supported yet"},
+    {A "check { command = \"}\" x { y } }\n}", 2, "'x' cannot stand in 'check'"},
+    {A "check \"t\" { }\n}", 2, "'check' takes no name: write check { ... }"},
+    {A "check { tcp = \"127.0.0.1:1\"\n interval = 0\n } }\n", 1, "interval and timeout must be longer than 0"},
+    {A "ready = check }\n", 1, "give it check { command, tcp or http }"},
+    {A "type = oneshot\ncheck { tcp = \"127.0.0.1:1\" } }\n", 1, "leave check { } out"},
     {A "umask { } }", 2, "is no section"},
     {A "cgroup = 1 }", 2, "'cgroup' in service \"a\" is a section: write cgroup { ... }"},
     {A "cgroup \"x\" { } }", 2, "'cgroup' takes no name"},
@@ -554,6 +557,25 @@ static void set_random_ids(struct spec *spec)
     ids->shell = random() % 2 == 0 ? NULL : random_string(true);
 }
 
+/* What excludes what, spec_check_validate(): any way to look, but one at most. */
+static void settle_check(struct spec *spec)
+{
+    struct spec_check *check = &spec->check;
+
+    if (spec->type == TYPE_ONESHOT) {
+        strv_free(check->command);
+        check->command = NULL;
+        check->max_memory.set = false;
+        check->max_cpu = 0;
+    }
+    free(check->http_body);
+    check->http_body = NULL;
+    check->interval |= 1;
+    check->timeout |= 1;
+    check->failures |= 1;
+    check->successes |= 1;
+}
+
 static struct config *random_config(void)
 {
     struct config *c = config_new();
@@ -603,6 +625,7 @@ static struct config *random_config(void)
             spec->cgroup.memory_max.value |= 1; /* 0 is refused */
         if ((spec->watchdog > 0 || spec->fd_store > 0) && spec->notify_access == NOTIFY_NONE)
             spec->notify_access = NOTIFY_UNSET;
+        settle_check(spec);
         set_random_ids(spec);
         spec->file = random_string(true);
         spec->line = (uint32_t)random();

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+#include "supd/health.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "os/clock.h"
+#include "supd/cgroups.h"
+#include "supd/health_probe.h"
+#include "supd/process.h"
+#include "supd/upgrade.h"
+#include "supd/usage.h"
+
+/* The command of on-failure has that long, or timeout where that is longer. */
+#define COMMAND_TIMEOUT (30 * USEC_PER_SEC)
+/* A fork that has to wait, for the state file to be rewritten or others to get to their exec, is tried again after this. */
+#define FORK_AGAIN (20 * USEC_PER_MSEC)
+
+struct health {
+    struct service *service;
+    struct loop_timer *timer;
+    struct health_probe *probe; /* NULL: none is under way */
+    enum { IDLE, WANTS_SLOT, WANTS_FORK, BUSY } phase;
+    bool has_slot;
+    bool waits;      /* for the process of the check before to be gone */
+    unsigned tries;  /* while the service is starting */
+    int64_t used_at; /* mono us, of the look at what it uses; 0: none yet */
+    int64_t used;    /* us of CPU by then */
+    char words[192]; /* of the result before; "" = none */
+    TAILQ_ENTRY(health) link;
+};
+
+const char *health_words(const struct service *service)
+{
+    return service->health && service->health->words[0] ? service->health->words : NULL;
+}
+
+struct process *health_process(struct service *service)
+{
+    if (!service->check) {
+        service->check = xcalloc(1, sizeof *service->check);
+        process_init(service->check, service);
+    }
+    return service->check;
+}
+
+/* ---- slots ---- */
+
+static bool slot_is_free(const struct supervisor *sup)
+{
+    return sup->config->settings.check_slots == 0 || sup->n_checking < sup->config->settings.check_slots;
+}
+
+static void wake_next(struct supervisor *sup)
+{
+    struct health *next = TAILQ_FIRST(&sup->for_check);
+
+    if (next && slot_is_free(sup))
+        loop_timer_set(next->timer, 0);
+}
+
+static void take_slot(struct health *h)
+{
+    h->has_slot = true;
+    h->service->sup->n_checking++;
+    wake_next(h->service->sup);
+}
+
+static void leave_slot(struct health *h)
+{
+    struct supervisor *sup = h->service->sup;
+
+    if (h->phase == WANTS_SLOT)
+        TAILQ_REMOVE(&sup->for_check, h, link);
+    h->phase = IDLE;
+    if (!h->has_slot)
+        return;
+    h->has_slot = false;
+    sup->n_checking--;
+    wake_next(sup);
+}
+
+/* ---- one check ---- */
+
+/* Nothing was found out, and WORDS say why (NULL: what was known stands): the next one in its time. */
+static void postpone(struct health *h, const char *words)
+{
+    leave_slot(h);
+    if (words)
+        snprintf(h->words, sizeof h->words, "%s", words);
+    loop_timer_set(h->timer, h->service->spec->check.interval);
+}
+
+/* As the result is told the service may change, and H be gone. */
+static void tell_result(struct health *h, bool ok, const char *words)
+{
+    struct service *service = h->service;
+    char text[sizeof h->words];
+
+    leave_slot(h);
+    health_probe_free(h->probe);
+    h->probe = NULL;
+    snprintf(h->words, sizeof h->words, "%s", words);
+    memcpy(text, h->words, sizeof text);
+    if (!ok)
+        log_debug("%s: %s", service->spec->name, text);
+    h->tries += !ok;
+    loop_timer_set(h->timer,
+                   health_delay(&service->spec->check, ok ? HEALTH_HEALTHY : service->svc.health.state, h->tries));
+    service_event(service,
+                  &(struct svc_event){.type = SVC_EV_CHECKED, .life = service->svc.life, .ok = ok, .text = text});
+}
+
+static void on_probe(void *ctx, bool ok, const char *words)
+{
+    struct health *h = ctx;
+
+    h->probe = NULL; /* it frees itself */
+    tell_result(h, ok, words);
+}
+
+/* Does it use too much, as far as that is asked? */
+static bool uses_too_much(struct health *h, char *words, size_t size)
+{
+    const struct spec_check *check = &h->service->spec->check;
+
+    if (!check->max_memory.set && check->max_cpu == 0)
+        return false;
+    struct proto_usage usage = usage_of(h->service);
+    if (!usage.known)
+        return false;
+    int64_t now = clock_now().mono;
+    int64_t cpu = (int64_t)(usage.cpu * (double)USEC_PER_SEC);
+    struct health_use use = {
+        .memory = usage.memory,
+        .cpu = h->used_at != 0 ? cpu - h->used : -1,
+        .elapsed = now - h->used_at,
+    };
+    h->used_at = now;
+    h->used = cpu;
+    return health_uses_too_much(check, &use, words, size);
+}
+
+static bool may_fork(struct supervisor *sup)
+{
+    return !upgrade_holds_starts(sup) && persist_allows_fork(sup);
+}
+
+static int64_t timeout_of(const struct service *service, enum svc_role role)
+{
+    int64_t timeout = service->spec->check.timeout;
+
+    return role == ROLE_UNHEALTHY && timeout < COMMAND_TIMEOUT ? COMMAND_TIMEOUT : timeout;
+}
+
+/* Of a check, or of on-failure: core/service_health.c knows which. */
+static void fork_command(struct health *h)
+{
+    struct service *service = h->service;
+    enum svc_role role = svc_alarm_is_due(&service->svc) ? ROLE_UNHEALTHY : ROLE_CHECK;
+
+    if (!may_fork(service->sup)) {
+        h->phase = WANTS_FORK;
+        loop_timer_set(h->timer, FORK_AGAIN);
+        return;
+    }
+    h->phase = BUSY;
+    loop_timer_set(h->timer, timeout_of(service, role));
+    service_event(service, &(struct svc_event){.type = SVC_EV_CHECK_DUE, .life = service->svc.life});
+}
+
+static void begin_check(struct health *h)
+{
+    const struct spec_check *check = &h->service->spec->check;
+    char words[128];
+
+    if (uses_too_much(h, words, sizeof words)) {
+        tell_result(h, false, words);
+    } else if (check->command) {
+        fork_command(h);
+    } else if (check->tcp || check->http) {
+        h->phase = BUSY;
+        h->probe = health_probe_new(h->service->sup->loop, check, on_probe, h);
+        loop_timer_set(h->timer, check->timeout);
+    } else {
+        tell_result(h, true, "uses no more than it may");
+    }
+}
+
+/* In its turn: at once where a slot is free, else when one is left. */
+static void want_check(struct health *h)
+{
+    struct supervisor *sup = h->service->sup;
+
+    if (h->service->svc.check.role != ROLE_SERVICE && h->service->spec->check.command) {
+        leave_slot(h);
+        h->waits = true; /* health_follow() */
+        return;
+    }
+    if (!slot_is_free(sup)) {
+        if (h->phase != WANTS_SLOT)
+            TAILQ_INSERT_TAIL(&sup->for_check, h, link);
+        h->phase = WANTS_SLOT;
+        return;
+    }
+    leave_slot(h);
+    take_slot(h);
+    begin_check(h);
+}
+
+/* ---- time ---- */
+
+static void time_out(struct health *h)
+{
+    struct service *service = h->service;
+    char time[32];
+    char words[256];
+
+    if (!h->probe && !svc_has_check(&service->svc)) {
+        postpone(h, NULL); /* there was nothing to fork any more */
+        return;
+    }
+    if (!h->probe) {
+        service_event(service, &(struct svc_event){.type = SVC_EV_CHECK_OVERDUE,
+                                                   .life = service->svc.life,
+                                                   .control = service->svc.check.number});
+        return;
+    }
+    snprintf(words, sizeof words, "%.120s: timed out after %s", health_probe_subject(h->probe),
+             duration_format(service->spec->check.timeout, time, sizeof time));
+    tell_result(h, false, words);
+}
+
+/* One that is paused cannot answer, and a process that was begun in its cgroup goes on with it. */
+static void wait_for_resume(struct health *h)
+{
+    health_probe_free(h->probe);
+    h->probe = NULL;
+    if (h->phase == BUSY && svc_has_check(&h->service->svc))
+        loop_timer_set(h->timer, h->service->spec->check.interval);
+    else
+        postpone(h, NULL);
+}
+
+static void on_timer(void *ctx)
+{
+    struct health *h = ctx;
+
+    if (cgroups_paused(h->service))
+        wait_for_resume(h);
+    else if (h->phase == BUSY)
+        time_out(h);
+    else if (svc_alarm_is_due(&h->service->svc) || h->phase == WANTS_FORK)
+        fork_command(h);
+    else
+        want_check(h);
+}
+
+/* ---- its process ---- */
+
+void health_process_failed(struct service *service, const char *text)
+{
+    struct health *h = service->health;
+
+    log_warning("%s: %s: %s", service->spec->name, svc_role_name(service->svc.check.role), text);
+    if (h)
+        postpone(h, text); /* of the service that says nothing */
+}
+
+static const char *end_words(const struct service *service, const struct exit_info *exit, const char *text, char *buf,
+                             size_t size)
+{
+    const struct spec_check *check = &service->spec->check;
+    char how[64];
+
+    if (!text && service->svc.check.killed)
+        snprintf(buf, size, "%.100s: timed out after %s", check->command[0],
+                 duration_format(check->timeout, how, sizeof how));
+    else if (text)
+        snprintf(buf, size, "%.180s", text);
+    else
+        snprintf(buf, size, "%.100s: %s", check->command[0], svc_exit_words(exit, how, sizeof how));
+    return buf;
+}
+
+void health_process_ended(struct service *service, const struct exit_info *exit, const char *text)
+{
+    struct health *h = service->health;
+    enum svc_role role = service->svc.check.role;
+    char words[192];
+
+    if (role == ROLE_UNHEALTHY) {
+        if (text || exit->how != EXIT_HOW_EXITED || exit->code != 0)
+            log_warning("%s: on-failure: %s", service->spec->name,
+                        text ? text : svc_exit_words(exit, words, sizeof words));
+        if (h && h->phase == BUSY)
+            postpone(h, NULL);
+        return;
+    }
+    if (!h || h->phase != BUSY)
+        return;
+    if (!service->spec->check.command) {
+        postpone(h, NULL); /* the configuration has changed meanwhile */
+        return;
+    }
+    end_words(service, exit, text, words, sizeof words);
+    if (!text && exit->how == EXIT_HOW_UNKNOWN && !service->svc.check.killed) {
+        postpone(h, words); /* what it has found was lost with an earlier supd */
+        return;
+    }
+    tell_result(h, !text && exit->how == EXIT_HOW_EXITED && exit->code == 0, words);
+}
+
+/* ---- when ---- */
+
+static void begin(struct service *service)
+{
+    struct health *h = xcalloc(1, sizeof *h);
+    const struct svc *svc = &service->svc;
+    const struct spec_check *check = &service->spec->check;
+    bool began = !svc->adopted && (svc->health.state == HEALTH_STARTING || svc->health.state == HEALTH_NONE);
+    bool soon = began || svc->state == SVC_STARTING;
+
+    service->health = h;
+    h->service = service;
+    h->timer = loop_timer_new(service->sup->loop, on_timer, h);
+    if (svc_has_check(svc)) {
+        /* One that an earlier supd has begun: its time begins again. */
+        h->phase = BUSY;
+        take_slot(h);
+        loop_timer_set(h->timer, timeout_of(service, svc->check.role));
+        return;
+    }
+    loop_timer_set(h->timer,
+                   soon ? health_delay(check, HEALTH_STARTING, 0) : health_stagger(check, &service->sup->rng));
+}
+
+void health_free(struct service *service)
+{
+    struct health *h = service->health;
+
+    if (!h)
+        return;
+    leave_slot(h);
+    health_probe_free(h->probe);
+    loop_timer_free(h->timer);
+    free(h);
+    service->health = NULL;
+}
+
+void health_follow(struct service *service)
+{
+    const struct svc *svc = &service->svc;
+
+    if (!svc_is_checked(svc, service->spec)) {
+        health_free(service);
+        return;
+    }
+    if (!service->health)
+        begin(service);
+    struct health *h = service->health;
+    bool goes_on = h->waits && svc->check.role == ROLE_SERVICE;
+    if (goes_on)
+        h->waits = false;
+    if (goes_on || (svc_alarm_is_due(svc) && h->phase == IDLE))
+        loop_timer_set(h->timer, 0);
+}
