@@ -236,6 +236,7 @@ void step_on_config(struct step *s)
     step_reschedule(s);
     if (svc_awaits_ready(s->svc))
         step_ready_config(s);
+    step_health_config(s);
     /* What the main process has left is ended as it was begun. */
     if (!svc_has_process(s->svc) && (s->svc->ended || s->svc->group != 0))
         return;

@@ -32,6 +32,17 @@ void step_begin_health(struct svc *svc)
     svc->alarm = false;
 }
 
+void step_health_config(struct step *s)
+{
+    struct svc *svc = s->svc;
+
+    if (spec_has_check(&s->spec->check))
+        return;
+    if (svc->state == SVC_RUNNING && svc->health.state == HEALTH_UNHEALTHY)
+        svc->reason[0] = '\0';
+    svc->health = (struct health_counts){0};
+}
+
 /* ---- results ---- */
 
 /* Ends it, and what then follows is the policy's, or that it has failed. */

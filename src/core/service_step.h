@@ -152,6 +152,8 @@ void step_on_check_group(struct step *s);
 void step_on_check_overdue(struct step *s);
 /* A life begins. */
 void step_begin_health(struct svc *svc);
+/* There may be no check any more. */
+void step_health_config(struct step *s);
 /* After a restore. */
 void step_boot_check(struct step *s);
 /* After each event: where the service is not checked any more, its process of a check ends. */

@@ -76,11 +76,9 @@ static void leave_slot(struct health *h)
     if (h->phase == WANTS_SLOT)
         TAILQ_REMOVE(&sup->for_check, h, link);
     h->phase = IDLE;
-    if (!h->has_slot)
-        return;
+    sup->n_checking -= h->has_slot;
     h->has_slot = false;
-    sup->n_checking--;
-    wake_next(sup);
+    wake_next(sup); /* also where it was woken for a slot and has not taken it */
 }
 
 /* ---- one check ---- */

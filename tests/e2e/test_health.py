@@ -238,6 +238,10 @@ def connections_and_what_is_used(t):
     stopped = t.live("tcp")[0]
     kill(stopped, signal.SIGKILL)
     t.wait_for("tcp", lambda s: s["restarts"] == 1 and s["health"] != "healthy", "of the next life nothing is known")
+    t.configure(*(service(n, t.worker("mark", t.path(n + ".mark"), "for-ever")) for n in ("tcp", "young")))
+    t.eq(t.ctl("reread").code, 0, "a configuration without checks")
+    t.eq([shown(t, n) for n in ("tcp", "young")], [("running", None, None)] * 2, "they run on and are not looked at")
+    t.eq(t.status("young")["starts"], 1, "none was started again for that")
 
 
 main()

@@ -192,6 +192,25 @@ START_TEST(what_follows)
 }
 END_TEST
 
+START_TEST(a_check_that_is_taken_away)
+{
+    set("check.on-failure", "mark");
+    come_up();
+    check_forked();
+    result(false);
+    result(false);
+    ck_assert_int_eq(svc.health.state, HEALTH_UNHEALTHY);
+    strv_free(spec->check.command);
+    spec->check.command = NULL;
+    feed((struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
+    ck_assert(svc.state == SVC_RUNNING && svc.health.state == HEALTH_NONE && svc.reason[0] == '\0');
+    ck_assert(acted(ACT_SIGNAL_CHECK));
+    check_ended();
+    feed_check((struct svc_event){.type = SVC_EV_CHECK_GROUP});
+    ck_assert(svc.state == SVC_RUNNING && svc.check.role == ROLE_SERVICE);
+}
+END_TEST
+
 START_TEST(ready_by_a_check)
 {
     set("ready", "check");
@@ -355,6 +374,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, use);
     tcase_add_test(tc, unhealthy_is_restarted);
     tcase_add_loop_test(tc, what_follows, 0, (int)(sizeof(outcomes) / sizeof(outcomes[0])));
+    tcase_add_test(tc, a_check_that_is_taken_away);
     tcase_add_test(tc, ready_by_a_check);
     tcase_add_test(tc, process);
     tcase_add_test(tc, ends_with_a_service_that_ends);
