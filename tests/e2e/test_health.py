@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+from cgroups import need_cgroups
 from harness import main, test
 from instance import quote, service
 from processes import eventually, is_alive, kill
@@ -195,6 +196,27 @@ def a_start_that_never_gets_healthy(t):
     t.start()
     t.eq(t.wait_state("a", "failed")["reason"], "start timed out after 1s: GET /: 503", "why")
     t.eq((t.live("a"), t.status("a")["health"]), ([], None), "nothing is left of it")
+
+
+@test(root=True)
+def one_that_is_paused_is_let_be(t):
+    need_cgroups()
+    web = Answerer(("127.0.0.1", 0))
+    web.says(200)
+    check = {"http": quote(web.url("/")), "interval": "20ms", "failures": 1}
+    other = {**check, "http": quote(web.url("/other")), "on_failure": "mark"}
+    t.configure(checked(t, "a", check), checked(t, "b", other))
+    t.start()
+    wait_health(t, "a", "healthy")
+    t.eq(t.ctl("pause", "a").code, 0, "pause")
+    web.says(503)
+    wait_health(t, "b", "unhealthy")
+    asked = len([a for a in web.asked if a.startswith(b"GET / ")])
+    web.wait_asked(10)
+    t.check(len([a for a in web.asked if a.startswith(b"GET / ")]) <= asked + 1, "it is not asked")
+    t.eq(shown(t, "a")[:2], ("running", "healthy"), "nothing is held against it")
+    t.eq(t.ctl("resume", "a").code, 0, "resume")
+    t.wait_for("a", lambda s: s["restarts"] >= 1, "it is looked at again")
 
 
 @test
