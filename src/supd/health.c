@@ -274,7 +274,7 @@ static const char *end_words(const struct service *service, const struct exit_in
     const struct spec_check *check = &service->spec->check;
     char how[64];
 
-    if (!text && service->svc.check.killed)
+    if (!text && service->svc.check.killed && exit->how != EXIT_HOW_EXITED)
         snprintf(buf, size, "%.100s: timed out after %s", check->command[0],
                  duration_format(check->timeout, how, sizeof how));
     else if (text)
