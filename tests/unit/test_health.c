@@ -68,7 +68,7 @@ static void main_gone(void)
     step(SVC_EV_GROUP);
 }
 
-START_TEST(counts)
+START_TEST(counting)
 {
     const struct spec_check check = {.failures = 3, .successes = 2, .start_period = 1000};
     struct health_counts counts = {0};
@@ -156,7 +156,8 @@ START_TEST(unhealthy_is_restarted)
     result(true);
     ck_assert_uint_eq(actions.n, 0);
     main_gone();
-    ck_assert(svc.state == SVC_WAITING && svc.next_is_restart && svc.health.state == HEALTH_NONE);
+    ck_assert(svc.state == SVC_BACKOFF && svc.next_is_restart && svc.health.state == HEALTH_NONE);
+    deadline();
     step(SVC_EV_SLOT);
     ck_assert(svc.health.state == HEALTH_STARTING);
 }
@@ -166,8 +167,8 @@ static const struct {
     const char *on_failure, *restart;
     enum svc_state state; /* once its process is gone */
 } outcomes[] = {
-    {"restart", "always", SVC_WAITING},      {"restart", "on-failure", SVC_WAITING},
-    {"restart", "on-abnormal", SVC_WAITING}, {"restart", "no", SVC_FAILED},
+    {"restart", "always", SVC_BACKOFF},      {"restart", "on-failure", SVC_BACKOFF},
+    {"restart", "on-abnormal", SVC_BACKOFF}, {"restart", "no", SVC_FAILED},
     {"stop", "always", SVC_FAILED},          {"mark", "always", SVC_RUNNING},
     {"/bin/alert", "always", SVC_RUNNING},
 };
@@ -369,7 +370,7 @@ Suite *check_suite(void)
     TCase *tc = tcase_create("health");
 
     tcase_add_checked_fixture(tc, setup, teardown_service);
-    tcase_add_test(tc, counts);
+    tcase_add_test(tc, counting);
     tcase_add_test(tc, times);
     tcase_add_test(tc, use);
     tcase_add_test(tc, unhealthy_is_restarted);
