@@ -21,7 +21,7 @@ bad_includes()
     BEGIN {
         rank["base"] = 1; rank["core"] = 2; rank["os"] = 3; rank["loop"] = 4; rank["supd"] = 5; rank["supctl"] = 5
         n = split("assert ctype errno fnmatch float inttypes jansson limits math signal stdarg stdbool stddef stdint " \
-                  "stdio stdlib string uthash arpa/inet", words, " ")
+                  "stdio stdlib string strings uthash arpa/inet", words, " ")
         for (i = 1; i <= n; i++)
             pure[words[i] ".h"] = 1
     }
