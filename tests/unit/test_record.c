@@ -108,7 +108,16 @@ static struct svc draw_svc(void)
         .todo = draw_below(TODO_ALL + 1),
         .began = draw_below(2),
         .controls = (uint32_t)draw(),
-        .control = {.role = (enum svc_role)draw_below(ROLE_N),
+        .health.state = (enum health_state)draw_below(HEALTH_N),
+        .alarm = draw_below(2),
+        .checks = (uint32_t)draw(),
+        .check = {.role = draw_below(2) ? ROLE_SERVICE : ROLE_CHECK + draw_below(2),
+                  .number = (uint32_t)draw(),
+                  .pid = (int32_t)draw_below(3),
+                  .start_ticks = 1 + draw_below(3),
+                  .inode = draw(),
+                  .ended = draw_below(2)},
+        .control = {.role = (enum svc_role)draw_below(ROLE_CHECK),
                     .number = (uint32_t)draw(),
                     .pid = (int32_t)draw(),
                     .start_ticks = draw(),
@@ -231,6 +240,7 @@ static struct buf essence(const uint8_t *data, size_t len)
         buf_add(&out, one, record_encode_service(one, replay->images[i]->name, &replay->images[i]->svc));
         buf_add_char(&out, replay->images[i]->has_process ? '+' : '-');
         buf_add_char(&out, replay->images[i]->has_control ? '+' : '-');
+        buf_add_char(&out, replay->images[i]->has_check ? '+' : '-');
         for (size_t k = 0; k < replay->images[i]->n_kept; k++)
             buf_add(&out, one, record_encode_kept(one, replay->images[i]->name, &replay->images[i]->kept[k]));
     }
@@ -281,6 +291,10 @@ START_TEST(service_round_trip)
         ck_assert(image->has_control == (some && !svc.control.ended && svc.control.pid > 0));
         if (!image->has_control && !svc.control.ended)
             svc.control.pid = 0;
+        some = svc.check.role != ROLE_SERVICE;
+        ck_assert(image->has_check == (some && !svc.check.ended && svc.check.pid > 0));
+        if (!image->has_check && !svc.check.ended)
+            svc.check.pid = 0;
         same_service(&image->svc, &svc);
         replay_free(replay);
     }
