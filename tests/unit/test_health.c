@@ -44,6 +44,7 @@ static void come_up(void)
 
 static void result(bool ok)
 {
+    now.mono += spec->check.interval;
     feed((struct svc_event){.type = SVC_EV_CHECKED, .ok = ok, .text = "GET /: 503"});
 }
 
@@ -70,7 +71,7 @@ static void main_gone(void)
 
 START_TEST(counting)
 {
-    const struct spec_check check = {.failures = 3, .successes = 2, .start_period = 1000};
+    const struct spec_check check = {.failures = 3, .successes = 2, .start_period = 1000, .interval = 100};
     struct health_counts counts = {0};
 
     /* While it starts failures do not count, until the first success. */
@@ -86,10 +87,14 @@ START_TEST(counting)
     ck_assert(!health_judge(&counts, &check, false, 0) && !health_judge(&counts, &check, true, 0));
     ck_assert(!health_judge(&counts, &check, false, 0) && !health_judge(&counts, &check, true, 0));
     ck_assert(health_judge(&counts, &check, true, 0) && counts.state == HEALTH_HEALTHY);
-    /* One that never gets healthy is unhealthy. */
+    /* One that never gets healthy is unhealthy, and is not so the sooner for being looked at more often. */
     counts = (struct health_counts){0};
-    ck_assert(!health_judge(&counts, &check, false, 1000) && !health_judge(&counts, &check, false, 1000));
-    ck_assert(health_judge(&counts, &check, false, 1000) && counts.state == HEALTH_UNHEALTHY);
+    for (int64_t ran = 1000; ran < 1200; ran += 10)
+        ck_assert(!health_judge(&counts, &check, false, ran));
+    ck_assert(health_judge(&counts, &check, false, 1200) && counts.state == HEALTH_UNHEALTHY);
+    const struct spec_check soon = {.failures = 1, .interval = 100};
+    counts = (struct health_counts){0};
+    ck_assert(!health_judge(&counts, &soon, false, 99) && health_judge(&counts, &soon, false, 100));
 }
 END_TEST
 
@@ -110,34 +115,57 @@ START_TEST(times)
     }
     ck_assert_int_eq(before, check.interval);
     ck_assert_int_eq(health_delay(&check, HEALTH_STARTING, 0), USEC_PER_SEC / 10);
-    /* Spread over the whole interval. */
+    /* Spread over half an interval, and none sooner. */
     for (int i = 0; i < 1000; i++) {
         int64_t at = health_stagger(&check, &random);
-        ck_assert(at >= 0 && at < check.interval);
+        ck_assert(at >= check.interval / 2 && at < check.interval);
         least = at < least ? at : least;
         most = at > most ? at : most;
     }
-    ck_assert(least < check.interval / 20 && most > check.interval / 20 * 19);
+    ck_assert(least < check.interval / 100 * 51 && most > check.interval / 100 * 99);
 }
 END_TEST
 
-START_TEST(use)
+/* Looks at it AFTER us, when it has used CPU us of CPU time more and has that MEMORY: does it use too much? */
+static bool uses(struct health_use *before, struct health_use *use, int64_t after, int64_t cpu, uint64_t memory,
+                 char words[128])
 {
-    struct health_use now_used = {.memory = 2048, .cpu = USEC_PER_SEC, .elapsed = 2 * USEC_PER_SEC};
+    use->at += after;
+    use->cpu += cpu;
+    use->memory = memory;
+    return health_uses_too_much(&spec->check, before, use, words, 128);
+}
+
+START_TEST(memory_that_is_used)
+{
+    struct health_use use = {0};
+    struct health_use before = {0};
     char words[128];
 
     set("check.max-memory", "2K");
-    set("check.max-cpu", "50%");
-    ck_assert(!health_uses_too_much(&spec->check, &now_used, words, sizeof(words)));
-    now_used.memory++;
-    ck_assert(health_uses_too_much(&spec->check, &now_used, words, sizeof(words)));
+    ck_assert(!uses(&before, &use, 1, USEC_PER_SEC, 2048, words));
+    ck_assert(uses(&before, &use, 1, USEC_PER_SEC, 2049, words));
     ck_assert_ptr_ne(strstr(words, "more than max-memory 2K"), NULL);
-    now_used.memory = 0;
-    now_used.cpu += USEC_PER_SEC / 10;
-    ck_assert(health_uses_too_much(&spec->check, &now_used, words, sizeof(words)));
+}
+END_TEST
+
+START_TEST(cpu_time_that_is_used)
+{
+    struct health_use use = {0};
+    struct health_use before = {0};
+    char words[128];
+
+    set("check.max-cpu", "50%");
+    set("check.interval", "2s");
+    ck_assert(!uses(&before, &use, USEC_PER_SEC, USEC_PER_SEC, 0, words));
+    /* A burst of a moment tells nothing, and goes into what is told later. */
+    ck_assert(!uses(&before, &use, USEC_PER_SEC / 10, USEC_PER_SEC / 10, 0, words));
+    ck_assert(!uses(&before, &use, USEC_PER_SEC * 9 / 10, USEC_PER_SEC * 4 / 10, 0, words));
+    ck_assert(uses(&before, &use, 2 * USEC_PER_SEC, USEC_PER_SEC * 11 / 10, 0, words));
     ck_assert_str_eq(words, "CPU 55%, more than max-cpu 50%");
-    now_used.cpu = -1;
-    ck_assert(!health_uses_too_much(&spec->check, &now_used, words, sizeof(words)));
+    ck_assert(!uses(&before, &use, 2 * USEC_PER_SEC, USEC_PER_SEC, 0, words));
+    /* Of processes that are no more nothing is known. */
+    ck_assert(!uses(&before, &use, 2 * USEC_PER_SEC, -USEC_PER_SEC, 0, words));
 }
 END_TEST
 
@@ -281,6 +309,10 @@ START_TEST(alarm_is_run_once)
     check_ended();
     feed_check((struct svc_event){.type = SVC_EV_CHECK_GROUP});
     ck_assert(svc_alarm_is_due(&svc));
+    /* Where no process can be made it is still due. */
+    step(SVC_EV_CHECK_DUE);
+    feed_check((struct svc_event){.type = SVC_EV_CHECK_FORK_FAILED});
+    ck_assert(svc_alarm_is_due(&svc));
     check_forked();
     ck_assert(svc.check.role == ROLE_UNHEALTHY && !svc.alarm);
 }
@@ -357,6 +389,13 @@ START_TEST(alarm_is_not_lost_and_not_doubled)
     ck_assert(!crash());
     step(SVC_EV_BOOT);
     ck_assert(svc_alarm_is_due(&svc) && svc.health.state == HEALTH_UNHEALTHY);
+    /* We have died before the process has recorded itself, and said meanwhile that it is begun. */
+    check_forked();
+    svc.check.start_ticks = 0;
+    write_snapshot();
+    ck_assert(!crash());
+    step(SVC_EV_BOOT);
+    ck_assert(svc_alarm_is_due(&svc));
     check_forked();
     write_spawn(ROLE_UNHEALTHY, CHECK_PID);
     ck_assert(crash());
@@ -372,7 +411,8 @@ Suite *check_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown_service);
     tcase_add_test(tc, counting);
     tcase_add_test(tc, times);
-    tcase_add_test(tc, use);
+    tcase_add_test(tc, memory_that_is_used);
+    tcase_add_test(tc, cpu_time_that_is_used);
     tcase_add_test(tc, unhealthy_is_restarted);
     tcase_add_loop_test(tc, what_follows, 0, (int)(sizeof(outcomes) / sizeof(outcomes[0])));
     tcase_add_test(tc, a_check_that_is_taken_away);
