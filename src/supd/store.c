@@ -41,6 +41,9 @@ void store_add(struct process *process)
 {
     struct supervisor *sup = process->service->sup;
 
+    /* A check is over soon, and one whose end stays unknown counts neither way: not worth two messages each. */
+    if (process == process->service->check)
+        return;
     if (process->pidfd < 0 || process->stored[0] != '\0' || !has_room(sup))
         return;
     take_name(process);
