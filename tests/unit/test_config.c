@@ -301,6 +301,7 @@ static const struct {
     {A "check { command = \"}\" x { y } }\n}", 2, "'x' cannot stand in 'check'"},
     {A "check \"t\" { }\n}", 2, "'check' takes no name: write check { ... }"},
     {A "check { tcp = \"127.0.0.1:1\"\n interval = 0\n } }\n", 1, "interval and timeout must be longer than 0"},
+    {A "check { max-memory = 0 } }\n", 1, "check.max-memory must be more than 0"},
     {A "ready = check }\n", 1, "give it check { command, tcp or http }"},
     {A "type = oneshot\ncheck { tcp = \"127.0.0.1:1\" } }\n", 1, "leave check { } out"},
     {A "umask { } }", 2, "is no section"},
@@ -565,9 +566,11 @@ static void settle_check(struct spec *spec)
     if (spec->type == TYPE_ONESHOT) {
         strv_free(check->command);
         check->command = NULL;
-        check->max_memory.set = false;
+        check->max_memory = (struct cgroup_limit){0};
         check->max_cpu = 0;
     }
+    if (check->max_memory.set && !check->max_memory.infinite)
+        check->max_memory.value |= 1;
     free(check->http_body);
     check->http_body = NULL;
     check->interval |= 1;
