@@ -113,6 +113,13 @@ static void drop_check(struct svc *svc)
     memset(&svc->check, 0, sizeof svc->check);
 }
 
+/* The process that was to be has not run: what is due once is due again. */
+static void take_back(struct svc *svc)
+{
+    svc->alarm = svc->alarm || svc->check.role == ROLE_UNHEALTHY;
+    drop_check(svc);
+}
+
 /* The service may have waited for its end. */
 static void check_gone(struct step *s)
 {
@@ -145,7 +152,7 @@ void step_on_check_forked(struct step *s)
 
 void step_on_check_fork_failed(struct step *s)
 {
-    check_gone(s);
+    take_back(s->svc);
 }
 
 static void learn_start_ticks(struct step *s)
@@ -207,7 +214,7 @@ void step_boot_check(struct step *s)
     if (svc->check.ended)
         step_act(s, ACT_CHECK_CHECK, 0);
     else if (svc->check.pid == 0)
-        drop_check(svc); /* it has not recorded itself, so it has not run */
+        take_back(svc); /* it has not recorded itself */
 }
 
 void step_end_check(struct step *s)

@@ -25,11 +25,13 @@ struct health {
     struct health_probe *probe; /* NULL: none is under way */
     enum { IDLE, WANTS_SLOT, WANTS_FORK, BUSY } phase;
     bool has_slot;
-    bool waits;      /* for the process of the check before to be gone */
-    unsigned tries;  /* while the service is starting */
-    int64_t used_at; /* mono us, of the look at what it uses; 0: none yet */
-    int64_t used;    /* us of CPU by then */
-    char words[192]; /* of the result before; "" = none */
+    bool waits;             /* for the process of the check before to be gone */
+    bool paused;            /* the service was, when its time came */
+    bool settled;           /* it is looked at once an interval, at another time than others */
+    bool alarm;             /* svc_alarm_is_due(), at the change before */
+    unsigned tries;         /* while the service is starting */
+    struct health_use used; /* what CPU time is reckoned from */
+    char words[192];        /* of the result before; "" = none */
     TAILQ_ENTRY(health) link;
 };
 
@@ -69,16 +71,20 @@ static void take_slot(struct health *h)
     wake_next(h->service->sup);
 }
 
+/* The check goes on without. */
+static void give_slot(struct health *h)
+{
+    h->service->sup->n_checking -= h->has_slot;
+    h->has_slot = false;
+    wake_next(h->service->sup); /* also where it was woken for a slot and has not taken it */
+}
+
 static void leave_slot(struct health *h)
 {
-    struct supervisor *sup = h->service->sup;
-
     if (h->phase == WANTS_SLOT)
-        TAILQ_REMOVE(&sup->for_check, h, link);
+        TAILQ_REMOVE(&h->service->sup->for_check, h, link);
     h->phase = IDLE;
-    sup->n_checking -= h->has_slot;
-    h->has_slot = false;
-    wake_next(sup); /* also where it was woken for a slot and has not taken it */
+    give_slot(h);
 }
 
 /* ---- one check ---- */
@@ -90,6 +96,20 @@ static void postpone(struct health *h, const char *words)
     if (words)
         snprintf(h->words, sizeof h->words, "%s", words);
     loop_timer_set(h->timer, h->service->spec->check.interval);
+}
+
+/* From this result to the next check. */
+static int64_t delay_behind(struct health *h, bool ok)
+{
+    const struct service *service = h->service;
+    const struct spec_check *check = &service->spec->check;
+
+    if (!ok)
+        return health_delay(check, service->svc.health.state, ++h->tries);
+    if (h->settled)
+        return check->interval;
+    h->settled = true;
+    return health_stagger(check, &service->sup->rng);
 }
 
 /* As the result is told the service may change, and H be gone. */
@@ -105,9 +125,8 @@ static void tell_result(struct health *h, bool ok, const char *words)
     memcpy(text, h->words, sizeof text);
     if (!ok)
         log_debug("%s: %s", service->spec->name, text);
-    h->tries += !ok;
-    loop_timer_set(h->timer,
-                   health_delay(&service->spec->check, ok ? HEALTH_HEALTHY : service->svc.health.state, h->tries));
+    h->waits = false;
+    loop_timer_set(h->timer, delay_behind(h, ok));
     service_event(service,
                   &(struct svc_event){.type = SVC_EV_CHECKED, .life = service->svc.life, .ok = ok, .text = text});
 }
@@ -130,16 +149,12 @@ static bool uses_too_much(struct health *h, char *words, size_t size)
     struct proto_usage usage = usage_of(h->service);
     if (!usage.known)
         return false;
-    int64_t now = clock_now().mono;
-    int64_t cpu = (int64_t)(usage.cpu * (double)USEC_PER_SEC);
     struct health_use use = {
+        .at = clock_now().mono,
         .memory = usage.memory,
-        .cpu = h->used_at != 0 ? cpu - h->used : -1,
-        .elapsed = now - h->used_at,
+        .cpu = (int64_t)(usage.cpu * (double)USEC_PER_SEC),
     };
-    h->used_at = now;
-    h->used = cpu;
-    return health_uses_too_much(check, &use, words, size);
+    return health_uses_too_much(check, &h->used, &use, words, size);
 }
 
 static bool may_fork(struct supervisor *sup)
@@ -195,7 +210,8 @@ static void want_check(struct health *h)
 
     if (h->service->svc.check.role != ROLE_SERVICE && h->service->spec->check.command) {
         leave_slot(h);
-        h->waits = true; /* health_follow() */
+        h->waits = true; /* health_follow(), or it hangs in the kernel */
+        loop_timer_set(h->timer, h->service->spec->check.timeout);
         return;
     }
     if (!slot_is_free(sup)) {
@@ -211,25 +227,46 @@ static void want_check(struct health *h)
 
 /* ---- time ---- */
 
-static void time_out(struct health *h)
+static const char *timeout_words(const char *subject, int64_t timeout, char *buf, size_t size)
+{
+    char time[32];
+
+    snprintf(buf, size, "%.120s: timed out after %s", subject, duration_format(timeout, time, sizeof time));
+    return buf;
+}
+
+/* It is ended, and the result is told at once: one that hangs in the kernel keeps nobody else from its turn. */
+static void time_out_process(struct health *h)
 {
     struct service *service = h->service;
-    char time[32];
-    char words[256];
+    const struct spec_check *check = &service->spec->check;
+    enum svc_role role = service->svc.check.role;
+    char words[192];
 
-    if (!h->probe && !svc_has_check(&service->svc)) {
+    service_event(service, &(struct svc_event){.type = SVC_EV_CHECK_OVERDUE,
+                                               .life = service->svc.life,
+                                               .control = service->svc.check.number});
+    if (role == ROLE_UNHEALTHY)
+        log_warning("%s: %s", service->spec->name,
+                    timeout_words("on-failure", timeout_of(service, role), words, sizeof words));
+    else if (check->command)
+        tell_result(h, false, timeout_words(check->command[0], check->timeout, words, sizeof words));
+    else
+        postpone(h, NULL); /* the configuration has changed meanwhile */
+}
+
+static void time_out(struct health *h)
+{
+    char words[192];
+
+    if (h->probe)
+        tell_result(
+            h, false,
+            timeout_words(health_probe_subject(h->probe), h->service->spec->check.timeout, words, sizeof words));
+    else if (svc_has_check(&h->service->svc))
+        time_out_process(h);
+    else
         postpone(h, NULL); /* there was nothing to fork any more */
-        return;
-    }
-    if (!h->probe) {
-        service_event(service, &(struct svc_event){.type = SVC_EV_CHECK_OVERDUE,
-                                                   .life = service->svc.life,
-                                                   .control = service->svc.check.number});
-        return;
-    }
-    snprintf(words, sizeof words, "%.120s: timed out after %s", health_probe_subject(h->probe),
-             duration_format(service->spec->check.timeout, time, sizeof time));
-    tell_result(h, false, words);
 }
 
 /* One that is paused cannot answer, and a process that was begun in its cgroup goes on with it. */
@@ -237,10 +274,28 @@ static void wait_for_resume(struct health *h)
 {
     health_probe_free(h->probe);
     h->probe = NULL;
-    if (h->phase == BUSY && svc_has_check(&h->service->svc))
-        loop_timer_set(h->timer, h->service->spec->check.interval);
-    else
+    h->waits = false;
+    if (h->phase != BUSY || !svc_has_check(&h->service->svc)) {
         postpone(h, NULL);
+        return;
+    }
+    h->paused = true;
+    give_slot(h);
+    loop_timer_set(h->timer, h->service->spec->check.interval);
+}
+
+/* It goes on, and so does its check, whose time begins again. */
+static void go_on(struct health *h)
+{
+    h->paused = false;
+    loop_timer_set(h->timer, timeout_of(h->service, h->service->svc.check.role));
+}
+
+/* The command of on-failure, which waits for no slot. */
+static void run_alarm(struct health *h)
+{
+    leave_slot(h);
+    fork_command(h);
 }
 
 static void on_timer(void *ctx)
@@ -249,9 +304,15 @@ static void on_timer(void *ctx)
 
     if (cgroups_paused(h->service))
         wait_for_resume(h);
+    else if (h->phase == BUSY && h->paused)
+        go_on(h);
     else if (h->phase == BUSY)
         time_out(h);
-    else if (svc_alarm_is_due(&h->service->svc) || h->phase == WANTS_FORK)
+    else if (h->waits)
+        tell_result(h, false, "the process of the check before does not end");
+    else if (svc_alarm_is_due(&h->service->svc))
+        run_alarm(h);
+    else if (h->phase == WANTS_FORK)
         fork_command(h);
     else
         want_check(h);
@@ -268,48 +329,31 @@ void health_process_failed(struct service *service, const char *text)
         postpone(h, text); /* of the service that says nothing */
 }
 
-static const char *end_words(const struct service *service, const struct exit_info *exit, const char *text, char *buf,
-                             size_t size)
-{
-    const struct spec_check *check = &service->spec->check;
-    char how[64];
-
-    if (!text && service->svc.check.killed && exit->how != EXIT_HOW_EXITED)
-        snprintf(buf, size, "%.100s: timed out after %s", check->command[0],
-                 duration_format(check->timeout, how, sizeof how));
-    else if (text)
-        snprintf(buf, size, "%.180s", text);
-    else
-        snprintf(buf, size, "%.100s: %s", check->command[0], svc_exit_words(exit, how, sizeof how));
-    return buf;
-}
-
-void health_process_ended(struct service *service, const struct exit_info *exit, const char *text)
+void health_process_ended(struct service *service, const struct svc_check *check, const struct exit_info *exit,
+                          const char *text)
 {
     struct health *h = service->health;
-    enum svc_role role = service->svc.check.role;
+    bool ok = !text && exit->how == EXIT_HOW_EXITED && exit->code == 0;
+    char how[64];
     char words[192];
 
-    if (role == ROLE_UNHEALTHY) {
-        if (text || exit->how != EXIT_HOW_EXITED || exit->code != 0)
-            log_warning("%s: on-failure: %s", service->spec->name,
-                        text ? text : svc_exit_words(exit, words, sizeof words));
-        if (h && h->phase == BUSY)
-            postpone(h, NULL);
+    svc_exit_words(exit, how, sizeof how);
+    if (check->role == ROLE_UNHEALTHY && !ok && !check->killed)
+        log_warning("%s: on-failure: %s", service->spec->name, text ? text : how);
+    if (!h || h->phase != BUSY || h->probe)
+        return;
+    if (check->role == ROLE_UNHEALTHY || !service->spec->check.command) {
+        postpone(h, NULL); /* or the configuration has changed meanwhile */
         return;
     }
-    if (!h || h->phase != BUSY)
-        return;
-    if (!service->spec->check.command) {
-        postpone(h, NULL); /* the configuration has changed meanwhile */
-        return;
-    }
-    end_words(service, exit, text, words, sizeof words);
-    if (!text && exit->how == EXIT_HOW_UNKNOWN && !service->svc.check.killed) {
+    if (text)
+        snprintf(words, sizeof words, "%s", text);
+    else
+        snprintf(words, sizeof words, "%.100s: %s", service->spec->check.command[0], how);
+    if (exit->how == EXIT_HOW_UNKNOWN)
         postpone(h, words); /* what it has found was lost with an earlier supd */
-        return;
-    }
-    tell_result(h, !text && exit->how == EXIT_HOW_EXITED && exit->code == 0, words);
+    else
+        tell_result(h, ok, words);
 }
 
 /* ---- when ---- */
@@ -324,6 +368,7 @@ static void begin(struct service *service)
 
     service->health = h;
     h->service = service;
+    h->settled = !soon;
     h->timer = loop_timer_new(service->sup->loop, on_timer, h);
     if (svc_has_check(svc)) {
         /* One that an earlier supd has begun: its time begins again. */
@@ -361,8 +406,10 @@ void health_follow(struct service *service)
         begin(service);
     struct health *h = service->health;
     bool goes_on = h->waits && svc->check.role == ROLE_SERVICE;
+    bool alarmed = svc_alarm_is_due(svc) && !h->alarm && h->phase == IDLE;
     if (goes_on)
         h->waits = false;
-    if (goes_on || (svc_alarm_is_due(svc) && h->phase == IDLE))
+    h->alarm = svc_alarm_is_due(svc);
+    if (goes_on || alarmed)
         loop_timer_set(h->timer, 0);
 }

@@ -17,8 +17,9 @@
 /* To be called after each change of the service. */
 void health_follow(struct service *service);
 
-/* The process of a check has ended.  TEXT: why it failed before its exec; NULL: it ran. */
-void health_process_ended(struct service *service, const struct exit_info *exit, const char *text);
+/* The process of a check has ended, CHECK, as it was before.  TEXT: why it failed before its exec; NULL: it ran. */
+void health_process_ended(struct service *service, const struct svc_check *check, const struct exit_info *exit,
+                          const char *text);
 /* There was none. */
 void health_process_failed(struct service *service, const char *text);
 

@@ -155,9 +155,10 @@ void process_tell_exited(struct process *process, struct exit_info exit, uint64_
     exit.oom = process == &process->service->main && cgroups_oom_killed(process->service, &exit);
     if (is_control(process) && process_role(process) != ROLE_START)
         log_control_end(process, &exit, text);
+    struct svc_check check = process->service->svc.check;
     tell(process, SVC_EV_EXITED, (struct svc_event){.exit = exit, .start_ticks = start_ticks, .text = text});
     if (is_check(process))
-        health_process_ended(process->service, &exit, text);
+        health_process_ended(process->service, &check, &exit, text);
 }
 
 /* ---- what it is given ---- */

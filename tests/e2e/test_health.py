@@ -141,23 +141,34 @@ def a_command_is_killed_with_all_it_began(t):
 @test
 def a_check_outlives_supd_and_is_not_run_twice(t):
     gate, notes = t.path("gate"), t.path("notes")
-    os.mkfifo(gate)
+    for fifo in (gate, t.path("other")):
+        os.mkfifo(fifo)
     script = f"echo $$ >>{notes}; read x <{gate}"
-    t.configure(checked(t, "a", {"command": words("/bin/sh", "-c", script), "timeout": "1h", "interval": "1h"}))
+    alarm = f"echo $$ >>{t.path('alarm')}; read x <{t.path('other')}; exit 1"
+    t.configure(
+        checked(t, "a", {"command": words("/bin/sh", "-c", script), "timeout": "1h", "interval": "1h"}),
+        checked(t, "b", {"command": "/bin/true", "max_memory": 1, "interval": "50ms",
+                         "on_failure": words("/bin/sh", "-c", alarm)}),
+    )
     t.start()
 
-    def began():
-        return t.read("notes").split() if os.path.exists(notes) else []
+    def began(name="notes"):
+        return t.read(name).split() if os.path.exists(t.path(name)) else []
 
     eventually(began, "the check runs")
-    check = int(began()[0])
+    eventually(lambda: began("alarm"), "on-failure's command runs")
+    check, alarm = int(began()[0]), int(began("alarm")[0])
     t.crash_and_start()
-    t.eq(began(), [str(check)], "no other was begun")
-    t.check(is_alive(check), "it goes on")
+    t.eq((began(), began("alarm")), ([str(check)], [str(alarm)]), "no other was begun")
+    t.check(is_alive(check) and is_alive(alarm), "they go on")
     t.eq(t.ctl("upgrade").code, 0, "upgrade")
     t.eq((began(), is_alive(check)), ([str(check)], True), "the same over an upgrade")
-    with open(gate, "w") as f:
-        f.write("x\n")
+    for fifo in (gate, t.path("other")):
+        with open(fifo, "w") as f:
+            f.write("x\n")
+    eventually(lambda: not is_alive(alarm), "on-failure's command has ended")
+    t.match(wait_health(t, "b", "unhealthy")["health-text"] or "", "^$|memory", "it is not taken for a check")
+    t.eq(began("alarm"), [str(alarm)], "it was run once")
     eventually(lambda: t.status("a")["health-text"], "its end was seen")
     t.eq(t.ctl("restart", "a").code, 0, "restart")
     eventually(lambda: len(began()) == 2, "a check of the next life")
