@@ -894,7 +894,13 @@ START_TEST(record_of_each_version_is_read)
     static const struct {
         uint8_t version;
         size_t shorter;
-    } cases[] = {{9, 0}, {8, 1}, {7, 1 + 16}, {6, 1 + 16 + 8}, {5, 1 + 16 + 8 + 1}, {4, 1 + 16 + 8 + 1 + 2}};
+    } cases[] = {{10, 0},
+                 {9, 32},
+                 {8, 32 + 1},
+                 {7, 32 + 1 + 16},
+                 {6, 32 + 1 + 16 + 8},
+                 {5, 32 + 1 + 16 + 8 + 1},
+                 {4, 32 + 1 + 16 + 8 + 1 + 2}};
 
     ck_assert_int_eq(cases[0].version, RECORD_VERSION);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -909,6 +915,10 @@ START_TEST(record_of_each_version_is_read)
         svc.watchdog = 5;
         svc.due = (struct timestamp){.mono = 6, .wall = 7};
         svc.moved = true;
+        svc.health.state = HEALTH_UNHEALTHY;
+        svc.alarm = true;
+        svc.checks = 5;
+        svc.check = (struct svc_check){.role = ROLE_CHECK, .number = 5, .pid = 101, .start_ticks = 56};
         teardown();
         setup();
         size_t len = record_encode_service(record, "a", &svc);
@@ -925,6 +935,10 @@ START_TEST(record_of_each_version_is_read)
         ck_assert_int_eq(read->watchdog, version >= 7 ? 5 : 0);
         ck_assert_int_eq(read->due.wall, version >= 8 ? 7 : 0);
         ck_assert_int_eq(read->moved, version >= 9);
+        ck_assert_int_eq(read->health.state, version >= 10 ? HEALTH_UNHEALTHY : HEALTH_NONE);
+        ck_assert_int_eq(read->alarm, version >= 10);
+        ck_assert_uint_eq(read->checks, version >= 10 ? 5 : 0);
+        ck_assert_int_eq(read->check.pid, version >= 10 ? 101 : 0);
         replay_free(replay);
     }
 }
