@@ -215,8 +215,11 @@ void step_go_on(struct step *s)
         step_act(s, ACT_CHECK_GROUP, 0);
         return;
     }
-    if (svc->check.role != ROLE_SERVICE)
-        return; /* its end comes soon: step_end_check() */
+    if (svc->check.role != ROLE_SERVICE) {
+        /* Its end comes soon, step_end_check(); that of the main process is known already. */
+        step_act(s, ACT_RECORD, 0);
+        return;
+    }
     if (post_stop_is_due(s)) {
         svc->stop_phase = STOP_POST;
         step_begin_control(s, ROLE_POST_STOP);
