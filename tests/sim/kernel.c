@@ -83,7 +83,7 @@ static bool has_own_parent(const struct world *w, const struct proc *p)
 
 static const char *word_of(const struct proc *p)
 {
-    static const char *const words[] = {"-", "main", "control", "daemon", "member"};
+    static const char *const words[] = {"-", "main", "control", "check", "daemon", "member"};
 
     return words[p->kind];
 }
@@ -110,12 +110,17 @@ struct proc *kernel_find(struct world *w, struct handle handle)
     return handle.uid != 0 && p->stage != PROC_FREE && p->uid == handle.uid ? p : NULL;
 }
 
+static enum proc_kind kind_of(enum svc_role role)
+{
+    return role == ROLE_SERVICE ? KIND_MAIN : is_check_role(role) ? KIND_CHECK : KIND_CONTROL;
+}
+
 struct proc *kernel_fork(struct world *w, int service, const struct svc *svc, enum svc_role role, const uint8_t *record,
                          size_t len)
 {
     if (w->forks_fail && !sim_one_in(w, 4))
         return NULL;
-    struct proc *p = kernel_new_proc(w, role == ROLE_SERVICE ? KIND_MAIN : KIND_CONTROL);
+    struct proc *p = kernel_new_proc(w, kind_of(role));
     if (!p)
         return NULL;
 
@@ -124,7 +129,7 @@ struct proc *kernel_fork(struct world *w, int service, const struct svc *svc, en
     p->service = service;
     p->life = svc->life;
     p->role = role;
-    p->number = role == ROLE_SERVICE ? 0 : svc->control.number;
+    p->number = role == ROLE_SERVICE ? 0 : is_check_role(role) ? svc->check.number : svc->control.number;
     p->finite = role != ROLE_SERVICE || svc->type == TYPE_ONESHOT;
     p->file = w->file_id;
     p->record_len = len;

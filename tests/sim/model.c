@@ -26,8 +26,8 @@ struct service *model_add(struct world *w, int i, const struct spec *spec, uint6
     struct service *s = &w->supd.services[i];
 
     *s = (struct service){.used = true, .spec = spec, .digest = digest};
-    s->main.service = s->control.service = s;
-    s->control.control = true;
+    for (enum part part = PART_MAIN; part < PARTS; part++)
+        *process_of(s, part) = (struct process){.service = s, .part = part};
     svc_init(&s->svc, spec, w->now);
     schedule_recall(w, s);
     return s;
@@ -40,6 +40,7 @@ void model_set_spec(struct world *w, struct service *s, const struct spec *spec,
     s->spec = spec;
     s->digest = digest;
     oracle_configured(w, s);
+    health_free(s);
     model_event(w, s,
                 (struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec), .rescheduled = rescheduled});
 }
@@ -99,15 +100,15 @@ static void delete_condemned(struct world *w)
         if (!is_gone(s))
             continue;
         sim_trace(w, "  %s: removed", sim_names[i]);
-        process_release(w, &s->main);
-        process_release(w, &s->control);
+        for (enum part part = PART_MAIN; part < PARTS; part++)
+            process_release(w, process_of(s, part));
         s->used = false;
     }
 }
 
 static bool is_busy(const struct service *s)
 {
-    return s->used && (svc_is_busy(&s->svc) || s->main.is_child || s->control.is_child);
+    return s->used && (svc_is_busy(&s->svc) || s->main.is_child || s->control.is_child || s->check.is_child);
 }
 
 void model_update_busy(struct world *w, const struct service *s)
@@ -203,10 +204,18 @@ static void carry_out(struct world *w, struct service *s, struct svc_action acti
     case ACT_REMOVE_PID_FILE:
         sys(w);
         break;
-    case ACT_FORK_CHECK: /* no service of the simulation is checked: tests/unit/test_health.c */
+    case ACT_FORK_CHECK:
+        process_fork(w, &s->check);
+        break;
     case ACT_SIGNAL_CHECK:
+        process_signal_all(w, &s->check, action.signal);
+        break;
     case ACT_CHECK_CHECK:
+        process_check_left(w, &s->check);
+        break;
     case ACT_WATCH_CHECK:
+        s->check.left_watched = true;
+        break;
     case ACT_N:
         sim_require(w, false, "an action that is none");
     }
@@ -225,9 +234,12 @@ static void commit(struct world *w, struct service *s, const struct svc *next, c
         process_release(w, &s->main);
     if (s->svc.control.role == ROLE_SERVICE)
         process_release(w, &s->control);
+    if (s->svc.check.role == ROLE_SERVICE)
+        process_release(w, &s->check);
     for (size_t i = 0; i < actions->n; i++)
         carry_out(w, s, actions->items[i]);
     schedule_follow(w, s);
+    health_follow(w, s);
     model_update_busy(w, s);
     if (is_gone(s))
         condemn(w, s);
@@ -288,7 +300,15 @@ static bool retry_turn(struct world *w)
 }
 
 #define COMMON_TURNS 4
-#define SERVICE_TURNS 12
+#define PROCESS_TURNS (3 * PARTS)
+#define SERVICE_TURNS (PROCESS_TURNS + 6)
+
+static bool process_turn(struct world *w, struct process *process, unsigned which)
+{
+    if (which == 0)
+        return process_report_turn(w, process);
+    return which == 1 ? process_watch_turn(w, process) : process_leftovers_turn(w, process);
+}
 
 static bool one_turn(struct world *w, unsigned which)
 {
@@ -304,20 +324,22 @@ static bool one_turn(struct world *w, unsigned which)
     struct service *s = &w->supd.services[which / SERVICE_TURNS];
     if (!s->used)
         return false;
-    struct process *process = which % 2 ? &s->control : &s->main;
-    switch (which % SERVICE_TURNS / 2) {
+    which %= SERVICE_TURNS;
+    if (which < PROCESS_TURNS)
+        return process_turn(w, process_of(s, which % PARTS), which / PARTS);
+    switch (which - PROCESS_TURNS) {
     case 0:
-        return process_report_turn(w, process);
+        return process_search_turn(w, s);
     case 1:
-        return process_watch_turn(w, process);
+        return timer_turn(w, s);
     case 2:
-        return process_leftovers_turn(w, process);
+        return messages_turn(w, s);
     case 3:
-        return process->control ? process_search_turn(w, s) : timer_turn(w, s);
+        return messages_watchdog_turn(w, s);
     case 4:
-        return process->control ? messages_turn(w, s) : messages_watchdog_turn(w, s);
+        return health_turn(w, s);
     default:
-        return !process->control && schedule_turn(w, s);
+        return schedule_turn(w, s);
     }
 }
 
@@ -345,7 +367,7 @@ int64_t model_next_timer(struct world *w)
 
     sooner(&next, w->supd.retry_at);
     for (int i = 0; i < SERVICES; i++) {
-        const struct service *s = &w->supd.services[i];
+        struct service *s = &w->supd.services[i];
 
         if (!s->used)
             continue;
@@ -355,8 +377,9 @@ int64_t model_next_timer(struct world *w)
             sooner(&next, s->run_at);
         sooner(&next, s->search_at);
         sooner(&next, messages_next_timer(w, s));
-        for (int control = 0; control < 2; control++) {
-            const struct process *process = control ? &s->control : &s->main;
+        sooner(&next, health_next_timer(w, s));
+        for (enum part part = PART_MAIN; part < PARTS; part++) {
+            const struct process *process = process_of(s, part);
 
             if (process->watched && process->give_up != 0)
                 sooner(&next, process->watch_at);

@@ -63,7 +63,8 @@ static bool is_of_a_life(enum svc_event_type type)
 {
     return type == SVC_EV_FORKED || type == SVC_EV_FORK_FAILED || type == SVC_EV_EXECED || type == SVC_EV_ADOPTED ||
            type == SVC_EV_EXITED || type == SVC_EV_GROUP || type == SVC_EV_MAIN_FOUND || type == SVC_EV_MAIN_MISSING ||
-           type == SVC_EV_READY || type == SVC_EV_UNHEARD || type == SVC_EV_ALIVE || type == SVC_EV_WATCHDOG;
+           type == SVC_EV_READY || type == SVC_EV_UNHEARD || type == SVC_EV_ALIVE || type == SVC_EV_WATCHDOG ||
+           type == SVC_EV_CHECK_DUE || type == SVC_EV_CHECKED;
 }
 
 static bool is_of_a_control(enum svc_event_type type)
@@ -72,13 +73,22 @@ static bool is_of_a_control(enum svc_event_type type)
            type == SVC_EV_CONTROL_ADOPTED || type == SVC_EV_CONTROL_EXITED || type == SVC_EV_CONTROL_GROUP;
 }
 
-/* Of another life, or of another control process, than the present. */
+static bool is_of_a_check(enum svc_event_type type)
+{
+    return type == SVC_EV_CHECK_FORKED || type == SVC_EV_CHECK_FORK_FAILED || type == SVC_EV_CHECK_EXECED ||
+           type == SVC_EV_CHECK_ADOPTED || type == SVC_EV_CHECK_EXITED || type == SVC_EV_CHECK_GROUP ||
+           type == SVC_EV_CHECK_OVERDUE;
+}
+
+/* Of another life, or of another control process or check, than the present. */
 static bool is_past(const struct svc *svc, const struct svc_event *event)
 {
     bool control = is_of_a_control(event->type);
+    bool check = is_of_a_check(event->type);
 
-    return ((control || is_of_a_life(event->type)) && event->life != svc->life) ||
-           (control && (svc->control.role == ROLE_SERVICE || event->control != svc->control.number));
+    return ((control || check || is_of_a_life(event->type)) && event->life != svc->life) ||
+           (control && (svc->control.role == ROLE_SERVICE || event->control != svc->control.number)) ||
+           (check && (svc->check.role == ROLE_SERVICE || event->control != svc->check.number));
 }
 
 static bool has_given_up(const struct svc *svc)
@@ -131,6 +141,12 @@ static void let_members_go(struct world *w, struct oracle *o, uint64_t number, b
     }
 }
 
+static bool start_has_failed(const struct svc *svc)
+{
+    return svc->result != RESULT_NONE && svc->result != RESULT_WATCHDOG && svc->result != RESULT_UNHEALTHY &&
+           svc->result != RESULT_UNHEALTHY_STOP;
+}
+
 static void check_end(struct world *w, const struct service *s, const struct svc *before, const struct svc *after,
                       const struct svc_event *event)
 {
@@ -140,8 +156,7 @@ static void check_end(struct world *w, const struct service *s, const struct svc
     if (before->ended)
         return;
     sim_require(w, oracle_same_exit(&after->exit, &event->exit), "%s: another end than was told", name_of(w, s));
-    bool start_failed = after->result != RESULT_NONE && after->result != RESULT_WATCHDOG;
-    time_next_start(w, o, s, before, event->text != NULL || start_failed);
+    time_next_start(w, o, s, before, event->text != NULL || start_has_failed(after));
     if (before->proc.stop.kill_mode == KILL_MODE_PROCESS)
         let_members_go(w, o, before->life, true);
 }
@@ -185,7 +200,7 @@ void oracle_changed(struct world *w, const struct service *s, const struct svc *
                 "%s: event %d made it wanted: %d", name, (int)event->type, after->desired_up);
     sim_require(w,
                 after->state == before->state || !has_given_up(after) || s->spec->restart != RESTART_ALWAYS ||
-                    s->spec->restart_limit > 0,
+                    s->spec->restart_limit > 0 || before->result == RESULT_UNHEALTHY_STOP,
                 "%s: given up, against its configuration", name);
     if (o->by != s->spec && before->state != SVC_BACKOFF)
         o->not_before = 0; /* another configuration decides now, though the one before may come back */
@@ -195,10 +210,11 @@ void oracle_changed(struct world *w, const struct service *s, const struct svc *
     if (event->type == SVC_EV_EXITED)
         check_end(w, s, before, after, event);
     else if (before->result == RESULT_NONE && after->result != RESULT_NONE)
-        time_next_start(w, o, s, before, after->result != RESULT_WATCHDOG);
+        time_next_start(w, o, s, before, start_has_failed(after));
     else if (event->type == SVC_EV_START || event->type == SVC_EV_RESTART)
         o->not_before = 0;
     check_health(w, s, before, after, event);
+    oracle_health_changed(w, s, before, after, event);
     oracle_life_changed(w, s, before, after, event);
     oracle_due_changed(w, s, before, after, event);
 }
@@ -237,6 +253,7 @@ void oracle_restored(struct world *w, const struct service *s, bool recorded)
     o->desired_now = o->desired_later = bit(s->svc.desired_up);
     oracle_due_restored(w, s, recorded);
     restore_lives(w, s);
+    oracle_health_restored(w, s);
     if (!s->svc.ended || s->svc.life != o->after || (o->by_result && s->svc.result == RESULT_NONE))
         o->not_before = 0; /* that end was known to nobody but the dead */
     if (!s->svc.ended)
@@ -268,9 +285,12 @@ void oracle_signal(struct world *w, const struct service *s, struct proc *p, int
     sim_require(w, p->kind != KIND_STRANGER, "%s: signal %d to a stranger, process %d", sim_names[i], signo, p->pid);
     sim_require(w, p->service == i && p->life == s->svc.life && !p->let_go,
                 "%s: signal %d to process %d, which is none of its present life", sim_names[i], signo, p->pid);
-    sim_require(w, p->role == ROLE_SERVICE || p->number == s->svc.control.number,
-                "%s: signal %d to process %d of a control process that is done", sim_names[i], signo, p->pid);
-    if (s->unrecorded)
+    uint32_t number = is_check_role(p->role) ? s->svc.check.number : s->svc.control.number;
+    sim_require(w, p->role == ROLE_SERVICE || p->number == number,
+                "%s: signal %d to process %d of a control process, or a check, that is done", sim_names[i], signo,
+                p->pid);
+    /* A check may be ended at any time: the next one asks the same. */
+    if (s->unrecorded || (is_check_role(p->role) && signo == SIGKILL))
         return; /* a fact that no disk had room for: all that could be done */
     bool known = o->in_file && o->durable.life == p->life;
     if (signo == SIGKILL) {
@@ -285,6 +305,8 @@ void oracle_signal(struct world *w, const struct service *s, struct proc *p, int
 
 static bool end_is_recorded(const struct svc *durable, const struct proc *p)
 {
+    if (p->kind == KIND_CHECK)
+        return durable->check.number == p->number ? durable->check.ended : durable->checks >= p->number;
     if (p->kind != KIND_CONTROL)
         return durable->ended;
     return durable->control.number == p->number ? durable->control.ended : durable->controls >= p->number;
@@ -296,7 +318,8 @@ void oracle_reaped(struct world *w, const struct proc *p)
     struct oracle *o = &w->oracles[p->service];
     bool is_main = p->uid == oracle_life(o, p->life)->uid && (p->kind == KIND_MAIN || s->main.is_child);
 
-    if ((!is_main && p->kind != KIND_CONTROL) || !s->used || s->svc.life != p->life || s->unrecorded)
+    if ((!is_main && p->kind != KIND_CONTROL && p->kind != KIND_CHECK) || !s->used || s->svc.life != p->life ||
+        s->unrecorded)
         return;
     sim_require(w, o->in_file && o->durable.life == p->life && end_is_recorded(&o->durable, p),
                 "%s: reaped before its end is recorded", sim_names[p->service]);
@@ -334,8 +357,11 @@ static void check_times(const struct world *w, const struct service *s)
 {
     const struct svc *svc = &s->svc;
     bool queued = svc_is_queued(svc);
-    bool must = svc->state == SVC_BACKOFF || (svc->state == SVC_STOPPING && !queued);
-    bool may = must || svc->state == SVC_STARTING || (svc->state == SVC_RUNNING && svc->control.role == ROLE_RELOAD);
+    /* A check has got its SIGKILL, and is all that is waited for. */
+    bool check_only = svc->check.role != ROLE_SERVICE && !svc_has_process(svc) && svc->group == 0;
+    bool must = svc->state == SVC_BACKOFF || (svc->state == SVC_STOPPING && !queued && !check_only);
+    bool may = must || svc->state == SVC_STOPPING || svc->state == SVC_STARTING ||
+               (svc->state == SVC_RUNNING && svc->control.role == ROLE_RELOAD);
 
     sim_require(w, (!must || svc->deadline != 0) && (may || svc->deadline == 0), "%s: deadline %" PRId64, name_of(w, s),
                 svc->deadline);
@@ -358,8 +384,8 @@ static void check_service(struct world *w, const struct service *s)
     struct oracle *o = oracle_of(w, s);
     const struct svc *svc = &s->svc;
     const struct proc *p = kernel_find(w, s->main.pidfd);
-    bool waits =
-        waits_for(w, &s->main) || waits_for(w, &s->control) || s->queued || s->search_at != 0 || oracle_remains(svc);
+    bool waits = waits_for(w, &s->main) || waits_for(w, &s->control) || waits_for(w, &s->check) || s->queued ||
+                 s->search_at != 0 || oracle_remains(svc);
 
     check_times(w, s);
     sim_require(w, bit(svc->desired_up) == o->desired_now, "%s: wanted %d", name_of(w, s), svc->desired_up);
@@ -380,6 +406,7 @@ void oracle_step(struct world *w)
 {
     unsigned mains[SERVICES] = {0};
     unsigned controls[SERVICES] = {0};
+    unsigned checks[SERVICES] = {0};
     unsigned all[SERVICES] = {0};
 
     for (int pid = 2; pid < PIDS; pid++) {
@@ -389,13 +416,15 @@ void oracle_step(struct world *w)
             continue;
         mains[p->service] += p->kind == KIND_MAIN || (p->kind == KIND_DAEMON && !p->let_go);
         controls[p->service] += p->kind == KIND_CONTROL;
+        checks[p->service] += p->kind == KIND_CHECK;
         all[p->service] += !p->let_go;
     }
     for (int i = 0; i < SERVICES; i++) {
         const struct service *s = &w->supd.services[i];
 
-        sim_require(w, mains[i] <= 1 && controls[i] <= 1, "%s: %u main processes, %u control processes", sim_names[i],
-                    mains[i], controls[i]);
+        sim_require(w, mains[i] <= 1 && controls[i] <= 1 && checks[i] <= 1,
+                    "%s: %u main processes, %u control processes, %u checks", sim_names[i], mains[i], controls[i],
+                    checks[i]);
         if (!w->running)
             continue;
         sim_require(w, all[i] == 0 || (s->used && !oracle_is_settled(&s->svc)), "%s: %s, and something of it lives",
@@ -422,6 +451,7 @@ static void check_rest(struct world *w, const struct service *s)
     sim_require(w, !s->unrecorded, "%s: a fact was never recorded", name_of(w, s));
     sim_require(w, !s->removing, "%s: removed, and still there", name_of(w, s));
     oracle_due_at_rest(w, s);
+    oracle_health_at_rest(w, s);
 }
 
 void oracle_at_rest(struct world *w)

@@ -31,6 +31,14 @@ static bool is_alone(enum svc_role role)
     return role == ROLE_PRE_START || role == ROLE_SERVICE || role == ROLE_START || role == ROLE_POST_STOP;
 }
 
+/* A check may run beside whatever comes with its service up, until it is ended. */
+static bool may_stand_beside(const struct service *s, const struct proc *p, enum svc_role role)
+{
+    if (is_alone(role) || p->life != s->svc.life)
+        return false;
+    return p->role == ROLE_SERVICE || is_check_role(role) != is_check_role(p->role);
+}
+
 static void check_company(const struct world *w, const struct service *s, enum svc_role role)
 {
     int i = service_index(w, s);
@@ -40,8 +48,8 @@ static void check_company(const struct world *w, const struct service *s, enum s
 
         if (p->kind == KIND_STRANGER || p->service != i || p->let_go || !kernel_alive(p))
             continue;
-        sim_require(w, !is_alone(role) && p->role == ROLE_SERVICE && p->life == s->svc.life,
-                    "%s: a fork while process %d of life %" PRIu64 " is there", sim_names[i], pid, p->life);
+        sim_require(w, may_stand_beside(s, p, role), "%s: a fork while process %d of life %" PRIu64 " is there",
+                    sim_names[i], pid, p->life);
     }
 }
 
@@ -73,6 +81,11 @@ static void check_words(const struct world *w, const struct service *s, const st
                 "%s: post-stop hears of another end", name);
 }
 
+static bool may_come_again(enum svc_role role)
+{
+    return role == ROLE_RELOAD || is_check_role(role);
+}
+
 void oracle_fork(struct world *w, const struct service *s, enum svc_role role)
 {
     struct oracle *o = oracle_of(w, s);
@@ -85,8 +98,10 @@ void oracle_fork(struct world *w, const struct service *s, enum svc_role role)
     sim_require(w, svc->life >= o->life, "%s: life %" PRIu64 " begins again", name, svc->life);
     if (life->life != svc->life)
         *life = (struct life){.life = svc->life, .restarts = svc->restarts, .by = s->spec};
-    sim_require(w, role == ROLE_RELOAD || !(life->ran & bit(role)), "%s: role %d once more in life %" PRIu64, name,
+    sim_require(w, may_come_again(role) || !(life->ran & bit(role)), "%s: role %d once more in life %" PRIu64, name,
                 (int)role, svc->life);
+    if (is_check_role(role))
+        oracle_check_forked(w, s);
     check_company(w, s, role);
     check_order(w, s, life, role);
     if (role == ROLE_POST_STOP)
@@ -115,7 +130,9 @@ void oracle_child_recorded(struct world *w, const struct proc *p)
     struct oracle *o = &w->oracles[p->service];
     struct life *life = oracle_life(o, p->life);
 
-    sim_require(w, p->role == ROLE_RELOAD || !(life->ran & bit(p->role)),
+    if (is_check_role(p->role))
+        oracle_check_recorded(w, p);
+    sim_require(w, may_come_again(p->role) || !(life->ran & bit(p->role)),
                 "%s: role %d is played twice in life %" PRIu64, sim_names[p->service], (int)p->role, p->life);
     life->ran |= bit(p->role);
     life->recorded = life->recorded || p->kind == KIND_MAIN;
@@ -129,6 +146,8 @@ void oracle_ended(struct world *w, const struct proc *p)
 {
     struct life *life = oracle_life(&w->oracles[p->service], p->life);
 
+    if (p->kind == KIND_CHECK && p->role == ROLE_CHECK && !p->overdue)
+        oracle_check_ended(w, p);
     if (life->life == p->life && p->kind == KIND_CONTROL && p->role == ROLE_START) {
         life->start_ended = true;
         life->start_exit = p->exit;

@@ -16,6 +16,15 @@ static void check_control(const struct world *w, int i, const struct svc *durabl
                 "%s: another control process than was recorded", sim_names[i]);
 }
 
+/* What on-failure runs is due until it has begun. */
+static void check_check(const struct world *w, int i, const struct svc *durable, const struct svc *read)
+{
+    sim_require(w, read->checks >= durable->checks, "%s: checks are counted back", sim_names[i]);
+    sim_require(w, !durable->alarm || read->alarm || read->check.role == ROLE_UNHEALTHY,
+                "%s: what on-failure says is forgotten", sim_names[i]);
+    sim_require(w, durable->alarm || !read->alarm, "%s: on-failure is due, and nobody said so", sim_names[i]);
+}
+
 /* What the children's own records know better is not compared. */
 static void check_durable(const struct world *w, int i, const struct svc_image *image)
 {
@@ -24,6 +33,7 @@ static void check_durable(const struct world *w, int i, const struct svc_image *
     struct svc want = w->oracles[i].durable;
 
     check_control(w, i, &want, &image->svc);
+    check_check(w, i, &want, &image->svc);
     if (image->svc.controls > want.controls) {
         /* There is one that supd could not record. */
         want.state = image->svc.state;
@@ -39,6 +49,9 @@ static void check_durable(const struct world *w, int i, const struct svc_image *
     want.began = image->svc.began;
     want.control = image->svc.control;
     want.controls = image->svc.controls;
+    want.check = image->svc.check;
+    want.checks = image->svc.checks;
+    want.alarm = image->svc.alarm;
     size_t len = record_encode_service(a, sim_names[i], &want);
     sim_require(w, len == record_encode_service(b, sim_names[i], &image->svc) && memcmp(a, b, len) == 0,
                 "%s: the file does not give back what was recorded", sim_names[i]);
@@ -63,6 +76,11 @@ static void check_image(struct world *w, int i, const struct svc_image *image)
                 !image->has_control || (life->life == image->svc.life && (life->ran >> control->role & 1) != 0 &&
                                         control->start_ticks != 0),
                 "%s: a control process that never was", sim_names[i]);
+    const struct svc_check *check = &image->svc.check;
+    sim_require(w,
+                !image->has_check ||
+                    (life->life == image->svc.life && (life->ran >> check->role & 1) != 0 && check->start_ticks != 0),
+                "%s: a check that never was", sim_names[i]);
     if (o->in_file && image->svc.life == o->durable.life)
         check_durable(w, i, image);
 }
@@ -72,6 +90,8 @@ static bool is_told(const struct proc *p, const struct svc_image *image)
 {
     if (!image || image->svc.life != p->life)
         return false;
+    if (p->kind == KIND_CHECK)
+        return image->has_check && image->svc.check.pid == p->pid && image->svc.check.start_ticks == p->start;
     if (p->kind == KIND_CONTROL)
         return image->has_control && image->svc.control.pid == p->pid && image->svc.control.start_ticks == p->start;
     return image->has_process && image->svc.proc.pid == p->pid && image->svc.proc.start_ticks == p->start;
@@ -88,7 +108,8 @@ void oracle_replay(struct world *w, const struct replay *replay)
             continue;
         const struct life *life = oracle_life(&w->oracles[p->service], p->life);
         bool is_main = p->kind == KIND_MAIN || (life->uid == p->uid && life->recorded);
-        sim_require(w, (!is_main && p->kind != KIND_CONTROL) || is_told(p, replay_find(replay, sim_names[p->service])),
+        bool is_recorded = is_main || p->kind == KIND_CONTROL || p->kind == KIND_CHECK;
+        sim_require(w, !is_recorded || is_told(p, replay_find(replay, sim_names[p->service])),
                     "%s: process %d lives and is forgotten", sim_names[p->service], pid);
     }
 }

@@ -10,31 +10,42 @@
 #define WATCH_RETRY (100 * USEC_PER_MSEC)
 #define SEARCH_INTERVAL (50 * USEC_PER_MSEC)
 
-/* ---- what tells the main process from the control process ---- */
+/* ---- what tells the processes of a service from each other ---- */
+
+struct process *process_of(struct service *s, enum part part)
+{
+    return part == PART_MAIN ? &s->main : part == PART_CONTROL ? &s->control : &s->check;
+}
 
 enum svc_role process_role(const struct process *process)
 {
-    return process->control ? process->service->svc.control.role : ROLE_SERVICE;
+    const struct svc *svc = &process->service->svc;
+    const enum svc_role roles[PARTS] = {ROLE_SERVICE, svc->control.role, svc->check.role};
+
+    return roles[process->part];
 }
 
 static bool before_exec(const struct process *process)
 {
     const struct svc *svc = &process->service->svc;
+    const bool before[PARTS] = {svc->pre_exec, svc->control.pre_exec, svc->check.pre_exec};
 
-    return process->control ? svc->control.pre_exec : svc->pre_exec;
+    return before[process->part];
 }
 
 static struct group group_of(const struct world *w, const struct process *process)
 {
     const struct svc *svc = &process->service->svc;
+    const int32_t numbers[PARTS] = {svc->group, svc->control.pid, svc->check.pid};
+    const uint64_t starts[PARTS] = {svc->group_start, svc->control.start_ticks, svc->check.start_ticks};
     struct group group = {
-        .number = process->control ? svc->control.pid : svc->group,
+        .number = numbers[process->part],
         .leader = process->pidfd,
-        .start = process->control ? svc->control.start_ticks : svc->group_start,
+        .start = starts[process->part],
         .service = service_index(w, process->service),
         .life = svc->life,
         .role = process_role(process),
-        .carries = !process->control && svc->type == TYPE_FORKING,
+        .carries = process->part == PART_MAIN && svc->type == TYPE_FORKING,
     };
 
     if (group.carries && (svc->group != svc->proc.pid || svc->group_start != svc->proc.start_ticks))
@@ -42,20 +53,34 @@ static struct group group_of(const struct world *w, const struct process *proces
     return group;
 }
 
-/* TYPE is one of the main process's: the same of the control process, if it is that. */
+/* TYPE is one of the main process's: the same of the control process, or of a check, if it is that. */
 static void tell(struct world *w, struct process *process, enum svc_event_type type, struct svc_event event)
 {
-    static const enum svc_event_type of_control[SVC_EV_N] = {
-        [SVC_EV_FORKED] = SVC_EV_CONTROL_FORKED, [SVC_EV_FORK_FAILED] = SVC_EV_CONTROL_FORK_FAILED,
-        [SVC_EV_EXECED] = SVC_EV_CONTROL_EXECED, [SVC_EV_ADOPTED] = SVC_EV_CONTROL_ADOPTED,
-        [SVC_EV_EXITED] = SVC_EV_CONTROL_EXITED, [SVC_EV_GROUP] = SVC_EV_CONTROL_GROUP,
+    static const enum svc_event_type types[SVC_EV_N][PARTS] = {
+        [SVC_EV_FORKED] = {SVC_EV_FORKED, SVC_EV_CONTROL_FORKED, SVC_EV_CHECK_FORKED},
+        [SVC_EV_FORK_FAILED] = {SVC_EV_FORK_FAILED, SVC_EV_CONTROL_FORK_FAILED, SVC_EV_CHECK_FORK_FAILED},
+        [SVC_EV_EXECED] = {SVC_EV_EXECED, SVC_EV_CONTROL_EXECED, SVC_EV_CHECK_EXECED},
+        [SVC_EV_ADOPTED] = {SVC_EV_ADOPTED, SVC_EV_CONTROL_ADOPTED, SVC_EV_CHECK_ADOPTED},
+        [SVC_EV_EXITED] = {SVC_EV_EXITED, SVC_EV_CONTROL_EXITED, SVC_EV_CHECK_EXITED},
+        [SVC_EV_GROUP] = {SVC_EV_GROUP, SVC_EV_CONTROL_GROUP, SVC_EV_CHECK_GROUP},
     };
     struct service *s = process->service;
 
-    event.type = process->control ? of_control[type] : type;
+    event.type = types[type][process->part];
     event.life = s->svc.life;
-    event.control = s->svc.control.number;
+    event.control = process->part == PART_CHECK ? s->svc.check.number : s->svc.control.number;
     model_event(w, s, event);
+}
+
+/* What a check found goes to those who asked, once its end is recorded. */
+static void tell_exited(struct world *w, struct process *process, struct svc_event event)
+{
+    struct service *s = process->service;
+    struct svc_check check = s->svc.check;
+
+    tell(w, process, SVC_EV_EXITED, event);
+    if (process->part == PART_CHECK)
+        health_process_ended(w, s, &check, &event.exit, event.text != NULL);
 }
 
 /* ---- signals ---- */
@@ -206,10 +231,11 @@ static struct process *process_of_child(struct world *w, int32_t pid)
     for (int i = 0; i < SERVICES; i++) {
         struct service *s = &w->supd.services[i];
 
-        if (s->used && s->main.is_child && s->main.child == pid)
-            return &s->main;
-        if (s->used && s->control.is_child && s->control.child == pid)
-            return &s->control;
+        for (enum part part = PART_MAIN; s->used && part < PARTS; part++) {
+            struct process *process = process_of(s, part);
+            if (process->is_child && process->child == pid)
+                return process;
+        }
     }
     return NULL;
 }
@@ -229,8 +255,8 @@ static void child_ended(struct world *w, const struct proc *p)
         tell_execed(w, process);
     exit.source = EXIT_SOURCE_WAIT;
     exit.at = w->now.wall;
-    tell(w, process, SVC_EV_EXITED,
-         (struct svc_event){.exit = exit, .start_ticks = p->start, .text = failed ? "exec: no" : NULL});
+    tell_exited(w, process,
+                (struct svc_event){.exit = exit, .start_ticks = p->start, .text = failed ? "exec: no" : NULL});
     close_report(w, process);
 }
 
@@ -292,7 +318,7 @@ bool process_watch_turn(struct world *w, struct process *process)
     process->watched = false;
     messages_read(w, process->service);
     exit.at = w->now.wall;
-    tell(w, process, SVC_EV_EXITED, (struct svc_event){.exit = exit});
+    tell_exited(w, process, (struct svc_event){.exit = exit});
     return true;
 }
 
@@ -305,12 +331,12 @@ static void watch(struct process *process)
 void process_tell_fate(struct world *w, struct process *process)
 {
     if (process->pidfd.uid != 0) {
-        w->seen.adopted_controls += process->control;
+        w->seen.adopted_controls += process->part != PART_MAIN;
         tell(w, process, SVC_EV_ADOPTED, (struct svc_event){0});
         watch(process);
         return;
     }
-    tell(w, process, SVC_EV_EXITED, (struct svc_event){.exit = {.how = EXIT_HOW_UNKNOWN, .at = w->now.wall}});
+    tell_exited(w, process, (struct svc_event){.exit = {.how = EXIT_HOW_UNKNOWN, .at = w->now.wall}});
 }
 
 /* ---- the main process of a forking service ---- */

@@ -84,6 +84,8 @@ static void finish(struct world *w, struct proc *p)
 {
     if (p->role == ROLE_START && !p->has_daemon)
         fork_daemon(w, p);
+    else if (p->role == ROLE_CHECK)
+        kernel_end(w, p, exit_code(health_is_well(w, p->service, p->life) ? 0 : 1));
     else
         kernel_end(w, p, exit_code(0));
 }
@@ -95,14 +97,24 @@ static void end_somehow(struct world *w, struct proc *p)
                                 : exit_signal(sim_one_in(w, 2) ? SIGSEGV : SIGTERM));
 }
 
+/* For a while, or for ever. */
+static void fall_sick(struct proc *p)
+{
+    p->sick = !p->sick;
+}
+
 static void program_acts(struct world *w, struct proc *p)
 {
     bool leads = p->kind == KIND_MAIN || p->kind == KIND_DAEMON;
 
     if (p->doomed)
         kernel_end(w, p, exit_signal(SIGKILL));
-    else if (w->quiet || p->frozen)
+    else if (w->quiet || p->frozen || (p->kind == KIND_CHECK && p->hung))
         return;
+    else if (p->kind == KIND_CHECK && sim_one_in(w, 8))
+        p->hung = true;
+    else if (leads && sim_one_in(w, 6))
+        fall_sick(p);
     else if (p->kind == KIND_DAEMON && !p->named)
         p->named = sim_one_in(w, 3);
     else if (sim_one_in(w, 3) && messages_say_ready(w, p))
@@ -195,7 +207,8 @@ static bool work_is_done(struct world *w, struct proc *p)
     }
     if (w->running && messages_say_ready(w, p))
         return true;
-    if (!p->finite)
+    p->sick = false;
+    if (!p->finite || (p->kind == KIND_CHECK && p->hung))
         return false;
     finish(w, p);
     return true;

@@ -11,8 +11,7 @@
 
 /* Opened, and the start time compared; what could not be is in no handle. */
 struct survey {
-    struct handle mains[SERVICES];
-    struct handle controls[SERVICES];
+    struct handle found[SERVICES][PARTS];
     size_t n;
 };
 
@@ -28,13 +27,18 @@ static void survey(struct world *w, struct survey *found)
 
         if (image && image->has_process) {
             const struct svc_proc *proc = &image->svc.proc;
-            found->mains[i] = kernel_open(w, proc->pid, proc->start_ticks, proc->inode);
+            found->found[i][PART_MAIN] = kernel_open(w, proc->pid, proc->start_ticks, proc->inode);
         }
         if (image && image->has_control) {
             const struct svc_control *control = &image->svc.control;
-            found->controls[i] = kernel_open(w, control->pid, control->start_ticks, control->inode);
+            found->found[i][PART_CONTROL] = kernel_open(w, control->pid, control->start_ticks, control->inode);
         }
-        found->n += (found->mains[i].uid != 0) + (found->controls[i].uid != 0);
+        if (image && image->has_check) {
+            const struct svc_check *check = &image->svc.check;
+            found->found[i][PART_CHECK] = kernel_open(w, check->pid, check->start_ticks, check->inode);
+        }
+        for (enum part part = PART_MAIN; part < PARTS; part++)
+            found->n += found->found[i][part].uid != 0;
     }
 }
 
@@ -70,8 +74,8 @@ static void restore(struct world *w, const struct survey *found)
             continue;
         if (image)
             s->svc = image->svc;
-        s->main.pidfd = found->mains[i];
-        s->control.pidfd = found->controls[i];
+        for (enum part part = PART_MAIN; part < PARTS; part++)
+            process_of(s, part)->pidfd = found->found[i][part];
         oracle_restored(w, s, image != NULL);
     }
 }
@@ -79,6 +83,7 @@ static void restore(struct world *w, const struct survey *found)
 static void resume(struct world *w, struct service *s)
 {
     uint32_t control = s->svc.control.number;
+    uint32_t check = s->svc.check.number;
     bool lost = messages_recover(w, s);
 
     if (svc_has_process(&s->svc))
@@ -86,6 +91,8 @@ static void resume(struct world *w, struct service *s)
     /* Unless what became of the main process has ended that too. */
     if (svc_has_control(&s->svc) && s->svc.control.number == control)
         process_tell_fate(w, &s->control);
+    if (svc_has_check(&s->svc) && s->svc.check.number == check)
+        process_tell_fate(w, &s->check);
     model_event(
         w, s,
         (struct svc_event){.type = SVC_EV_CONFIG, .stop = s->removing ? s->svc.proc.stop : svc_stop_params(s->spec)});

@@ -65,13 +65,18 @@ static void show_service(const struct world *w, int i)
     if (svc->control.role != ROLE_SERVICE)
         printf("#      %s %u, pid %d%s%s\n", svc_role_name(svc->control.role), svc->control.number, svc->control.pid,
                svc->control.pre_exec ? ", before its exec" : "", svc->control.ended ? ", ended" : "");
+    if (svc->check.role != ROLE_SERVICE || svc->health.state != HEALTH_NONE)
+        printf("#      %s %u, pid %d%s%s, health %d, %u failures%s\n", svc_role_name(svc->check.role),
+               svc->check.number, svc->check.pid, svc->check.killed ? ", killed" : "",
+               svc->check.ended ? ", ended" : "", (int)svc->health.state, svc->health.failures,
+               svc->alarm ? ", alarm" : "");
     printf("#      %s, phase %d, cause %d, result %d, todo %x, queued %d\n", service_type_name(svc->type),
            (int)svc->stop_phase, (int)svc->stop_cause, (int)svc->result, svc->todo, s->queued);
 }
 
 static void show_processes(const struct world *w)
 {
-    static const char *const kinds[] = {"stranger", "main", "control", "daemon", "member"};
+    static const char *const kinds[] = {"stranger", "main", "control", "check", "daemon", "member"};
     static const char *const stages[] = {"free", "forked", "recorded", "runs", "zombie"};
 
     for (int pid = 2; pid < PIDS; pid++) {
@@ -202,20 +207,21 @@ static void pause_or_resume(struct world *w)
 /* Of another life, or of another control process of this one. */
 static void late_event(struct world *w)
 {
-    static const enum svc_event_type types[] = {SVC_EV_FORKED,         SVC_EV_FORK_FAILED,    SVC_EV_EXECED,
-                                                SVC_EV_ADOPTED,        SVC_EV_EXITED,         SVC_EV_GROUP,
-                                                SVC_EV_MAIN_FOUND,     SVC_EV_MAIN_MISSING,   SVC_EV_CONTROL_FORKED,
-                                                SVC_EV_CONTROL_EXECED, SVC_EV_CONTROL_EXITED, SVC_EV_CONTROL_GROUP};
+    static const enum svc_event_type types[] = {
+        SVC_EV_FORKED,         SVC_EV_FORK_FAILED,    SVC_EV_EXECED,       SVC_EV_ADOPTED,     SVC_EV_EXITED,
+        SVC_EV_GROUP,          SVC_EV_MAIN_FOUND,     SVC_EV_MAIN_MISSING, SVC_EV_CHECK_DUE,   SVC_EV_CHECKED,
+        SVC_EV_CHECK_FORKED,   SVC_EV_CHECK_EXECED,   SVC_EV_CHECK_EXITED, SVC_EV_CHECK_GROUP, SVC_EV_CONTROL_FORKED,
+        SVC_EV_CONTROL_EXECED, SVC_EV_CONTROL_EXITED, SVC_EV_CONTROL_GROUP};
     struct service *s = &w->supd.services[sim_draw(w, SERVICES)];
     unsigned which = sim_draw(w, sizeof types / sizeof *types);
-    bool control = which >= 8 && sim_one_in(w, 2);
+    bool control = which >= 10 && sim_one_in(w, 2);
 
     if (!s->used)
         return;
     model_event(w, s,
                 (struct svc_event){.type = types[which],
                                    .life = control ? s->svc.life : s->svc.life + (sim_one_in(w, 2) ? 1 : (uint64_t)-1),
-                                   .control = s->svc.control.number + (control ? 1 : 0),
+                                   .control = (which < 14 ? s->svc.check.number : s->svc.control.number) + control,
                                    .pid = 2 + (int32_t)sim_draw(w, PIDS - 2),
                                    .exit = {.how = EXIT_HOW_EXITED},
                                    .group_left = sim_draw(w, 2),
@@ -430,9 +436,11 @@ static void show_seen(const struct world *w)
     for (int role = ROLE_PRE_START; role < ROLE_N; role++)
         printf(" %u %s,", w->seen.controls[role], svc_role_name((enum svc_role)role));
     printf(" %u taken back; main processes: %u found, %u missing; %u reload-signals, %u pauses\n"
-           "#   %u times ready, %u unheard, %u watchdogs\n",
+           "#   %u times ready, %u unheard, %u watchdogs; %u results of checks, %u too slow, %u times unhealthy, "
+           "%u healthy again, %u alarms\n",
            w->seen.adopted_controls, w->seen.mains_found, w->seen.mains_missing, w->seen.reloads, w->seen.pauses,
-           w->seen.readies, w->seen.unheard, w->seen.watchdogs);
+           w->seen.readies, w->seen.unheard, w->seen.watchdogs, w->seen.checks, w->seen.overdue, w->seen.unhealthy,
+           w->seen.recovered, w->seen.alarms);
     printf("#   runs by schedule: %u, %u passed over, %u made up\n", w->seen.runs, w->seen.passed_over,
            w->seen.made_up);
 }

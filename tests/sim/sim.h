@@ -8,6 +8,7 @@
  *   kernel.c   processes, pids that are used again, groups, signals, the file
  *   programs.c what processes do
  *   messages.c what main processes say, and the supervisor hears
+ *   health.c   how they are checked
  *   model.c    the supervisor: events, records before actions, the queue
  *   process.c  the supervisor: forks, ends, what is left, main processes that are looked for
  *   persist.c  the supervisor: what is written to the state file
@@ -16,6 +17,7 @@
  *   oracle.c   the promises, held against what truly is
  *   oracle_replay.c  the same of what a successor reads
  *   oracle_life.c  the same of the processes of one life, and their order
+ *   oracle_health.c  the same of checks, and of what follows from them
  *
  * A supd may die at every call into its kernel: sys() leaves it by longjmp, so
  * all that it has lives in struct supd and nothing of it needs to be freed.
@@ -46,7 +48,7 @@
 
 enum proc_stage { PROC_FREE, PROC_FORKED, PROC_RECORDED, PROC_EXECED, PROC_ZOMBIE };
 /* A daemon is what the start command of a forking service leaves to be its main process. */
-enum proc_kind { KIND_STRANGER, KIND_MAIN, KIND_CONTROL, KIND_DAEMON, KIND_MEMBER };
+enum proc_kind { KIND_STRANGER, KIND_MAIN, KIND_CONTROL, KIND_CHECK, KIND_DAEMON, KIND_MEMBER };
 
 struct proc {
     enum proc_stage stage;
@@ -61,7 +63,7 @@ struct proc {
     int service;
     uint64_t life;
     enum svc_role role; /* that it, or whom it comes of, plays; of what the start command leaves: ROLE_SERVICE */
-    uint32_t number;    /* of a control process, and of its members */
+    uint32_t number;    /* of a control process or of a check, and of their members */
     bool finite;        /* it does its work and ends */
     bool has_daemon;    /* KIND_CONTROL: the daemon was made */
     uint64_t starter;   /* KIND_DAEMON: uid of the start command */
@@ -74,7 +76,9 @@ struct proc {
     bool speaks;        /* it was given a NOTIFY_SOCKET, */
     bool says_ready;    /* and is to say when it is ready, */
     bool told_ready;    /* which it has, whether or not anybody heard it */
-    bool hung;          /* it gives no sign of life any more */
+    bool hung;          /* it gives no sign of life any more; of a check: it does not end */
+    bool sick;          /* of a main process: its checks fail */
+    bool overdue;       /* of a check: it was too slow, whatever it still says */
     unsigned stop_signals;
     struct exit_info exit;
     uint64_t file; /* the state file that it inherited */
@@ -92,10 +96,11 @@ struct handle {
 
 #define LEFTOVERS_MAX 2
 
-/* The main process, or the control process. */
+enum part { PART_MAIN, PART_CONTROL, PART_CHECK, PARTS };
+
 struct process {
     struct service *service;
-    bool control;
+    enum part part;
     struct handle pidfd;
     struct handle report; /* of the child whose report pipe is open */
     bool failure;         /* what it reported was read */
@@ -120,6 +125,14 @@ struct service {
     uint64_t digest;
     struct process main;
     struct process control;
+    struct process check;
+    struct {
+        bool on;
+        bool busy;  /* its process runs, and what that says is waited for */
+        bool waits; /* the process of the check before is still there */
+        bool alarm; /* svc_alarm_is_due(), at the change before */
+        int64_t at; /* the next look, or when the present one takes too long */
+    } look;
     int64_t search_at; /* the next look for a main process; 0: none is looked for */
     int64_t timer_at;
     int64_t run_at; /* the timer of its schedule; 0: none */
@@ -163,6 +176,9 @@ struct life {
     bool stop_command_is_due; /* its stop was asked for when it was up */
     bool start_ended;
     struct exit_info start_exit; /* of the start command */
+    unsigned failures;           /* of its checks, in a row, as they truly ended */
+    unsigned alarms;             /* how often on-failure's command has become due, */
+    unsigned alarms_run;         /* and has been begun */
 };
 
 struct oracle {
@@ -179,6 +195,7 @@ struct oracle {
     struct timestamp seen_to; /* the last due time of its schedule that is in the file */
     bool to_be_made_up;       /* a run was missed while nobody looked */
     struct exit_info exit;    /* the last one that was found true */
+    unsigned told;            /* failures in a row that the present supd was told of while it was healthy */
     struct life lives[LIVES];
 };
 
@@ -243,7 +260,7 @@ struct world {
     struct oracle oracles[SERVICES];
     struct {
         unsigned crashes, quits, reboots, reuses, forks, rewrites, refusals, settled, torn, shutdowns, mistaken;
-        unsigned readies, unheard, watchdogs;
+        unsigned readies, unheard, watchdogs, checks, unhealthy, recovered, alarms, overdue;
         unsigned controls[ROLE_N], adopted_controls, mains_found, mains_missing, reloads, pauses;
         unsigned runs, passed_over, made_up; /* by schedule */
     } seen;
@@ -356,6 +373,21 @@ void messages_supd_is_gone(struct world *w);
 bool messages_recover(struct world *w, struct service *s);
 void messages_resume(struct world *w, struct service *s, bool lost);
 
+/* ---- health.c ---- */
+
+/* After each change of the service. */
+void health_follow(struct world *w, struct service *s);
+/* Ends the looking, which health_follow() may begin anew. */
+void health_free(struct service *s);
+bool health_turn(struct world *w, struct service *s);
+/* When it is looked at next; 0: it need not be. */
+int64_t health_next_timer(const struct world *w, const struct service *s);
+/* CHECK has ended, as it was before. */
+void health_process_ended(struct world *w, struct service *s, const struct svc_check *check,
+                          const struct exit_info *exit, bool failed);
+/* Is the main process of this life there, and well? */
+bool health_is_well(const struct world *w, int service, uint64_t life);
+
 /* ---- model.c ---- */
 
 void model_event(struct world *w, struct service *s, struct svc_event event);
@@ -373,6 +405,7 @@ void model_update_busy(struct world *w, const struct service *s);
 
 /* ---- process.c ---- */
 
+struct process *process_of(struct service *s, enum part part);
 void process_fork(struct world *w, struct process *process);
 void process_signal(struct world *w, struct process *process, int32_t signo);
 void process_signal_all(struct world *w, struct process *process, int32_t signo);
@@ -457,6 +490,24 @@ void oracle_step(struct world *w);
 void oracle_at_rest(struct world *w);
 /* Everything has stopped, and supd ends. */
 void oracle_at_end(struct world *w);
+
+/* ---- oracle_health.c ---- */
+
+static inline bool is_check_role(enum svc_role role)
+{
+    return role == ROLE_CHECK || role == ROLE_UNHEALTHY;
+}
+/* A check found this, however it is told. */
+void oracle_checked(struct world *w, int i, uint64_t life, bool ok);
+void oracle_check_ended(struct world *w, const struct proc *p);
+void oracle_health_changed(struct world *w, const struct service *s, const struct svc *before, const struct svc *after,
+                           const struct svc_event *event);
+/* The supd that was told of failures is no more. */
+void oracle_health_restored(struct world *w, const struct service *s);
+/* A process for a check, or for what follows, is forked, and has recorded itself. */
+void oracle_check_forked(struct world *w, const struct service *s);
+void oracle_check_recorded(struct world *w, const struct proc *p);
+void oracle_health_at_rest(const struct world *w, const struct service *s);
 
 /* ---- oracle_replay.c ---- */
 

@@ -44,6 +44,27 @@ static void draw_hook(struct world *w, char ***hook)
         *hook = strv_push(NULL, xstrdup(sim_one_in(w, 3) ? "-/hook" : "/hook"));
 }
 
+static void draw_check(struct world *w, struct spec *spec, bool may_be_ready)
+{
+    static const int64_t times[] = {USEC_PER_SEC / 100, USEC_PER_SEC, 5 * USEC_PER_SEC};
+    struct spec_check *check = &spec->check;
+
+    if (sim_one_in(w, 3))
+        check->tcp = xstrdup("unix:@socket");
+    else
+        check->command = strv_push(NULL, xstrdup("/check"));
+    check->interval = pick(w, times, 3);
+    check->timeout = pick(w, times, 3);
+    check->start_period = sim_one_in(w, 2) ? 0 : pick(w, times, 3);
+    check->failures = 1 + sim_draw(w, 3);
+    check->successes = 1 + sim_draw(w, 2);
+    check->on_failure.kind = (enum on_failure)sim_draw(w, ON_FAILURE_COMMAND + 1);
+    if (check->on_failure.kind == ON_FAILURE_COMMAND)
+        check->on_failure.command = strv_push(NULL, xstrdup("/alert"));
+    if (spec->type == TYPE_SIMPLE && may_be_ready && sim_one_in(w, 2))
+        spec->ready.kind = READY_CHECK;
+}
+
 static struct spec *draw_spec(struct world *w, int i, int version)
 {
     static const int64_t delays[] = {0, USEC_PER_SEC / 10, USEC_PER_SEC, 5 * USEC_PER_SEC};
@@ -65,10 +86,13 @@ static struct spec *draw_spec(struct world *w, int i, int version)
         spec->listen = strv_push(spec->listen, xstrdup("unix:@socket"));
     }
     draw_type(w, spec);
-    if (spec->type == TYPE_SIMPLE && sim_one_in(w, 3))
+    /* Whoever is to say it is not asked instead, or the other way round, by a configuration that comes meanwhile. */
+    if (spec->type == TYPE_SIMPLE && i % 2 == 0 && sim_one_in(w, 2))
         spec->ready.kind = READY_NOTIFY;
     if (spec->type == TYPE_SIMPLE && sim_one_in(w, 3))
         spec->watchdog = sim_one_in(w, 2) ? USEC_PER_SEC : 10 * USEC_PER_SEC;
+    if (spec->type != TYPE_ONESHOT && sim_one_in(w, 2))
+        draw_check(w, spec, i % 2 == 1);
     draw_schedule(w, spec);
     if (sim_one_in(w, 2)) {
         draw_hook(w, &spec->pre_start);
