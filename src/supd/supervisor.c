@@ -12,8 +12,8 @@
 #include "base/slab.h"
 #include "core/graph.h"
 #include "core/instance.h"
-#include "core/proto.h"
 #include "os/clock.h"
+#include "supd/announce.h"
 #include "supd/cgroups.h"
 #include "supd/essential.h"
 #include "supd/events.h"
@@ -312,52 +312,8 @@ static void arm_timer(struct service *service, struct timestamp now)
     loop_timer_set(service->timer, deadline - now.mono);
 }
 
-static void log_change(const struct service *service, enum svc_state from)
-{
-    const struct svc *svc = &service->svc;
-    const char *name = service->spec->name;
-    const char *state = svc_state_name(svc->state);
-    char buf[64];
-
-    switch (svc->state) {
-    case SVC_RUNNING:
-        if (!svc_has_process(svc))
-            log_info("%s: running: its work is done", name);
-        else if (!svc->adopted) /* else reattach.c says so */
-            log_info("%s: running, pid %d", name, svc->proc.pid);
-        break;
-    case SVC_BACKOFF:
-        log_warning(
-            "%s: %s; next start in %s", name, svc->reason,
-            duration_format((svc->deadline - svc->since.mono) / USEC_PER_MSEC * USEC_PER_MSEC, buf, sizeof buf));
-        break;
-    case SVC_WAITING:
-        if (svc->idle && service->spec->schedule && from != SVC_STOPPED && !svc_succeeded(svc, service->spec))
-            log_warning("%s: %s", name, svc->reason);
-        else if (svc->idle)
-            log_info("%s: %s", name, svc->reason);
-        else if (svc->next_is_restart && from != SVC_BACKOFF)
-            log_warning("%s: %s; starting it again", name, svc->reason);
-        break;
-    case SVC_FAILED:
-        log_error("%s: failed: %s", name, svc->reason);
-        break;
-    case SVC_STOPPING:
-    case SVC_STOPPED:
-    case SVC_EXITED:
-        if (service->handler && svc->state == SVC_EXITED) /* an event was told, as it should be */
-            log_debug("%s: %s: %s", name, state, svc->reason);
-        else
-            log_info("%s: %s: %s", name, state, proto_reason_beside(state, svc->reason));
-        break;
-    case SVC_STARTING:
-    case SVC_N_STATES:
-        log_debug("%s: %s", name, state);
-        break;
-    }
-}
-
-static void announce(struct service *service, enum svc_state from)
+/* It is another now: who counts, waits or listens is to know. */
+static void enter_state(struct service *service, enum svc_state from)
 {
     struct supervisor *sup = service->sup;
 
@@ -372,24 +328,9 @@ static void announce(struct service *service, enum svc_state from)
         if (!TAILQ_EMPTY(&sup->for_slot))
             queue_wake(sup);
     }
-    log_change(service, from);
-    if (!service->handler)
-        server_tell_state(service, from);
+    announce_state(service, from);
     waiters_check(service);
     notify_status(sup);
-}
-
-/* Why a service is being ended, log_change() says. */
-static void announce_health(struct service *service)
-{
-    const char *name = service->spec->name;
-
-    if (service->svc.health.state == HEALTH_HEALTHY)
-        log_info("%s: healthy", name);
-    else if (service->svc.state == SVC_RUNNING && service->svc.health.state == HEALTH_UNHEALTHY)
-        log_warning("%s: %s", name, service->svc.reason);
-    if (service->svc.health.state == HEALTH_HEALTHY || service->svc.health.state == HEALTH_UNHEALTHY)
-        server_tell_service(service->sup, health_name(service->svc.health.state), name);
 }
 
 static void carry_out(struct service *service, struct svc_action action)
@@ -499,7 +440,7 @@ static void commit(struct service *service, const struct svc *next, const struct
     if (service->svc.health.state != health)
         announce_health(service);
     if (service->svc.state != from)
-        announce(service, from);
+        enter_state(service, from);
     else if (reloading && !svc_is_reloading(&service->svc))
         waiters_check(service);
     for (size_t i = 0; i < actions->n; i++)

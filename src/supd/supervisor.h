@@ -11,6 +11,7 @@
  *   leftovers.c   what it leaves behind, watched until nothing is left
  *   cgroups.c     its control group, where it has one (cgroups.h); cgroups_limits.c, cgroups_news.c: its limits and news
  *   usage.c       what it uses
+ *   announce.c    what becomes of services, in words
  *   persist.c     records: written before what must not happen unrecorded
  *   reattach.c    what the state file of an earlier supd says, made true again
  *   events.c      commands that are run for news of services (events.h)    events_process.c  what they are given
