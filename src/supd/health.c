@@ -136,7 +136,10 @@ static void on_probe(void *ctx, bool ok, const char *words)
     struct health *h = ctx;
 
     h->probe = NULL; /* it frees itself */
-    tell_result(h, ok, words);
+    if (cgroups_paused(h->service))
+        postpone(h, NULL); /* it was asked before */
+    else
+        tell_result(h, ok, words);
 }
 
 /* Does it use too much, as far as that is asked? */
