@@ -27,6 +27,7 @@ struct health {
     bool has_slot;
     bool waits;             /* for the process of the check before to be gone */
     bool paused;            /* the service was, when its time came */
+    bool late;              /* its time is over, and this is the last chance */
     bool settled;           /* it is looked at once an interval, at another time than others */
     bool alarm;             /* svc_alarm_is_due(), at the change before */
     unsigned tries;         /* while the service is starting */
@@ -84,6 +85,7 @@ static void leave_slot(struct health *h)
     if (h->phase == WANTS_SLOT)
         TAILQ_REMOVE(&h->service->sup->for_check, h, link);
     h->phase = IDLE;
+    h->late = false;
     give_slot(h);
 }
 
@@ -262,6 +264,12 @@ static void time_out(struct health *h)
 {
     char words[192];
 
+    /* We may have been late ourselves, and what came in time is taken in this turn of the loop. */
+    if (!h->late) {
+        h->late = true;
+        loop_timer_set(h->timer, 0);
+        return;
+    }
     if (h->probe)
         tell_result(
             h, false,
@@ -290,7 +298,7 @@ static void wait_for_resume(struct health *h)
 /* It goes on, and so does its check, whose time begins again. */
 static void go_on(struct health *h)
 {
-    h->paused = false;
+    h->paused = h->late = false;
     loop_timer_set(h->timer, timeout_of(h->service, h->service->svc.check.role));
 }
 

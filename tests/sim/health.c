@@ -113,7 +113,8 @@ static void look(struct world *w, struct service *s)
     }
     bool ok = health_is_well(w, service_index(w, s), s->svc.life);
     sys(w);
-    oracle_checked(w, service_index(w, s), s->svc.life, ok);
+    if (!ok)
+        oracle_checked(w, service_index(w, s), s->svc.life, false);
     tell(w, s, ok);
 }
 

@@ -15,13 +15,11 @@ void oracle_checked(struct world *w, int i, uint64_t number, bool ok)
         life->failures = ok ? 0 : life->failures + 1;
 }
 
-/* One that is late may be taken for one that was too slow. */
+/* A success counts once supd is told of it: it may have come too late, or be lost with a supd. */
 void oracle_check_ended(struct world *w, const struct proc *p)
 {
-    const struct service *s = &w->supd.services[p->service];
-    bool late = w->running && s->used && s->look.busy && w->now.mono >= s->look.at;
-
-    oracle_checked(w, p->service, p->life, p->exit.how == EXIT_HOW_EXITED && p->exit.code == 0 && !late);
+    if (p->exit.how != EXIT_HOW_EXITED || p->exit.code != 0)
+        oracle_checked(w, p->service, p->life, false);
 }
 
 static bool ends(const struct svc *before, const struct svc *after)
