@@ -381,7 +381,7 @@ static void begin(struct service *service)
     h->service = service;
     h->settled = !soon;
     h->timer = loop_timer_new(service->sup->loop, on_timer, h);
-    if (svc_has_check(svc)) {
+    if (svc_has_check(svc) && !svc->check.killed) {
         /* One that an earlier supd has begun: its time begins again. */
         h->phase = BUSY;
         take_slot(h);

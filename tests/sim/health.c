@@ -68,8 +68,10 @@ static void time_out(struct world *w, struct service *s)
     }
     w->seen.overdue++;
     s->look.at = w->now.mono + s->spec->check.interval;
-    if (role == ROLE_CHECK && p && !p->overdue) {
-        p->overdue = true;
+    /* Also where it has ended, and supd is still asking how: that is too slow as well. */
+    if (role == ROLE_CHECK && (!p || !p->overdue)) {
+        if (p)
+            p->overdue = true;
         oracle_checked(w, service_index(w, s), s->svc.life, false);
     }
     model_event(w, s,
@@ -159,7 +161,7 @@ void health_follow(struct world *w, struct service *s)
     }
     if (!s->look.on) {
         s->look.on = true;
-        s->look.busy = svc_has_check(svc);
+        s->look.busy = svc_has_check(svc) && !svc->check.killed;
         s->look.at = w->now.mono + (s->look.busy ? s->spec->check.timeout : FIRST_LOOK);
     }
     bool goes_on = s->look.waits && svc->check.role == ROLE_SERVICE;
