@@ -13,7 +13,7 @@ page=$top_srcdir/man/supd.conf.5
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 
-# The entry of KEY, from its .It to the next one or to the end of its list; a list within it belongs to it.
+# The entry of KEY of a service, from its .It to the next one or to the end of its list; a list within it belongs to it.
 entry_of()
 {
     awk -v key="$1" '
@@ -21,7 +21,8 @@ entry_of()
         inside && depth == 0 && (/^\.It/ || /^\.El/) { exit }
         inside && /^\.El/ { depth-- }
         inside { print }
-        $1 == ".It" && $2 == "Ic" && $3 == key { inside = 1 }' "$page"
+        /^\.Sh SERVICES/ { services = 1 } # what stands before it has keys of the same name
+        services && $1 == ".It" && $2 == "Ic" && $3 == key { inside = 1 }' "$page"
 }
 
 # The example of an entry as it is written in a file.
