@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/health.h"
 #include "core/service.h"
 #include "core/spec.h"
 
@@ -37,7 +38,9 @@ enum event_kind {
     EVENT_EXITED = 4,    /* it is exited */
     EVENT_STOPPED = 5,   /* it is stopped */
     EVENT_STARTED = 6,   /* it is running */
-    EVENT_LEFT_OUT = 7,  /* so many others were left out; always told */
+    EVENT_UNHEALTHY = 7, /* its checks have found it unhealthy */
+    EVENT_HEALTHY = 8,   /* ... or healthy, for the first time in a life or again */
+    EVENT_LEFT_OUT = 9,  /* so many others were left out; always told */
     EVENT_N_KINDS
 };
 
@@ -117,8 +120,11 @@ const char *event_kind_name(enum event_kind kind);
 
 /* ---- what has happened ---- */
 
-/* The kinds, as bits, of what has happened to a service of SPEC that was FROM and is NOW; 0: nothing that is news. */
-unsigned event_kinds_of(enum svc_state from, const struct svc *now, const struct spec *spec);
+/*
+ * The kinds, as bits, of what has happened to a service of SPEC that was FROM, with HEALTH, and is NOW; 0: nothing that
+ * is news.
+ */
+unsigned event_kinds_of(enum svc_state from, enum health_state health, const struct svc *now, const struct spec *spec);
 
 /* The kind that RULE tells of KINDS about SERVICE; EVENT_N_KINDS: none. */
 enum event_kind event_rule_match(const struct event_rule *rule, unsigned kinds, const char *service);
@@ -150,6 +156,9 @@ void event_queue_replay_note(struct event_queue *queue, const struct event_note 
 void event_queue_replay_cursor(struct event_queue *queue, const struct event_cursor *cursor);
 /* All is read.  OWN is the process of the queue; NULL: nothing is known of one. */
 void event_queue_settle(struct event_queue *queue, const struct svc *own);
+/* May the change that NOTE, one of those seen, tells of still come, where the state file says SVC of its service? */
+bool event_may_come_again(const struct event_note *note, const struct svc *svc);
+
 /* The change that the I-th note of those seen tells of is recorded, or cannot come any more. */
 void event_queue_forget_seen(struct event_queue *queue, size_t i);
 /* The same of all that are about SERVICE. */

@@ -186,6 +186,17 @@ void event_queue_settle(struct event_queue *queue, const struct svc *own)
     queue->n = kept;
 }
 
+bool event_may_come_again(const struct event_note *note, const struct svc *svc)
+{
+    if (svc->life != note->life)
+        return false;
+    if (note->kind == EVENT_UNHEALTHY)
+        return svc->health.state != HEALTH_UNHEALTHY;
+    if (note->kind == EVENT_HEALTHY)
+        return svc->health.state != HEALTH_HEALTHY;
+    return svc->state != note->state;
+}
+
 void event_queue_forget_seen(struct event_queue *queue, size_t i)
 {
     drop(queue->seen, &queue->n_seen, i);

@@ -46,7 +46,8 @@ const char *event_kind_name(enum event_kind kind)
         [EVENT_OOM] = "oom",         [EVENT_WATCHDOG] = "watchdog",
         [EVENT_FAILED] = "failed",   [EVENT_RESTARTED] = "restarted",
         [EVENT_EXITED] = "exited",   [EVENT_STOPPED] = "stopped",
-        [EVENT_STARTED] = "started", [EVENT_LEFT_OUT] = "left-out",
+        [EVENT_STARTED] = "started", [EVENT_UNHEALTHY] = "unhealthy",
+        [EVENT_HEALTHY] = "healthy", [EVENT_LEFT_OUT] = "left-out",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == EVENT_N_KINDS, "a kind has no name");
 
@@ -118,12 +119,11 @@ static bool parse_kind(const char *word, unsigned *kinds, char *err, size_t err_
             return true;
         }
     }
-    if (strcmp(word, "unhealthy") == 0)
-        return fail(err, err_size, "'unhealthy' is not supported yet: leave it out");
     const char *near = suggest_nearest(word, names, EVENT_LEFT_OUT);
     return fail(err, err_size,
-                "'%s' is no event: there are oom, watchdog, failed, restarted, exited, stopped, started%s%s%s", word,
-                near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
+                "'%s' is no event: there are oom, watchdog, failed, restarted, exited, stopped, started, unhealthy, "
+                "healthy%s%s%s",
+                word, near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
 }
 
 static bool set_kinds(struct event_rule *rule, char *const *values, size_t n, char *err, size_t err_size)
@@ -282,7 +282,7 @@ static unsigned kinds_of_waiting(enum svc_state from, const struct svc *now, con
     return strcmp(svc_result_name(now, spec), "success") == 0 ? 1U << EVENT_EXITED : 1U << EVENT_FAILED;
 }
 
-unsigned event_kinds_of(enum svc_state from, const struct svc *now, const struct spec *spec)
+static unsigned kinds_of_state(enum svc_state from, const struct svc *now, const struct spec *spec)
 {
     unsigned kinds = 0;
 
@@ -318,6 +318,20 @@ unsigned event_kinds_of(enum svc_state from, const struct svc *now, const struct
     if (ended && now->result == RESULT_WATCHDOG)
         kinds |= 1U << EVENT_WATCHDOG;
     return kinds;
+}
+
+static unsigned kinds_of_health(enum health_state health, const struct svc *now)
+{
+    if (now->health.state == health)
+        return 0;
+    if (now->health.state == HEALTH_UNHEALTHY)
+        return 1U << EVENT_UNHEALTHY;
+    return now->health.state == HEALTH_HEALTHY ? 1U << EVENT_HEALTHY : 0;
+}
+
+unsigned event_kinds_of(enum svc_state from, enum health_state health, const struct svc *now, const struct spec *spec)
+{
+    return kinds_of_state(from, now, spec) | kinds_of_health(health, now);
 }
 
 static bool is_about(const struct event_rule *rule, const char *service)

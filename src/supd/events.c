@@ -107,10 +107,10 @@ static void tell(struct event_handler *handler, struct event_note note, int64_t 
     wake_in(handler->service->sup->events, 0);
 }
 
-void events_note(struct service *service, enum svc_state from)
+void events_note(struct service *service, enum svc_state from, enum health_state health)
 {
     const struct svc *svc = &service->svc;
-    unsigned kinds = event_kinds_of(from, svc, service->spec);
+    unsigned kinds = event_kinds_of(from, health, svc, service->spec);
     struct timestamp now = clock_now();
     struct event_handler *handler;
     struct event_note note = {.life = svc->life,
@@ -224,7 +224,7 @@ static void forget_recorded(struct event_queue *queue, const struct replay *repl
         const struct event_note *note = &queue->seen[i];
         const struct svc_image *image = replay_find(replay, note->service);
 
-        if (!image || image->svc.life != note->life || image->svc.state == note->state)
+        if (!image || !event_may_come_again(note, &image->svc))
             event_queue_forget_seen(queue, i);
     }
 }

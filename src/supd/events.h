@@ -22,8 +22,8 @@ void events_forget(struct service *service);
 /* Lets go of what they share. */
 void events_close(struct supervisor *sup);
 
-/* A service that was FROM has become what it is now, and that is not recorded yet: records the news. */
-void events_note(struct service *service, enum svc_state from);
+/* A service that was FROM, with HEALTH, has become what it is now, and that is not recorded yet: records the news. */
+void events_note(struct service *service, enum svc_state from, enum health_state health);
 /* The same of a rule's own: perhaps the next note has its turn. */
 void events_follow(struct service *service);
 

@@ -424,8 +424,8 @@ static void commit(struct service *service, const struct svc *next, const struct
     if (next->state != from)
         essential_check(service, next);
     service->svc = *next;
-    if (service->svc.state != from && is_told_of(service))
-        events_note(service, from);
+    if ((service->svc.state != from || service->svc.health.state != health) && is_told_of(service))
+        events_note(service, from, health);
     if (!recorded && has_action(actions, ACT_RECORD))
         persist_fact(service);
     arm_timer(service, now);

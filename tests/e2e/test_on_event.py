@@ -178,6 +178,28 @@ def what_happens_twice_in_one_life_is_told_twice(t):
 
 
 @test
+def the_health_of_a_service_is_told(t):
+    sick = t.path("sick")
+    section = service("web", t.worker("for-ever")).rstrip().removesuffix("}")
+    command = setting("command", ["/usr/bin/test", "!", "-e", sick])
+    check = f"check {{\n{command}\ninterval = 100ms\nfailures = 2\non-failure = mark\n}}"
+    t.configure(f"{section}    {check}\n}}\n", on_event(t, "health", ["unhealthy", "healthy"], rate_limit="none"))
+    t.start()
+    expected = []
+    for event in ("healthy", "unhealthy", "healthy", "unhealthy"):
+        if event == "unhealthy":
+            t.write("sick", "")
+        elif expected:
+            os.unlink(sick)
+        expected.append((event, "web"))
+        eventually(lambda: len(told(t, "health")) >= len(expected), f"{event} is told")
+        t.crash_and_start()
+    t.eq(short(told(t, "health")), expected, "each once, whatever has died behind it")
+    t.match(told(t, "health")[1]["reason"], r"^unhealthy: .*exit 1", "with the reason")
+    t.eq(t.status("web")["starts"], 1, "and it has gone on all the time")
+
+
+@test
 def killed_all_the_time_it_tells_each_once(t):
     names = [f"s{n:02}" for n in range(30)]
     t.configure(
@@ -251,7 +273,6 @@ def what_is_wrong_is_said(t):
         'on-event "a" { command = "true" }': r"supd.conf:1: on-event \"a\": key 'events' is missing",
         'on-event "a" { events = {"failed"} }': r"key 'command' is missing",
         'on-event "a" {\n events = {"faild"}\n command = "true" }': r":2: .*'faild' is no event.*did you mean 'failed'",
-        'on-event "a" {\n events = {"unhealthy"}\n command = "true" }': r":2: .*'unhealthy' is not supported yet",
         'on-event "a" {\n events = {"failed"}\n command = "true"\n rate-limit = "often" }': r":4: .*'often' is no rate",
         'on-event "a" {\n events = {"failed"}\n command = "true"\n timeout = 0 }': r":4: .*above 0",
         'on-event "a" {\n events = {"failed"}\n command = "true"\n restart = no }': r"unknown key 'restart' in on-event",

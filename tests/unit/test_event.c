@@ -52,7 +52,36 @@ START_TEST(kinds_of_a_change)
 {
     struct spec *spec = spec_new("web");
 
-    ck_assert_uint_eq(event_kinds_of(changes[_i].from, &changes[_i].now, spec), changes[_i].kinds);
+    ck_assert_uint_eq(event_kinds_of(changes[_i].from, HEALTH_NONE, &changes[_i].now, spec), changes[_i].kinds);
+    spec_free(spec);
+}
+END_TEST
+
+/* What checks say of one that goes on, or is ended for it. */
+static const struct {
+    enum svc_state from;
+    enum health_state health;
+    struct svc now;
+    unsigned kinds;
+} findings[] = {
+    {SVC_RUNNING, HEALTH_STARTING, {.state = SVC_RUNNING, .health.state = HEALTH_HEALTHY}, KIND(HEALTHY)},
+    {SVC_RUNNING, HEALTH_HEALTHY, {.state = SVC_RUNNING, .health.state = HEALTH_HEALTHY}, 0},
+    {SVC_RUNNING, HEALTH_HEALTHY, {.state = SVC_RUNNING, .health.state = HEALTH_UNHEALTHY}, KIND(UNHEALTHY)},
+    {SVC_RUNNING, HEALTH_STARTING, {.state = SVC_STOPPING, .health.state = HEALTH_UNHEALTHY}, KIND(UNHEALTHY)},
+    {SVC_STOPPING, HEALTH_UNHEALTHY, {.state = SVC_BACKOFF, .health.state = HEALTH_UNHEALTHY}, KIND(RESTARTED)},
+    {SVC_WAITING, HEALTH_UNHEALTHY, {.state = SVC_STARTING, .health.state = HEALTH_STARTING}, 0},
+    {SVC_STARTING,
+     HEALTH_STARTING,
+     {.state = SVC_RUNNING, .health.state = HEALTH_HEALTHY},
+     KIND(STARTED) | KIND(HEALTHY)},
+};
+
+START_TEST(kinds_of_a_finding)
+{
+    struct spec *spec = spec_new("web");
+
+    ck_assert_uint_eq(event_kinds_of(findings[_i].from, findings[_i].health, &findings[_i].now, spec),
+                      findings[_i].kinds);
     spec_free(spec);
 }
 END_TEST
@@ -118,7 +147,9 @@ static const struct {
     {"events", "watchdog", NULL},
     {"events", "left-out", "no event"},
     {"events", "oon", "did you mean 'oom'"},
-    {"events", "unhealthy", "not supported yet"},
+    {"events", "unhealthy", NULL},
+    {"events", "healthy", NULL},
+    {"events", "ill", "no event"},
     {"services", "a b", "no name or glob"},
     {"services", "", "no name or glob"},
 };
@@ -381,6 +412,32 @@ START_TEST(what_happens_again_is_noted_once_its_change_is_recorded)
 }
 END_TEST
 
+static const struct {
+    struct event_note note;
+    struct svc svc;
+    bool again;
+} files[] = {
+    {{.kind = EVENT_FAILED, .life = 2, .state = SVC_FAILED}, {.life = 2, .state = SVC_RUNNING}, true},
+    {{.kind = EVENT_FAILED, .life = 2, .state = SVC_FAILED}, {.life = 2, .state = SVC_FAILED}, false},
+    {{.kind = EVENT_FAILED, .life = 2, .state = SVC_FAILED}, {.life = 3, .state = SVC_RUNNING}, false},
+    {{.kind = EVENT_UNHEALTHY, .life = 2, .state = SVC_RUNNING}, {.life = 2, .state = SVC_RUNNING}, true},
+    {{.kind = EVENT_UNHEALTHY, .life = 2, .state = SVC_RUNNING},
+     {.life = 2, .state = SVC_RUNNING, .health.state = HEALTH_UNHEALTHY},
+     false},
+    {{.kind = EVENT_HEALTHY, .life = 2, .state = SVC_RUNNING},
+     {.life = 2, .state = SVC_RUNNING, .health.state = HEALTH_UNHEALTHY},
+     true},
+    {{.kind = EVENT_HEALTHY, .life = 2, .state = SVC_RUNNING},
+     {.life = 2, .state = SVC_RUNNING, .health.state = HEALTH_HEALTHY},
+     false},
+};
+
+START_TEST(a_recorded_change_does_not_come_again)
+{
+    ck_assert(event_may_come_again(&files[_i].note, &files[_i].svc) == files[_i].again);
+}
+END_TEST
+
 /* Behind a rewritten file the cursor comes first; what could not be written at once comes late, or twice. */
 START_TEST(any_order_of_records)
 {
@@ -433,6 +490,7 @@ Suite *check_suite(void)
     TCase *tc = tcase_create("event");
 
     tcase_add_loop_test(tc, kinds_of_a_change, 0, sizeof(changes) / sizeof(changes[0]));
+    tcase_add_loop_test(tc, kinds_of_a_finding, 0, sizeof(findings) / sizeof(findings[0]));
     tcase_add_test(tc, the_first_kind_asked_for_is_told);
     tcase_add_test(tc, services_are_names_and_globs);
     tcase_add_loop_test(tc, values_are_read_and_written, 0, sizeof(values) / sizeof(values[0]));
@@ -443,6 +501,7 @@ Suite *check_suite(void)
     tcase_add_loop_test(tc, a_note_is_handed_over_once, 0, WAY_N);
     tcase_add_test(tc, what_was_recorded_is_not_noted_again);
     tcase_add_loop_test(tc, what_happens_again_is_noted_once_its_change_is_recorded, 0, 2);
+    tcase_add_loop_test(tc, a_recorded_change_does_not_come_again, 0, sizeof(files) / sizeof(files[0]));
     tcase_add_loop_test(tc, any_order_of_records, 0, 2);
     tcase_add_test(tc, a_removed_rule_is_forgotten);
     suite_add_tcase(suite, tc);
