@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* suplog(8): the options */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "suplog/suplog.h"
+
+static const struct option options[] = {
+    {"runtime-dir", required_argument, NULL, 'r'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {0},
+};
+
+static int usage(FILE *out, int status)
+{
+    fputs("Usage: suplog --runtime-dir DIR\n"
+          "\n"
+          "Writes the logs of supd's services.  supd starts it where a log needs it.\n"
+          "\n"
+          "  -r, --runtime-dir DIR  the runtime directory of supd\n"
+          "  -h, --help             print this\n"
+          "  -V, --version          print the version\n",
+          out);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    const char *runtime_dir = NULL;
+    int c;
+
+    while ((c = getopt_long(argc, argv, "r:hV", options, NULL)) != -1) {
+        if (c == 'h')
+            return usage(stdout, EXIT_SUCCESS);
+        if (c == 'V') {
+            puts("suplog " PACKAGE_VERSION);
+            return EXIT_SUCCESS;
+        }
+        if (c != 'r')
+            return usage(stderr, 2);
+        runtime_dir = optarg;
+    }
+    if (!runtime_dir || optind < argc)
+        return usage(stderr, 2);
+    log_open(LOG_TARGET_STDERR, "suplog");
+    return suplog_run(runtime_dir);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include "suplog/stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "suplog/fifo.h"
+#include "suplog/format.h"
+#include "suplog/say.h"
+
+#define LINE_PATIENCE USEC_PER_SEC /* an unfinished line waits so long for its rest */
+#define DELAY_FIRST (50 * USEC_PER_MSEC)
+#define DELAY_MAX USEC_PER_SEC
+
+static const char *sink_name(const struct stream *stream)
+{
+    static const char *const names[LOG_SINK_N] = {
+        [LOG_SINK_JOURNAL] = "the journal",
+        [LOG_SINK_SYSLOG] = "the system log",
+        [LOG_SINK_INHERIT] = "standard output",
+    };
+
+    return stream->file ? stream->file->path : names[stream->conf.kind];
+}
+
+static void drop_page(struct stream *stream)
+{
+    if (!stream->page)
+        return;
+    stream->lost_bytes += stream->page->head->len;
+    page_end(stream->page);
+    page_give(stream->desk->common->pages, stream->page);
+    stream->page = NULL;
+}
+
+static void drop_all(struct stream *stream)
+{
+    ssize_t n;
+
+    drop_page(stream);
+    while ((n = read(stream->fifo, stream->desk->peeked, LOG_LINE_MAX)) > 0)
+        stream->lost_bytes += (uint64_t)n;
+}
+
+/* The sink took nothing: that is said once, and it is tried again later. */
+static void be_stuck(struct stream *stream, int error, const struct timestamp *now)
+{
+    if (!stream->stuck)
+        say(LOG_LEVEL_ERROR, "%s: cannot write its log to %s: %s; %s until it can be", stream->conf.service,
+            sink_name(stream), strerror(error), stream->conf.drop_when_full ? "its output is dropped" : "it waits");
+    stream->delay = !stream->stuck ? DELAY_FIRST : stream->delay * 2 < DELAY_MAX ? stream->delay * 2 : DELAY_MAX;
+    stream->stuck = true;
+    stream->wake = now->mono + stream->delay;
+    if (stream->conf.drop_when_full)
+        drop_all(stream);
+}
+
+static void be_unstuck(struct stream *stream)
+{
+    if (!stream->stuck)
+        return;
+    say(LOG_LEVEL_INFO, "%s: its log is written to %s again", stream->conf.service, sink_name(stream));
+    stream->stuck = false;
+}
+
+char *stream_notice(struct stream *stream, const struct timestamp *now)
+{
+    uint64_t bytes;
+    uint64_t lines;
+    char period[32];
+
+    if (stream->lost_bytes > 0) {
+        bytes = stream->lost_bytes;
+        stream->lost_bytes = 0;
+        say(LOG_LEVEL_WARNING, "%s: %llu bytes of its output were dropped, for %s took none", stream->conf.service,
+            (unsigned long long)bytes, sink_name(stream));
+        return xasprintf("suplog: %llu bytes were dropped here, for nothing could be written\n",
+                         (unsigned long long)bytes);
+    }
+    if (!rate_report(&stream->rate, stream->conf.rate_period, now->mono, &bytes, &lines))
+        return NULL;
+    return xasprintf("suplog: %llu bytes (%llu lines) were dropped here, for more than %llu came in %s\n",
+                     (unsigned long long)bytes, (unsigned long long)lines,
+                     (unsigned long long)stream->conf.rate_bytes,
+                     duration_format(stream->conf.rate_period, period, sizeof period));
+}
+
+static bool shares_file(const struct stream *stream)
+{
+    return stream->file && stream->file->users > 1;
+}
+
+static bool wants_whole_lines(const struct stream *stream)
+{
+    return stream->conf.format == LOG_FORMAT_JSON || stream->conf.kind != LOG_SINK_FILE || shares_file(stream) ||
+           stream->conf.rate_period > 0;
+}
+
+size_t stream_portion(struct stream *stream, const char *data, size_t len, const struct timestamp *now)
+{
+    size_t whole = wants_whole_lines(stream) ? format_whole_lines(data, len) : len;
+
+    if (whole > 0 || len == 0) {
+        stream->line_since = 0;
+        return whole;
+    }
+    if (stream->line_since == 0)
+        stream->line_since = now->mono;
+    if (stream->closing || now->mono - stream->line_since >= LINE_PATIENCE || fifo_is_full(stream->fifo)) {
+        stream->line_since = 0;
+        return len;
+    }
+    stream->wake = stream->line_since + LINE_PATIENCE;
+    return 0;
+}
+
+size_t stream_within_rate(struct stream *stream, size_t len, const struct timestamp *now)
+{
+    const struct log_stream *conf = &stream->conf;
+
+    if (conf->rate_period == 0)
+        return len;
+    size_t pass = rate_take(&stream->rate, conf->rate_bytes, conf->rate_period, len, now->mono);
+    return pass == len ? len : format_whole_lines(stream->desk->peeked, pass);
+}
+
+ssize_t stream_drop_over_rate(struct stream *stream, size_t len)
+{
+    int rc = fifo_take(stream->fifo, stream->desk->peeked, len);
+
+    rate_dropped(&stream->rate, stream->desk->peeked, len);
+    return rc < 0 ? rc : (ssize_t)len;
+}
+
+enum batch_start stream_batch_start(const struct stream *stream)
+{
+    if (log_file_at_line_start(stream->file))
+        return BATCH_AT_LINE_START;
+    return shares_file(stream) || stream->conf.format == LOG_FORMAT_JSON ? BATCH_BREAKS_LINE : BATCH_CONTINUES;
+}
+
+int stream_write_notice(struct stream *stream, const struct timestamp *now)
+{
+    char *notice = stream_notice(stream, now);
+    struct buf *text = &stream->desk->text;
+
+    if (!notice)
+        return 0;
+    struct batch batch = {notice, strlen(notice), now->wall, stream_pid(stream), stream_batch_start(stream)};
+    if (batch.start == BATCH_CONTINUES)
+        batch.start = BATCH_BREAKS_LINE;
+    buf_reset(text);
+    format_batch(&stream->conf, &batch, 0, text);
+    int rc = log_file_append(stream->file, text->data, text->len);
+    free(notice);
+    return rc;
+}
+
+int32_t stream_pid(const struct stream *stream)
+{
+    const struct suplog_common *common = stream->desk->common;
+
+    return common->pids && stream->conf.slot < common->n_pids ? common->pids[stream->conf.slot] : 0;
+}
+
+int stream_file_ready(struct stream *stream, const struct timestamp *now)
+{
+    struct log_file *file = stream->file;
+    bool opened;
+    int rc = log_file_ready(file, now, &opened);
+
+    /* What was begun in this file is finished before it gets another name. */
+    if (rc == 0 && stream->page)
+        rc = stream_finish_page(stream);
+    if (rc < 0)
+        return rc;
+    if (opened && file->compress)
+        compressor_add(stream->desk->compressor, file->path, file->keep);
+    if (!log_file_is_due(file, now))
+        return 0;
+    if (!log_file_at_line_start(file) && (file->max_size == 0 || file->size < file->max_size + LOG_LINE_MAX))
+        return 1;
+    rc = log_file_rotate(file, stream->desk->compressor, now);
+    if (rc < 0) {
+        say(LOG_LEVEL_ERROR, "%s: cannot be rotated: %s; it grows on", file->path, strerror(-rc));
+        return 0;
+    }
+    return log_file_ready(file, now, &opened);
+}
+
+static ssize_t step(struct stream *stream, const struct timestamp *now)
+{
+    if (stream->fifo < 0) /* it was opened to finish a page, and that alone */
+        return stream->page ? stream_file_ready(stream, now) : 0;
+    if (stream->conf.kind != LOG_SINK_FILE)
+        return way_lines(stream, now);
+    return log_stream_needs_copy(&stream->conf) ? way_text(stream, now) : way_plain(stream, now);
+}
+
+/* One turn. */
+static enum stream_result run(struct stream *stream, const struct timestamp *now)
+{
+    for (size_t left = STREAM_TURN; left > 0;) {
+        ssize_t n = step(stream, now);
+
+        if (n < 0)
+            be_stuck(stream, (int)-n, now);
+        if (n <= 0)
+            return STREAM_EMPTY;
+        be_unstuck(stream);
+        left = (size_t)n < left ? left - (size_t)n : 0;
+    }
+    return STREAM_MORE;
+}
+
+enum stream_result stream_run(struct stream *stream, const struct timestamp *now)
+{
+    if (stream->stuck && now->mono < stream->wake)
+        return STREAM_EMPTY;
+    stream->wake = 0;
+    enum stream_result result = run(stream, now);
+    if (stream->rate.bytes > 0 && stream->wake == 0)
+        stream->wake = stream->rate.began + stream->conf.rate_period;
+    return result;
+}
+
+void stream_clear(struct stream *stream)
+{
+    if (stream->fifo >= 0)
+        close(stream->fifo);
+    log_stream_clear(&stream->conf);
+    free(stream->encoded);
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+#include "suplog/suplog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "core/log_stream.h"
+#include "suplog/mounts.h"
+#include "suplog/say.h"
+#include "suplog/worker.h"
+
+#define END_PATIENCE_MS 5000 /* what hangs longer is left behind; nothing is lost, it stays in the FIFO */
+#define END_LOOK_MS 10
+
+/* A thread and the device that it is for: a mount point, or the name of another kind of sink. */
+struct device {
+    char *name;
+    struct worker *worker;
+    UT_hash_handle hh;
+};
+
+struct known_stream {
+    struct log_stream conf; /* a copy of what its worker has */
+    struct device *device;
+    bool listed;
+    UT_hash_handle hh;
+};
+
+struct suplog {
+    struct suplog_common common;
+    int lock;
+    int signals;
+    int news; /* inotify: the list of streams was replaced */
+    struct device *devices;
+    struct known_stream *streams; /* by the name of the FIFO */
+    int32_t *pids;
+    size_t pids_size;
+};
+
+static const char *const sink_devices[LOG_SINK_N] = {
+    [LOG_SINK_JOURNAL] = "journal", [LOG_SINK_SYSLOG] = "syslog", [LOG_SINK_INHERIT] = "stdout"};
+
+/* ---- reading files ---- */
+
+/* The text of FILE below DIR, to be freed; NULL with errno set. */
+static char *read_text(int dir, const char *file)
+{
+    int fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
+    struct buf text = {0};
+    char chunk[8192];
+    ssize_t n;
+
+    if (fd < 0)
+        return NULL;
+    while ((n = read(fd, chunk, sizeof chunk)) > 0)
+        buf_add(&text, chunk, (size_t)n);
+    int saved = errno;
+    close(fd);
+    if (n == 0)
+        return buf_steal(&text);
+    buf_free(&text);
+    errno = saved;
+    return NULL;
+}
+
+static void map_pids(struct suplog *suplog)
+{
+    int fd = openat(suplog->common.dir, LOG_PIDS_FILE, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof(int32_t) && !suplog->pids) {
+        void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+
+        if (map != MAP_FAILED) {
+            suplog->pids = map;
+            suplog->pids_size = (size_t)st.st_size;
+            suplog->common.pids = map;
+            suplog->common.n_pids = (uint32_t)((size_t)st.st_size / sizeof(int32_t));
+        }
+    }
+    close(fd);
+}
+
+/* ---- streams ---- */
+
+static struct device *device_of(struct suplog *suplog, const struct log_stream *stream)
+{
+    char *mountinfo = stream->kind == LOG_SINK_FILE ? read_text(AT_FDCWD, "/proc/self/mountinfo") : NULL;
+    char *name = stream->kind == LOG_SINK_FILE ? mount_point_of(mountinfo ? mountinfo : "", stream->path)
+                                               : xstrdup(sink_devices[stream->kind]);
+    struct device *device;
+    char err[128];
+
+    free(mountinfo);
+    HASH_FIND_STR(suplog->devices, name, device);
+    if (device) {
+        free(name);
+        return device;
+    }
+    struct worker *worker = worker_new(&suplog->common, err, sizeof err);
+    if (!worker) {
+        say(LOG_LEVEL_ERROR, "no thread for logs in %s: %s", name, err);
+        free(name);
+        return NULL;
+    }
+    device = xcalloc(1, sizeof *device);
+    device->name = name;
+    device->worker = worker;
+    HASH_ADD_KEYPTR(hh, suplog->devices, device->name, strlen(device->name), device);
+    return device;
+}
+
+/* From BEFORE, which had it until now, or NULL. */
+static void hand_to_worker(const struct known_stream *known, struct device *before)
+{
+    char *line = log_stream_encode(&known->conf);
+    struct log_stream copy;
+    char err[128];
+
+    if (log_stream_decode(line, &copy, err, sizeof err)) {
+        if (before && before != known->device)
+            worker_move(before->worker, known->device->worker, &copy);
+        else
+            worker_add(known->device->worker, &copy);
+    }
+    free(line);
+}
+
+/* CONF, whose contents pass to it. */
+static void know(struct suplog *suplog, struct log_stream *conf)
+{
+    struct known_stream *known;
+
+    HASH_FIND_STR(suplog->streams, conf->fifo, known);
+    if (known && log_stream_equal(&known->conf, conf)) {
+        known->listed = true;
+        log_stream_clear(conf);
+        return;
+    }
+    struct device *before = known ? known->device : NULL;
+    struct device *device = device_of(suplog, conf);
+    if (!device) {
+        log_stream_clear(conf);
+        return;
+    }
+    if (known) {
+        HASH_DEL(suplog->streams, known);
+        log_stream_clear(&known->conf);
+    } else {
+        known = xcalloc(1, sizeof *known);
+    }
+    known->conf = *conf;
+    known->device = device;
+    known->listed = true;
+    HASH_ADD_KEYPTR(hh, suplog->streams, known->conf.fifo, strlen(known->conf.fifo), known);
+    hand_to_worker(known, before);
+}
+
+static void forget_unlisted(struct suplog *suplog)
+{
+    for (struct known_stream *known = suplog->streams, *next; known; known = next) {
+        next = known->hh.next;
+        if (known->listed) {
+            known->listed = false;
+            continue;
+        }
+        HASH_DEL(suplog->streams, known);
+        worker_remove(known->device->worker, known->conf.fifo);
+        log_stream_clear(&known->conf);
+        free(known);
+    }
+}
+
+static void read_streams(struct suplog *suplog)
+{
+    char *text = read_text(suplog->common.dir, LOG_STREAMS_FILE);
+    unsigned number = 0;
+    char *rest = NULL;
+
+    if (!text) {
+        if (errno != ENOENT)
+            say(LOG_LEVEL_ERROR, "log/%s: %s", LOG_STREAMS_FILE, strerror(errno));
+        return;
+    }
+    map_pids(suplog);
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        struct log_stream conf;
+        char err[128];
+
+        number++;
+        if (log_stream_decode(line, &conf, err, sizeof err))
+            know(suplog, &conf);
+        else
+            say(LOG_LEVEL_ERROR, "log/%s:%u: %s", LOG_STREAMS_FILE, number, err);
+    }
+    free(text);
+    forget_unlisted(suplog);
+}
+
+/* What an earlier suplog has begun is finished by the thread that will have the stream. */
+static void recover(struct suplog *suplog, struct page *begun)
+{
+    while (begun) {
+        struct page *page = begun;
+        struct log_stream conf;
+        char err[128];
+        struct device *device = NULL;
+
+        begun = page->next;
+        if (page_was_read(page) && log_stream_decode(page->head->stream, &conf, err, sizeof err)) {
+            device = device_of(suplog, &conf);
+            log_stream_clear(&conf);
+        }
+        if (device) {
+            worker_recover(device->worker, page);
+        } else {
+            page_end(page);
+            page_give(suplog->common.pages, page);
+        }
+    }
+}
+
+/* ---- start and end ---- */
+
+static bool take_lock(struct suplog *suplog)
+{
+    suplog->lock = openat(suplog->common.dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    while (suplog->lock >= 0 && flock(suplog->lock, LOCK_EX) < 0) {
+        if (errno != EINTR)
+            return false;
+    }
+    return suplog->lock >= 0;
+}
+
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool open_all(struct suplog *suplog, const char *runtime_dir, struct page **begun)
+{
+    char *path = xasprintf("%s/log", runtime_dir);
+    char err[128];
+    sigset_t mask;
+
+    suplog->common.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (suplog->common.dir < 0 || !take_lock(suplog)) {
+        say(LOG_LEVEL_ERROR, "%s: %s", path, strerror(errno));
+        free(path);
+        return false;
+    }
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGINT);
+    sigaddset(&mask, SIGHUP);
+    sigaddset(&mask, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    suplog->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    suplog->news = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    bool ok = suplog->signals >= 0 && suplog->news >= 0 && inotify_add_watch(suplog->news, path, IN_MOVED_TO) >= 0;
+    snprintf(err, sizeof err, "%s", strerror(errno));
+    suplog->common.pages = ok ? page_pool_open(suplog->common.dir, begun, err, sizeof err) : NULL;
+    if (!suplog->common.pages)
+        say(LOG_LEVEL_ERROR, "%s: %s", path, err);
+    free(path);
+    return suplog->common.pages != NULL;
+}
+
+/* True when the list of streams may be another now. */
+static bool read_news(int news)
+{
+    char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+    bool replaced = false;
+    ssize_t n;
+
+    while ((n = read(news, events, sizeof events)) > 0) {
+        for (ssize_t at = 0; at < n;) {
+            const struct inotify_event *event = (const struct inotify_event *)(events + at);
+
+            replaced = replaced || (event->mask & IN_Q_OVERFLOW) || strcmp(event->name, LOG_STREAMS_FILE) == 0;
+            at += (ssize_t)(sizeof *event + event->len);
+        }
+    }
+    return replaced;
+}
+
+/* False when it is to end. */
+static bool take_signals(struct suplog *suplog)
+{
+    struct signalfd_siginfo info;
+
+    while (read(suplog->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+            return false;
+        if (info.ssi_signo == SIGHUP)
+            read_streams(suplog);
+        for (struct device *device = suplog->devices; device && info.ssi_signo == SIGUSR1; device = device->hh.next)
+            worker_reopen(device->worker);
+    }
+    return true;
+}
+
+static void loop(struct suplog *suplog)
+{
+    struct pollfd wait_for[] = {{.fd = suplog->signals, .events = POLLIN}, {.fd = suplog->news, .events = POLLIN}};
+
+    do {
+        if (read_news(suplog->news))
+            read_streams(suplog);
+        if (poll(wait_for, 2, -1) < 0 && errno != EINTR)
+            return;
+    } while (take_signals(suplog));
+}
+
+/* False when a thread hangs. */
+static bool end_workers(struct suplog *suplog)
+{
+    const struct timespec look = {.tv_nsec = END_LOOK_MS * 1000000L};
+    bool all = true;
+
+    for (struct device *device = suplog->devices; device; device = device->hh.next)
+        worker_end(device->worker);
+    for (int waited = 0; waited < END_PATIENCE_MS; waited += END_LOOK_MS) {
+        all = true;
+        for (struct device *device = suplog->devices; device; device = device->hh.next)
+            all = all && worker_ended(device->worker);
+        if (all)
+            break;
+        nanosleep(&look, NULL);
+    }
+    return all;
+}
+
+static void free_all(struct suplog *suplog)
+{
+    for (struct known_stream *known = suplog->streams, *next; known; known = next) {
+        next = known->hh.next;
+        HASH_DEL(suplog->streams, known);
+        log_stream_clear(&known->conf);
+        free(known);
+    }
+    for (struct device *device = suplog->devices, *next; device; device = next) {
+        next = device->hh.next;
+        HASH_DEL(suplog->devices, device);
+        worker_free(device->worker);
+        free(device->name);
+        free(device);
+    }
+    if (suplog->common.pages)
+        page_pool_close(suplog->common.pages);
+    if (suplog->pids)
+        munmap(suplog->pids, suplog->pids_size);
+}
+
+int suplog_run(const char *runtime_dir)
+{
+    struct suplog suplog = {.common = {.dir = -1}, .lock = -1, .signals = -1, .news = -1};
+    struct page *begun = NULL;
+
+    raise_descriptors();
+    if (!open_all(&suplog, runtime_dir, &begun))
+        return EXIT_FAILURE;
+    recover(&suplog, begun);
+    read_streams(&suplog);
+    loop(&suplog);
+    if (!end_workers(&suplog)) {
+        say(LOG_LEVEL_WARNING, "a device hangs; what was to be written there stays in the FIFOs");
+        _exit(EXIT_SUCCESS);
+    }
+    free_all(&suplog);
+    return EXIT_SUCCESS;
+}

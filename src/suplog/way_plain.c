@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "suplog/fifo.h"
+#include "suplog/stream.h"
+
+/* The bytes up to the end of the present line, as far as they are there. */
+static ssize_t rest_of_line(const char *data, size_t len)
+{
+    const char *newline = memchr(data, '\n', len);
+
+    return newline ? newline - data + 1 : (ssize_t)len;
+}
+
+/*
+ * How many bytes may be spliced now: none beyond the size at which the file is rotated, whole lines into a file that
+ * others write, too, and the rest of the line alone into one that is due.  0: wait for more; or -errno.
+ */
+static ssize_t allowance(struct stream *stream, bool line_only, const struct timestamp *now)
+{
+    const struct log_file *file = stream->file;
+    size_t n = STREAM_TURN;
+
+    if (file->max_size > 0 && !line_only && file->max_size - file->size < n)
+        n = (size_t)(file->max_size - file->size);
+    if (!line_only && file->users < 2)
+        return (ssize_t)n;
+    ssize_t len = fifo_peek(stream->fifo, stream->desk->glass, stream->desk->peeked, LOG_LINE_MAX);
+    if (len <= 0)
+        return len;
+    if (line_only)
+        return rest_of_line(stream->desk->peeked, (size_t)len);
+    return (ssize_t)stream_portion(stream, stream->desk->peeked, (size_t)len, now);
+}
+
+/* Into the place where the file ends: splice(2) takes out of the FIFO what it has written, also when it is interrupted. */
+static ssize_t splice_some(struct stream *stream, size_t max)
+{
+    struct log_file *file = stream->file;
+    off_t at = (off_t)file->size;
+    ssize_t n = splice(stream->fifo, NULL, file->fd, &at, max, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    file->size = (uint64_t)at;
+    return n;
+}
+
+ssize_t way_plain(struct stream *stream, const struct timestamp *now)
+{
+    int ready = stream_file_ready(stream, now);
+
+    if (ready < 0)
+        return ready;
+    if (!stream->file->regular)
+        return way_lines(stream, now);
+    int rc = stream_write_notice(stream, now);
+    if (rc < 0)
+        return rc;
+    ssize_t max = allowance(stream, ready == 1, now);
+    return max > 0 ? splice_some(stream, (size_t)max) : max;
+}
