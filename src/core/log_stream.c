@@ -27,11 +27,11 @@ char *log_stream_encode(const struct log_stream *s)
     json_t *json = json_pack(
         "{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, s:b}", "service",
         s->service, "fifo", s->fifo, "channel", channel_names[s->channel], "sink", kind_names[s->kind], "path",
-        text_or_null(s->path), "mode", (json_int_t)s->mode, "uid", (json_int_t)s->uid, "gid", (json_int_t)s->gid, "slot", (json_int_t)s->slot,
-        "max-size", (json_int_t)s->max_size, "max-age", (json_int_t)s->max_age, "keep", (json_int_t)s->keep, "compress",
-        s->compress, "format", format_names[s->format], "timestamp", text_or_null(s->timestamp), "prefix",
-        text_or_null(s->prefix), "rate-bytes", (json_int_t)s->rate_bytes, "rate-period", (json_int_t)s->rate_period,
-        "drop-when-full", s->drop_when_full);
+        text_or_null(s->path), "mode", (json_int_t)s->mode, "uid", (json_int_t)s->uid, "gid", (json_int_t)s->gid,
+        "slot", (json_int_t)s->slot, "max-size", (json_int_t)s->max_size, "max-age", (json_int_t)s->max_age, "keep",
+        (json_int_t)s->keep, "compress", s->compress, "format", format_names[s->format], "timestamp",
+        text_or_null(s->timestamp), "prefix", text_or_null(s->prefix), "rate-bytes", (json_int_t)s->rate_bytes,
+        "rate-period", (json_int_t)s->rate_period, "drop-when-full", s->drop_when_full);
     char *line = mem_checked(json_dumps(mem_checked(json), JSON_COMPACT));
 
     json_decref(json);
@@ -59,13 +59,14 @@ static bool unpack(json_t *json, struct unpacked *u, char *err, size_t err_size)
 {
     json_error_t error;
 
-    if (json_unpack_ex(json, &error, JSON_STRICT,
-                       "{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, s:b}",
-                       "service", &u->service, "fifo", &u->fifo, "channel", &u->channel, "sink", &u->kind, "path",
-                       &u->path, "mode", &u->mode, "uid", &u->uid, "gid", &u->gid, "slot", &u->slot, "max-size", &u->max_size, "max-age",
-                       &u->max_age, "keep", &u->keep, "compress", &u->compress, "format", &u->format, "timestamp",
-                       &u->timestamp, "prefix", &u->prefix, "rate-bytes", &u->rate_bytes, "rate-period",
-                       &u->rate_period, "drop-when-full", &u->drop) == 0)
+    if (json_unpack_ex(
+            json, &error, JSON_STRICT,
+            "{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, s:b}",
+            "service", &u->service, "fifo", &u->fifo, "channel", &u->channel, "sink", &u->kind, "path", &u->path,
+            "mode", &u->mode, "uid", &u->uid, "gid", &u->gid, "slot", &u->slot, "max-size", &u->max_size, "max-age",
+            &u->max_age, "keep", &u->keep, "compress", &u->compress, "format", &u->format, "timestamp", &u->timestamp,
+            "prefix", &u->prefix, "rate-bytes", &u->rate_bytes, "rate-period", &u->rate_period, "drop-when-full",
+            &u->drop) == 0)
         return true;
     snprintf(err, err_size, "%s", error.text);
     return false;
@@ -138,10 +139,10 @@ bool log_stream_equal(const struct log_stream *a, const struct log_stream *b)
 {
     return same_text(a->service, b->service) && same_text(a->fifo, b->fifo) && a->channel == b->channel &&
            a->kind == b->kind && same_text(a->path, b->path) && a->mode == b->mode && a->uid == b->uid &&
-           a->gid == b->gid && a->slot == b->slot && a->max_size == b->max_size && a->max_age == b->max_age && a->keep == b->keep &&
-           a->compress == b->compress && a->format == b->format && same_text(a->timestamp, b->timestamp) &&
-           same_text(a->prefix, b->prefix) && a->rate_bytes == b->rate_bytes && a->rate_period == b->rate_period &&
-           a->drop_when_full == b->drop_when_full;
+           a->gid == b->gid && a->slot == b->slot && a->max_size == b->max_size && a->max_age == b->max_age &&
+           a->keep == b->keep && a->compress == b->compress && a->format == b->format &&
+           same_text(a->timestamp, b->timestamp) && same_text(a->prefix, b->prefix) && a->rate_bytes == b->rate_bytes &&
+           a->rate_period == b->rate_period && a->drop_when_full == b->drop_when_full;
 }
 
 bool log_stream_needs_copy(const struct log_stream *s)

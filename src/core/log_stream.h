@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOG_STREAMS_FILE "streams"             /* in RUNTIME/log */
-#define LOG_PIDS_FILE "pids"                   /* the same: numbers of 32 bits, the pid of the service in each slot */
-#define LOG_LINE_MAX ((size_t)64 * 1024)       /* a longer line is cut */
-#define LOG_ID_NONE UINT32_MAX                 /* of .uid and .gid: whose suplog is */
-#define LOG_TIMESTAMP_RFC3339 "rfc3339"        /* of .timestamp; anything else is a format of strftime(3) */
+#define LOG_STREAMS_FILE "streams"       /* in RUNTIME/log */
+#define LOG_PIDS_FILE "pids"             /* the same: numbers of 32 bits, the pid of the service in each slot */
+#define LOG_LINE_MAX ((size_t)64 * 1024) /* a longer line is cut */
+#define LOG_ID_NONE UINT32_MAX           /* of .uid and .gid: whose suplog is */
+#define LOG_TIMESTAMP_RFC3339 "rfc3339"  /* of .timestamp; anything else is a format of strftime(3) */
 
 enum log_sink_kind {
     LOG_SINK_FILE,

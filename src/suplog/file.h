@@ -25,10 +25,10 @@ struct log_file {
     int fd;           /* -1: not open */
     uint64_t dev;
     uint64_t ino;
-    uint64_t size;    /* where the next byte goes */
-    bool regular;     /* else a terminal, a pipe or the like: written as it comes, not rotated */
-    int64_t born;     /* wall us */
-    int64_t looked;   /* mono us: when it was last looked whether PATH is still this file */
+    uint64_t size;           /* where the next byte goes */
+    bool regular;            /* else a terminal, a pipe or the like: written as it comes, not rotated */
+    int64_t born;            /* wall us */
+    int64_t looked;          /* mono us: when it was last looked whether PATH is still this file */
     int64_t rotation_failed; /* mono us; 0: it did not */
     uint32_t mode;
     uint32_t uid;

@@ -23,8 +23,8 @@ enum batch_start {
 struct batch {
     const char *data;
     size_t len;
-    int64_t wall;       /* us since the epoch: when it was read */
-    int32_t pid;        /* of the service; 0: not known */
+    int64_t wall; /* us since the epoch: when it was read */
+    int32_t pid;  /* of the service; 0: not known */
     enum batch_start start;
 };
 

@@ -33,12 +33,12 @@ struct page_head {
     uint32_t magic;
     uint32_t begun;
     uint32_t len;
-    int32_t pid; /* of the service */
+    int32_t pid;  /* of the service */
     uint64_t dev; /* of the log file */
     uint64_t ino;
     uint64_t offset; /* PAGE_APPENDS: wherever the file ends */
-    int64_t wall; /* us: the time of the batch */
-    uint32_t start; /* enum batch_start */
+    int64_t wall;    /* us: the time of the batch */
+    uint32_t start;  /* enum batch_start */
     uint32_t mark_len;
     char mark[PAGE_MARK_MAX];
     char stream[PAGE_STREAM_MAX]; /* log_stream_encode() */

@@ -25,13 +25,13 @@ void rate_dropped(struct rate *rate, const char *data, size_t len)
         rate->lines++;
 }
 
-bool rate_report(struct rate *rate, int64_t period, int64_t now, uint64_t *bytes, uint64_t *lines)
+bool rate_is_due(const struct rate *rate, int64_t period, int64_t now)
 {
-    if (rate->bytes == 0 || now - rate->began < period)
-        return false;
-    *bytes = rate->bytes;
-    *lines = rate->lines;
+    return rate->bytes > 0 && now - rate->began >= period;
+}
+
+void rate_told(struct rate *rate)
+{
     rate->bytes = 0;
     rate->lines = 0;
-    return true;
 }

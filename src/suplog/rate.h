@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 struct rate {
-    int64_t began;   /* mono us; of the present period */
-    uint64_t taken;  /* bytes in it */
-    uint64_t bytes;  /* dropped since the last report */
+    int64_t began;  /* mono us; of the present period */
+    uint64_t taken; /* bytes in it */
+    uint64_t bytes; /* dropped, and not yet told */
     uint64_t lines;
 };
 
@@ -23,7 +23,10 @@ size_t rate_take(struct rate *rate, uint64_t bytes, int64_t period, size_t len, 
 /* Counts what was dropped. */
 void rate_dropped(struct rate *rate, const char *data, size_t len);
 
-/* True with *BYTES and *LINES when something was dropped and the period in which it was is over, and forgets it then. */
-bool rate_report(struct rate *rate, int64_t period, int64_t now, uint64_t *bytes, uint64_t *lines);
+/* Whether something was dropped and the period in which it was is over, so that it is to be told now. */
+bool rate_is_due(const struct rate *rate, int64_t period, int64_t now);
+
+/* It was told. */
+void rate_told(struct rate *rate);
 
 #endif

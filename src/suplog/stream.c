@@ -65,26 +65,30 @@ static void be_unstuck(struct stream *stream)
     stream->stuck = false;
 }
 
-char *stream_notice(struct stream *stream, const struct timestamp *now)
+char *stream_notice(const struct stream *stream, const struct timestamp *now)
 {
-    uint64_t bytes;
-    uint64_t lines;
+    const struct rate *rate = &stream->rate;
     char period[32];
 
-    if (stream->lost_bytes > 0) {
-        bytes = stream->lost_bytes;
-        stream->lost_bytes = 0;
-        say(LOG_LEVEL_WARNING, "%s: %llu bytes of its output were dropped, for %s took none", stream->conf.service,
-            (unsigned long long)bytes, sink_name(stream));
+    if (stream->lost_bytes > 0)
         return xasprintf("suplog: %llu bytes were dropped here, for nothing could be written\n",
-                         (unsigned long long)bytes);
-    }
-    if (!rate_report(&stream->rate, stream->conf.rate_period, now->mono, &bytes, &lines))
+                         (unsigned long long)stream->lost_bytes);
+    if (!rate_is_due(rate, stream->conf.rate_period, now->mono))
         return NULL;
     return xasprintf("suplog: %llu bytes (%llu lines) were dropped here, for more than %llu came in %s\n",
-                     (unsigned long long)bytes, (unsigned long long)lines,
+                     (unsigned long long)rate->bytes, (unsigned long long)rate->lines,
                      (unsigned long long)stream->conf.rate_bytes,
                      duration_format(stream->conf.rate_period, period, sizeof period));
+}
+
+void stream_told(struct stream *stream)
+{
+    if (stream->lost_bytes > 0)
+        say(LOG_LEVEL_WARNING, "%s: %llu bytes of its output were dropped, for %s took none", stream->conf.service,
+            (unsigned long long)stream->lost_bytes, sink_name(stream));
+    else
+        rate_told(&stream->rate);
+    stream->lost_bytes = 0;
 }
 
 static bool shares_file(const struct stream *stream)
@@ -154,6 +158,8 @@ int stream_write_notice(struct stream *stream, const struct timestamp *now)
     buf_reset(text);
     format_batch(&stream->conf, &batch, 0, text);
     int rc = log_file_append(stream->file, text->data, text->len);
+    if (rc == 0)
+        stream_told(stream);
     free(notice);
     return rc;
 }

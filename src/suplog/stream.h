@@ -35,8 +35,8 @@ enum stream_result {
 /* What the streams of one thread share. */
 struct desk {
     const struct suplog_common *common;
-    int glass[2];   /* fifo_open_glass() */
-    char *peeked;   /* LOG_LINE_MAX bytes */
+    int glass[2];    /* fifo_open_glass() */
+    char *peeked;    /* LOG_LINE_MAX bytes */
     struct buf text; /* formatted */
     struct compressor *compressor;
     int journal; /* sockets; -1: not connected */
@@ -50,10 +50,10 @@ struct stream {
     int fifo;
     struct log_file *file; /* of LOG_SINK_FILE; may be shared with others */
     struct page *page;     /* its bytes were read and are not written yet; NULL: none */
-    int64_t wake;       /* mono us when it is to be run again though nothing may have come in; 0: never */
-    bool stuck;         /* its sink took nothing the last time: not before .wake */
-    int64_t delay;      /* us of that waiting */
-    int64_t line_since; /* mono us since which an unfinished line waits in the FIFO; 0: none does */
+    int64_t wake;          /* mono us when it is to be run again though nothing may have come in; 0: never */
+    bool stuck;            /* its sink took nothing the last time: not before .wake */
+    int64_t delay;         /* us of that waiting */
+    int64_t line_since;    /* mono us since which an unfinished line waits in the FIFO; 0: none does */
     struct rate rate;
     uint64_t lost_bytes; /* dropped, because the sink was full, and not yet told in the log */
     bool closing;
@@ -84,7 +84,10 @@ ssize_t way_lines(struct stream *stream, const struct timestamp *now);
 int stream_file_ready(struct stream *stream, const struct timestamp *now);
 
 /* That something was dropped, as a line for the log, to be freed; NULL: nothing was. */
-char *stream_notice(struct stream *stream, const struct timestamp *now);
+char *stream_notice(const struct stream *stream, const struct timestamp *now);
+
+/* That line is in the log. */
+void stream_told(struct stream *stream);
 
 /* Appends that line to the file.  0 or -errno. */
 int stream_write_notice(struct stream *stream, const struct timestamp *now);

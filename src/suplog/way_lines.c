@@ -116,6 +116,8 @@ static int hand_over_notice(struct stream *stream, const struct timestamp *now)
     if (!notice)
         return 0;
     ssize_t n = hand_over(stream, notice, strlen(notice), now);
+    if (n >= 0)
+        stream_told(stream);
     free(notice);
     return n < 0 ? (int)n : 0;
 }

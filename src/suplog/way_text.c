@@ -14,7 +14,8 @@ static int find_place(struct stream *stream)
     const struct page_head *head = stream->page->head;
     struct log_file *file = stream->file;
 
-    if (head->offset != PAGE_APPENDS && head->dev == file->dev && head->ino == file->ino && head->offset <= file->size) {
+    if (head->offset != PAGE_APPENDS && head->dev == file->dev && head->ino == file->ino &&
+        head->offset <= file->size) {
         if (ftruncate(file->fd, (off_t)head->offset) < 0)
             return -errno;
         file->size = head->offset;

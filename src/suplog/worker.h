@@ -16,9 +16,9 @@ struct worker;
 
 /* What all of them use; it outlives them. */
 struct suplog_common {
-    int dir;               /* RUNTIME/log */
+    int dir; /* RUNTIME/log */
     struct page_pool *pages;
-    const int32_t *pids;   /* LOG_PIDS_FILE, mapped; NULL: there is none */
+    const int32_t *pids; /* LOG_PIDS_FILE, mapped; NULL: there is none */
     uint32_t n_pids;
 };
 

@@ -19,7 +19,7 @@ bad_includes()
     find "$1/src" -name '*.[ch]' | sort | xargs awk -v root="$1/" '
     function complain(why) { print where ":" FNR ": " why }
     BEGIN {
-        rank["base"] = 1; rank["core"] = 2; rank["os"] = 3; rank["loop"] = 4; rank["supd"] = 5; rank["supctl"] = 5
+        rank["base"] = 1; rank["core"] = 2; rank["os"] = 3; rank["loop"] = 4; rank["supd"] = 5; rank["supctl"] = 5; rank["suplog"] = 5
         n = split("assert ctype errno fnmatch float inttypes jansson limits math signal stdarg stdbool stddef stdint " \
                   "stdio stdlib string strings uthash arpa/inet", words, " ")
         for (i = 1; i <= n; i++)
@@ -39,6 +39,8 @@ bad_includes()
             complain("\"" target "\": write it as \"layer/file.h\"")
         else if (layer == "supctl" && from != "supctl" && from != "base" && target != "core/proto.h")
             complain("\"" target "\": supctl includes base/ and core/proto.h only")
+        else if (layer == "suplog" && from != "suplog" && from != "base" && target != "core/log_stream.h")
+            complain("\"" target "\": suplog includes base/ and core/log_stream.h only")
         else if (from != layer && rank[from] >= rank[layer])
             complain("\"" target "\" lies above " layer "/")
     }
@@ -115,6 +117,7 @@ plant src/os/x.c '  #  include "loop/loop.h"'
 plant src/loop/x.c '#include "supd/supervisor.h"'
 plant src/supctl/x.c '#include "core/record.h"'
 plant src/supctl/x.c '#include "loop/loop.h"'
+plant src/suplog/x.c '#include "os/procfs.h"'
 plant src/os/x.c '#include "x.h"'
 plant src/os/x.c '#include <event2/event.h>'
 plant src/supd/x.c '#include <event.h>'

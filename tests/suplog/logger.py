@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""A suplog without supd: the streams it is told of, the FIFOs, and one who writes numbered lines into them."""
+import fcntl
+import glob
+import gzip
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+
+from processes import eventually  # noqa: E402
+
+NOBODY = 2**32 - 1
+
+
+def stream(name, path=None, **keys):
+    """What supd writes of a stream."""
+    told = {
+        "service": name, "fifo": name + ".fifo", "channel": "both", "sink": "file", "path": path, "mode": 0o640,
+        "uid": NOBODY, "gid": NOBODY, "slot": NOBODY, "max-size": 0, "max-age": 0, "keep": 5, "compress": False,
+        "format": "plain", "timestamp": None, "prefix": None, "rate-bytes": 0, "rate-period": 0,
+        "drop-when-full": False,
+    }
+    told.update({key.replace("_", "-"): value for key, value in keys.items()})
+    return told
+
+
+class Logger:
+    def __init__(self, t):
+        self.t = t
+        self.process = None
+        self.kills = 0
+        self.fds = {}
+        os.makedirs(t.path("run", "log"))
+
+    def tell(self, *streams):
+        """The list of streams, and the FIFOs, which we keep open as supd does."""
+        for told in streams:
+            fifo = self.t.path("run", "log", told["fifo"])
+            if told["fifo"] not in self.fds:
+                os.mkfifo(fifo)
+                self.fds[told["fifo"]] = os.open(fifo, os.O_RDWR | os.O_CLOEXEC)
+        new = self.t.write("run/log/new", "".join(json.dumps(told) + "\n" for told in streams))
+        os.rename(new, self.t.path("run", "log", "streams"))
+
+    def start(self, under=(), **kwargs):
+        with open(self.t.path("suplog.log"), "a", encoding="utf-8") as log:
+            kwargs.setdefault("stderr", log)
+            self.process = subprocess.Popen(
+                [*under, os.environ["SUPLOG"], "--runtime-dir", self.t.path("run")], **kwargs
+            )
+
+    def said(self):
+        return self.t.read("suplog.log")
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.kills += 1
+
+    def end(self):
+        """One that has only just begun may not have come to taking signals."""
+        self.process.terminate()
+        self.t.check(self.process.wait(60) in (0, -signal.SIGTERM), f"suplog's exit status: {self.process.returncode}")
+
+    def write(self, name, data):
+        """Blocks while the FIFO is full."""
+        fd = self.fds[name + ".fifo"]
+        while data:
+            data = data[os.write(fd, data):]
+
+    def left(self, name):
+        """Bytes in the FIFO."""
+        return struct.unpack("i", fcntl.ioctl(self.fds[name + ".fifo"], termios.FIONREAD, b"\0" * 4))[0]
+
+    def drained(self, name):
+        eventually(lambda: self.left(name) == 0, f"nothing is left in the FIFO of {name}")
+
+    def text(self, path):
+        """All of a log, the oldest file first."""
+
+        def number(name):
+            found = re.search(r"\.(\d+)(\.gz)?$", name)
+            return -int(found[1]) if found else 1
+
+        parts = []
+        for name in sorted(glob.glob(glob.escape(path)) + glob.glob(glob.escape(path) + ".*"), key=number):
+            with gzip.open(name) if name.endswith(".gz") else open(name, "rb") as file:
+                parts.append(file.read())
+        return b"".join(parts)
+
+
+class Numbers(threading.Thread):
+    """Writes numbered lines of different lengths, in pieces that do not end with them, until so many are written."""
+
+    def __init__(self, logger, name, count):
+        super().__init__(daemon=True)
+        self.logger = logger
+        self.stream = name
+        self.count = count
+        self.lines = []
+        self.enough = threading.Event()  # no more than what was begun
+
+    @property
+    def text(self):
+        return b"".join(self.lines)
+
+    def run(self):
+        rest, size = b"", 1
+        while len(self.lines) < self.count and not self.enough.is_set():
+            size = size * 48271 % 9973 + 1
+            while len(rest) < size and len(self.lines) < self.count:
+                i = len(self.lines)
+                self.lines.append(b"%08d %s\n" % (i, b"x" * (i * 7919 % 120)))
+                rest += self.lines[-1]
+            self.logger.write(self.stream, rest[:size])
+            rest = rest[size:]
+        self.logger.write(self.stream, rest)

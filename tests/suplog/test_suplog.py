@@ -1,0 +1,316 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""suplog by itself: nothing is lost, doubled or out of order, whatever happens to it and around it."""
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+
+from harness import main, test  # noqa: E402
+from logger import Logger, Numbers, stream  # noqa: E402
+from processes import eventually, skip  # noqa: E402
+
+WHEN = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
+KILLS = 25
+LINES = 2 * 10**6  # at most
+MIB = 1 << 20
+
+
+def survive_kills(t, unformat, **keys):
+    """suplog is killed over and over while numbered lines come in; unformat takes its own additions away again."""
+    logger = Logger(t)
+    path = t.path("web.log")
+    logger.tell(stream("web", path, keep=10**6, max_size=MIB // 4, **keys))
+    numbers = Numbers(logger, "web", LINES)
+    logger.start()
+    numbers.start()
+    while numbers.is_alive() and logger.kills < KILLS:
+        time.sleep(random.random() * 0.02)
+        logger.kill()
+        logger.start()
+    numbers.enough.set()
+    numbers.join()
+    logger.drained("web")
+    logger.end()
+    t.check(logger.kills == KILLS, f"suplog was killed only {logger.kills} times")
+    t.check(unformat(logger.text(path)) == numbers.text, "the log is what was written, byte for byte")
+    sizes = [os.path.getsize(p) for p in (path + f".{i}" for i in range(1, 10**6)) if os.path.exists(p)]
+    t.check(len(sizes) > 3 and all(MIB // 4 <= size < MIB // 4 + 300 for size in sizes if size), f"sizes: {sizes}")
+
+
+@test
+def killed(t):
+    survive_kills(t, lambda text: text)
+
+
+@test
+def killed_with_timestamps(t):
+    survive_kills(t, lambda text: re.sub(rb"(?m)^" + WHEN, b"", text), timestamp="rfc3339")
+
+
+@test
+def killed_with_json(t):
+    def messages(text):
+        return b"".join(json.loads(line)["message"].encode() + b"\n" for line in text.splitlines())
+
+    survive_kills(t, messages, format="json")
+
+
+@test
+def many(t):
+    """Hundreds of streams at once, into one file each."""
+    logger = Logger(t)
+    names = [f"s{i}" for i in range(400)]
+    logger.tell(*(stream(name, t.path("logs", name)) for name in names))
+    logger.start()
+    for i in range(20):
+        for name in names:
+            logger.write(name, f"{name} {i}\n".encode())
+    for name in names:
+        logger.drained(name)
+    logger.end()
+    for name in names:
+        t.eq(t.read(f"logs/{name}"), "".join(f"{name} {i}\n" for i in range(20)), name)
+
+
+@test
+def one_file_for_several(t):
+    """Lines stay whole when two streams have the same file, also by two names; unfinished lines are ended."""
+    logger = Logger(t)
+    path = t.path("both.log")
+    t.write("both.log", "")
+    os.symlink(path, t.path("other.log"))
+    logger.tell(stream("a", path), stream("b", t.path("other.log")))
+    logger.start()
+    logger.write("a", b"begin\n")
+    logger.write("b", b"begin\n")
+    eventually(lambda: t.read("both.log") == "begin\n" * 2, "both have begun")
+    writers = [Numbers(logger, name, 5000) for name in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    logger.drained("a")
+    logger.drained("b")
+    logger.end()
+    lines = t.read("both.log").encode().splitlines(keepends=True)[2:]
+    t.eq(sorted(lines), sorted(writers[0].lines + writers[1].lines), "all lines, none torn")
+
+
+@test
+def moved_and_truncated(t):
+    """logrotate's ways: a file that is moved away, one that is copied and truncated, and SIGUSR1."""
+    logger = Logger(t)
+    logger.tell(stream("web", t.path("web.log")))
+    logger.start()
+    logger.write("web", b"one\n")
+    eventually(lambda: os.path.exists(t.path("web.log")) and t.read("web.log") == "one\n", "the first line")
+    os.truncate(t.path("web.log"), 0)
+    logger.write("web", b"two\n")
+    eventually(lambda: t.read("web.log") == "two\n", "no hole where it was truncated")
+    os.rename(t.path("web.log"), t.path("old.log"))
+    logger.process.send_signal(10)
+
+    def anew():
+        logger.write("web", b"three\n")
+        return os.path.exists(t.path("web.log"))
+
+    eventually(anew, "the name has a file again")
+    logger.drained("web")
+    logger.end()
+    t.match(t.read("old.log"), r"^two\n(three\n)*$", "the file that was moved")
+    t.match(t.read("web.log"), r"^(three\n)+$", "the new one")
+
+
+@test
+def rotation(t):
+    """By size on line ends, by age; so many are kept, the older ones compressed; rights and directories are made."""
+    logger = Logger(t)
+    path = t.path("deep", "er", "web.log")
+    logger.tell(stream("web", path, max_size=1000, keep=4, compress=True, mode=0o600))
+    logger.start()
+    for i in range(200):
+        logger.write("web", b"%05d %s\n" % (i, b"y" * 93))
+    logger.drained("web")
+    there = {path, path + ".1", path + ".2.gz", path + ".3.gz", path + ".4.gz"}
+
+    def settled():
+        return {os.path.join(os.path.dirname(path), name) for name in os.listdir(os.path.dirname(path))} == there
+
+    eventually(settled, "the older ones are compressed, and no more is there")
+    logger.end()
+    text = logger.text(path)
+    t.check(text.endswith(b"%05d %s\n" % (199, b"y" * 93)) and text.startswith(b"00160"), f"what is kept: {text[:200]}")
+    t.eq(os.path.getsize(path + ".1"), 1000, "as large as it may be")
+    for name in there:
+        t.eq(os.stat(name).st_mode & 0o7777, 0o600, name)
+
+
+@test
+def a_line_is_cut(t):
+    """One line that never ends does not keep a file from being rotated."""
+    logger = Logger(t)
+    path = t.path("web.log")
+    logger.tell(stream("web", path, max_size=100000))
+    logger.start()
+    logger.write("web", b"z" * 400000)
+    logger.drained("web")
+    logger.end()
+    t.eq(logger.text(path), b"z" * 400000, "all of it")
+    t.check(os.path.getsize(path + ".1") < 100000 + 2 * 65536, f"size: {os.path.getsize(path + '.1')}")
+
+
+@test(root=True)
+def full_disk(t):
+    """The service waits, and another on another disk does not; with `drop` it goes on, and the log tells how much is missing."""
+    small = t.path("small")
+    os.mkdir(small)
+    if subprocess.call(["mount", "-t", "tmpfs", "-o", "size=1m", "none", small]) != 0:
+        skip("no file system can be mounted here")
+    try:
+        logger = Logger(t)
+        logger.tell(
+            stream("full", small + "/full.log"),
+            stream("stamped", small + "/stamped.log", timestamp="rfc3339"),
+            stream("lossy", small + "/lossy.log", drop_when_full=True),
+            stream("other", t.path("other.log")),
+        )
+        with open(small + "/ballast", "wb") as ballast:
+            ballast.write(b"b" * (MIB - 16384))
+        logger.start()
+        full, stamped = Numbers(logger, "full", 3000), Numbers(logger, "stamped", 3000)
+        full.start()
+        stamped.start()
+        eventually(lambda: "No space left" in logger.said(), "it is told")
+        logger.write("other", b"not hindered\n")
+        eventually(lambda: os.path.exists(t.path("other.log")) and t.read("other.log"), "the other goes on")
+        for _ in range(40):
+            logger.write("lossy", b"l" * 9999 + b"\n")
+        eventually(lambda: logger.left("lossy") == 0, "what may be lost is taken")
+        t.check(full.is_alive() or logger.left("full"), "the one on the full disk waits")
+        logger.kill()
+        logger.start()
+        logger.write("lossy", b"l" * 9999 + b"\n")
+        logger.drained("lossy")
+        os.unlink(small + "/ballast")
+        full.join(60)
+        stamped.join(60)
+        logger.write("lossy", b"the end\n")
+        for name in ("full", "stamped", "lossy"):
+            logger.drained(name)
+        logger.end()
+        t.check(logger.text(small + "/full.log") == full.text, "nothing of it is lost")
+        text = re.sub(rb"(?m)^" + WHEN, b"", logger.text(small + "/stamped.log"))
+        t.check(text == stamped.text, "nor of the one with timestamps")
+        t.match(logger.text(small + "/lossy.log").decode(), r"suplog: \d+ bytes were dropped here", "what was lost is told")
+    finally:
+        subprocess.call(["umount", "-l", small])
+
+
+@test
+def rate(t):
+    """What comes too fast is dropped, in whole lines, and told."""
+    logger = Logger(t)
+    path = t.path("web.log")
+    logger.tell(stream("web", path, rate_bytes=1000, rate_period=500000))
+    logger.start()
+    for i in range(100):
+        logger.write("web", b"%09d %s\n" % (i, b"r" * 89))
+    told = re.compile(rb"suplog: (\d+) bytes \((\d+) lines\) were dropped here, for more than 1000 came in 500ms\n")
+    eventually(lambda: os.path.exists(path) and sum(int(m[0]) for m in told.findall(logger.text(path))) + len(
+        told.sub(b"", logger.text(path))) == 10000, "what is there and what is told of are all")
+    logger.end()
+    for line in told.sub(b"", logger.text(path)).splitlines():
+        t.eq(len(line), 99, "a whole line")
+
+
+@test
+def inherited(t):
+    """Lines of several services on our own standard output are not mixed up."""
+    logger = Logger(t)
+    logger.tell(stream("a", sink="inherit", prefix="a: "), stream("b", sink="inherit", prefix="b: "))
+    with open(t.path("out"), "wb") as out:
+        logger.start(stdout=out)
+    writers = [Numbers(logger, name, 3000) for name in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    logger.drained("a")
+    logger.drained("b")
+    logger.end()
+    lines = t.read("out").encode().splitlines(keepends=True)
+    for writer in writers:
+        mark = writer.stream.encode() + b": "
+        t.check([line[3:] for line in lines if line.startswith(mark)] == writer.lines, f"the lines of {writer.stream}")
+    t.eq(len(lines), 6000, "lines")
+
+
+@test
+def links_in_shared_places(t):
+    """A link that somebody has put where everybody may write does not lead suplog anywhere."""
+    logger = Logger(t)
+    shared = t.path("shared")
+    os.mkdir(shared)
+    os.chmod(shared, 0o1777)
+    t.write("precious", "")
+    os.symlink(t.path("precious"), shared + "/web.log")
+    logger.tell(stream("web", shared + "/web.log"))
+    logger.start()
+    logger.write("web", b"x\n")
+    eventually(lambda: "symbolic links" in logger.said(), "it is told")
+    os.unlink(shared + "/web.log")
+    eventually(lambda: os.path.exists(shared + "/web.log") and os.path.getsize(shared + "/web.log"), "then it is written")
+    logger.end()
+    t.eq(t.read("precious"), "", "what the link led to")
+
+
+@test
+def one_at_a_time(t):
+    """A second one waits until the first has ended."""
+    logger = Logger(t)
+    logger.tell(stream("web", t.path("web.log")))
+    logger.start()
+    logger.write("web", b"a\n")
+    logger.drained("web")
+    first = logger.process
+    logger.start()
+    second = logger.process
+    logger.process = first
+    logger.write("web", b"b\n")
+    logger.drained("web")
+    logger.end()
+    logger.process = second
+    logger.write("web", b"c\n")
+    logger.drained("web")
+    logger.end()
+    t.eq(t.read("web.log"), "a\nb\nc\n", "the log")
+
+
+@test
+def another_configuration(t):
+    """Streams come, change and go while it runs; what was written before is written first."""
+    logger = Logger(t)
+    logger.tell(stream("a", t.path("a.log")))
+    logger.start()
+    logger.write("a", b"plain\n")
+    logger.drained("a")
+    logger.tell(stream("a", t.path("a2.log"), prefix="> "), stream("b", t.path("b.log")))
+    logger.write("b", b"new\n")
+    eventually(lambda: os.path.exists(t.path("b.log")) and t.read("b.log") == "new\n", "the new one")
+    logger.write("a", b"changed\n")
+    eventually(lambda: os.path.exists(t.path("a2.log")) and t.read("a2.log") == "> changed\n", "the changed one")
+    logger.write("b", b"last words\n")
+    logger.tell(stream("a", t.path("a2.log"), prefix="> "))
+    eventually(lambda: t.read("b.log") == "new\nlast words\n", "what was left is written before it goes")
+    logger.end()
+    t.eq(t.read("a.log"), "plain\n", "the first file")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
