@@ -177,6 +177,32 @@ static const char *name_of(pid_t pid)
     return pid == tracer.supd ? "supd" : "child";
 }
 
+static bool is_thread(pid_t pid)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d", (int)tracer.supd, (int)pid);
+    return access(path, F_OK) == 0;
+}
+
+/* Of a program that has threads the first one's end is told when we know that of all the others. */
+static void reap_threads(void)
+{
+    int status;
+
+    for (size_t i = 0; i < tracer.n_children;) {
+        pid_t pid = tracer.children[i];
+
+        if (!is_thread(pid)) {
+            i++;
+            continue;
+        }
+        while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))
+            ;
+        child_remove(pid);
+    }
+}
+
 static void kill_supd(pid_t at)
 {
     char line[64];
@@ -186,6 +212,7 @@ static void kill_supd(pid_t at)
     if (tracer.init)
         let_go_of_init();
     kill(tracer.supd, SIGKILL);
+    reap_threads();
     /* A stop may have been reported before the signal came; its parent is told of its end once we know it. */
     do {
         if (waitpid(tracer.supd, &status, __WALL) < 0)
