@@ -25,13 +25,14 @@ static json_t *text_or_null(const char *text)
 char *log_stream_encode(const struct log_stream *s)
 {
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, s:b}", "service",
+        "{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, s:b, s:I, s:I}", "service",
         s->service, "fifo", s->fifo, "channel", channel_names[s->channel], "sink", kind_names[s->kind], "path",
         text_or_null(s->path), "mode", (json_int_t)s->mode, "uid", (json_int_t)s->uid, "gid", (json_int_t)s->gid,
         "slot", (json_int_t)s->slot, "max-size", (json_int_t)s->max_size, "max-age", (json_int_t)s->max_age, "keep",
         (json_int_t)s->keep, "compress", s->compress, "format", format_names[s->format], "timestamp",
         text_or_null(s->timestamp), "prefix", text_or_null(s->prefix), "rate-bytes", (json_int_t)s->rate_bytes,
-        "rate-period", (json_int_t)s->rate_period, "drop-when-full", s->drop_when_full);
+        "rate-period", (json_int_t)s->rate_period, "drop-when-full", s->drop_when_full, "inode", (json_int_t)s->inode,
+        "rotation", (json_int_t)s->rotation);
     char *line = mem_checked(json_dumps(mem_checked(json), JSON_COMPACT));
 
     json_decref(json);
@@ -51,7 +52,7 @@ static int word_index(const char *const names[], int n, const char *word)
 struct unpacked {
     const char *service, *fifo, *channel, *kind, *format;
     json_t *path, *timestamp, *prefix;
-    json_int_t mode, uid, gid, slot, max_size, max_age, keep, rate_bytes, rate_period;
+    json_int_t mode, uid, gid, slot, max_size, max_age, keep, rate_bytes, rate_period, inode, rotation;
     int compress, drop;
 };
 
@@ -61,12 +62,12 @@ static bool unpack(json_t *json, struct unpacked *u, char *err, size_t err_size)
 
     if (json_unpack_ex(
             json, &error, JSON_STRICT,
-            "{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, s:b}",
+            "{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, s:b, s:I, s:I}",
             "service", &u->service, "fifo", &u->fifo, "channel", &u->channel, "sink", &u->kind, "path", &u->path,
             "mode", &u->mode, "uid", &u->uid, "gid", &u->gid, "slot", &u->slot, "max-size", &u->max_size, "max-age",
             &u->max_age, "keep", &u->keep, "compress", &u->compress, "format", &u->format, "timestamp", &u->timestamp,
             "prefix", &u->prefix, "rate-bytes", &u->rate_bytes, "rate-period", &u->rate_period, "drop-when-full",
-            &u->drop) == 0)
+            &u->drop, "inode", &u->inode, "rotation", &u->rotation) == 0)
         return true;
     snprintf(err, err_size, "%s", error.text);
     return false;
@@ -110,6 +111,8 @@ static bool take(const struct unpacked *u, struct log_stream *s, char *err, size
         .rate_bytes = (uint64_t)u->rate_bytes,
         .rate_period = u->rate_period,
         .drop_when_full = u->drop,
+        .inode = (uint64_t)u->inode,
+        .rotation = (uint32_t)u->rotation,
     };
     return true;
 }
@@ -142,7 +145,8 @@ bool log_stream_equal(const struct log_stream *a, const struct log_stream *b)
            a->gid == b->gid && a->slot == b->slot && a->max_size == b->max_size && a->max_age == b->max_age &&
            a->keep == b->keep && a->compress == b->compress && a->format == b->format &&
            same_text(a->timestamp, b->timestamp) && same_text(a->prefix, b->prefix) && a->rate_bytes == b->rate_bytes &&
-           a->rate_period == b->rate_period && a->drop_when_full == b->drop_when_full;
+           a->rate_period == b->rate_period && a->drop_when_full == b->drop_when_full &&
+           a->inode == b->inode && a->rotation == b->rotation;
 }
 
 bool log_stream_needs_copy(const struct log_stream *s)

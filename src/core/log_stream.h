@@ -13,6 +13,7 @@
 #define LOG_STREAMS_FILE "streams"       /* in RUNTIME/log */
 #define LOG_PIDS_FILE "pids"             /* the same: numbers of 32 bits, the pid of the service in each slot */
 #define LOG_LINE_MAX ((size_t)64 * 1024) /* a longer line is cut */
+#define LOG_STREAM_LINE_MAX 12000        /* no line of LOG_STREAMS_FILE is longer */
 #define LOG_ID_NONE UINT32_MAX           /* of .uid and .gid: whose suplog is */
 #define LOG_TIMESTAMP_RFC3339 "rfc3339"  /* of .timestamp; anything else is a format of strftime(3) */
 
@@ -35,7 +36,8 @@ enum log_format { LOG_FORMAT_PLAIN, LOG_FORMAT_JSON, LOG_FORMAT_N };
 
 struct log_stream {
     char *service;
-    char *fifo; /* its name in RUNTIME/log */
+    char *fifo;     /* its name in RUNTIME/log */
+    uint64_t inode; /* of the FIFO: another of the same name is another stream; 0: not known */
     enum log_channel channel;
     enum log_sink_kind kind;
     char *path; /* of the file; NULL for the other kinds */
@@ -46,6 +48,7 @@ struct log_stream {
     uint64_t max_size; /* bytes; 0: no limit */
     int64_t max_age;   /* us; 0: no limit */
     uint32_t keep;
+    uint32_t rotation; /* the file is rotated when this is raised */
     bool compress;
     enum log_format format;
     char *timestamp; /* NULL: none */

@@ -96,7 +96,7 @@ static bool validate_capabilities(const struct spec *spec, char *err, size_t err
 static bool validate_streams(const struct spec *spec, char *err, size_t err_size)
 {
     if (spec->tty == NULL || spec->input.kind == LOG_KIND_NONE)
-        return true;
+        return spec_log_validate(spec, err, err_size);
     snprintf(err, err_size, "stdin and tty exclude each other: with tty, stdin is the terminal");
     return false;
 }

@@ -18,6 +18,7 @@
 
 #include "core/spec_cgroup.h"
 #include "core/spec_check.h"
+#include "core/spec_log.h"
 
 #define SPEC_NAME_MAX 64
 
@@ -54,20 +55,8 @@ struct spec_ready {
 /* Whose messages to NOTIFY_SOCKET are believed.  exec: of the main and the control process.  all: of every process. */
 enum notify_access { NOTIFY_UNSET, NOTIFY_NONE, NOTIFY_MAIN, NOTIFY_EXEC, NOTIFY_ALL };
 
-enum log_kind {
-    LOG_KIND_UNSET,   /* log-error only: the same place as log */
-    LOG_KIND_INHERIT, /* supd's own stdout or stderr */
-    LOG_KIND_NONE,    /* /dev/null */
-    LOG_KIND_FILE,    /* path, opened for append by the child before it changes user */
-};
-
 /* More names of descriptors might not fit into LISTEN_FDNAMES. */
 #define FD_STORE_MAX 400
-
-struct spec_log {
-    enum log_kind kind;
-    char *path; /* LOG_KIND_FILE only */
-};
 
 /* A set of exit codes 0..255 and of signals 1..64. */
 struct exit_set {
@@ -216,6 +205,7 @@ struct spec {
     char **post_stop;
     struct spec_log log;
     struct spec_log log_error;
+    struct spec_logging logging;
     struct spec_cgroup cgroup;
     struct event_rule *on_event; /* NULL: a service; else what is run for news of others, core/event.h */
     struct spec_check check;
@@ -244,6 +234,13 @@ enum key_type {
     KEY_KILL_MODE,
     KEY_SERVICE_TYPE,
     KEY_LOG,               /* struct spec_log */
+    KEY_LOG_FORMAT,        /* enum log_format */
+    KEY_LOG_WHEN_FULL,     /* enum log_when_full */
+    KEY_LOG_PREFIX,        /* char *, a part of a line */
+    KEY_LOG_TIMESTAMP,     /* char *: yes, no, or a format of strftime(3) */
+    KEY_LOG_RATE,          /* struct log_rate */
+    KEY_SIZE,              /* uint64_t bytes */
+    KEY_OWNER,             /* char *, USER or USER:GROUP, numbers once they were looked up */
     KEY_USER,              /* char *, with what it stands for in ids */
     KEY_GROUP,             /* the same */
     KEY_NICE,              /* struct spec_int */

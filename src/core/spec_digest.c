@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/strv.h"
 #include "core/spec.h"
 
@@ -45,10 +46,16 @@ static uint64_t add_ids(uint64_t digest, const struct spec_ids *ids)
     return add_string(digest, ids->shell);
 }
 
+/* What the process of a service has of a log that goes through a FIFO is the FIFO, wherever that leads. */
+static bool is_piped_log(const struct spec *spec, const struct spec_key *key)
+{
+    return key->type == KEY_LOG && spec_log_is_piped(spec, key->offset == offsetof(struct spec, log_error));
+}
+
 static uint64_t add_key(uint64_t digest, const struct spec *spec, const struct spec_key *key)
 {
     bool is_list;
-    char **values = spec_get(spec, key, &is_list);
+    char **values = is_piped_log(spec, key) ? strv_push(NULL, xstrdup("|")) : spec_get(spec, key, &is_list);
 
     digest = add_string(digest, key->name);
     digest = add_number(digest, (uint32_t)strv_len(values));
@@ -69,7 +76,7 @@ uint64_t spec_process_digest(const struct spec *spec)
 
     for (size_t i = 0; i < spec_n_keys; i++) {
         const struct spec_key *key = &spec_keys[i];
-        if ((key->flags & KEY_F_PROCESS) != 0 && !spec_key_equal(spec, dflt, key))
+        if ((key->flags & KEY_F_PROCESS) != 0 && (is_piped_log(spec, key) || !spec_key_equal(spec, dflt, key)))
             digest = add_key(digest, spec, key);
     }
     if (spec->ids.set)

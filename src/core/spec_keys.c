@@ -87,6 +87,17 @@ const struct spec_key spec_keys[] = {
     {"post-stop", KEY_HOOK, KEY_F_EXPANDS, AT(post_stop), NULL},
     {"log", KEY_LOG, KEY_F_PROCESS | KEY_F_EXPANDS, AT(log), "inherit"},
     {"log-error", KEY_LOG, KEY_F_PROCESS | KEY_F_EXPANDS, AT(log_error), NULL},
+    {"log-max-size", KEY_SIZE, 0, AT(logging.max_size), "0"},
+    {"log-max-age", KEY_DURATION, 0, AT(logging.max_age), "0"},
+    {"log-keep", KEY_UINT, 0, AT(logging.keep), "5"},
+    {"log-compress", KEY_BOOL, 0, AT(logging.compress), "no"},
+    {"log-format", KEY_LOG_FORMAT, 0, AT(logging.format), "plain"},
+    {"log-timestamp", KEY_LOG_TIMESTAMP, 0, AT(logging.timestamp), "no"},
+    {"log-prefix", KEY_LOG_PREFIX, KEY_F_EXPANDS, AT(logging.prefix), NULL},
+    {"log-mode", KEY_OCTAL, 0, AT(logging.mode), "0640"},
+    {"log-owner", KEY_OWNER, 0, AT(logging.owner), NULL},
+    {"log-rate-limit", KEY_LOG_RATE, 0, AT(logging.rate), "off"},
+    {"log-when-full", KEY_LOG_WHEN_FULL, 0, AT(logging.when_full), "block"},
     {"cgroup.memory-max", KEY_SIZE_LIMIT, 0, AT(cgroup.memory_max), NULL},
     {"cgroup.memory-high", KEY_SIZE_LIMIT, 0, AT(cgroup.memory_high), NULL},
     {"cgroup.swap-max", KEY_SIZE_LIMIT, 0, AT(cgroup.swap_max), NULL},
@@ -108,11 +119,6 @@ const struct spec_key spec_keys[] = {
     {"check.successes", KEY_UINT, 0, AT(check.successes), "1"},
     {"check.on-failure", KEY_ON_FAILURE, KEY_F_EXPANDS, AT(check.on_failure), "restart"},
 
-    {"log-compress", KEY_UNSUPPORTED, 0, NONE, NULL},
-    {"log-keep", KEY_UNSUPPORTED, 0, NONE, NULL},
-    {"log-max-age", KEY_UNSUPPORTED, 0, NONE, NULL},
-    {"log-max-size", KEY_UNSUPPORTED, 0, NONE, NULL},
-    {"log-timestamp", KEY_UNSUPPORTED, 0, NONE, NULL},
 };
 
 const size_t spec_n_keys = sizeof(spec_keys) / sizeof(spec_keys[0]);

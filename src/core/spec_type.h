@@ -74,8 +74,17 @@ extern const struct key_type_ops key_type_restart;
 extern const struct key_type_ops key_type_start;
 extern const struct key_type_ops key_type_kill_mode;
 extern const struct key_type_ops key_type_service_type;
+
+/* spec_types_log.c */
 extern const struct key_type_ops key_type_log;
 extern const struct key_type_ops key_type_input;
+extern const struct key_type_ops key_type_log_format;
+extern const struct key_type_ops key_type_log_when_full;
+extern const struct key_type_ops key_type_log_prefix;
+extern const struct key_type_ops key_type_log_timestamp;
+extern const struct key_type_ops key_type_log_rate;
+extern const struct key_type_ops key_type_size;
+extern const struct key_type_ops key_type_owner;
 
 /* spec_types_ready.c */
 extern const struct key_type_ops key_type_ready;

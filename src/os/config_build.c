@@ -184,16 +184,24 @@ bool config_build_resolve_ids(struct config_build *b, const struct placed *p, st
     return errors.user == NULL && errors.group == NULL && errors.supplementary == NULL;
 }
 
-/* The same for the owners of its sockets. */
-static bool resolve_listen(struct config_build *b, const struct placed *p, struct spec *spec)
+/* The same for the owners of its sockets and of its log. */
+static bool resolve_owners(struct config_build *b, const struct placed *p, struct spec *spec)
 {
     const struct config_entry *listen = config_section_find(p->section, "listen");
+    const struct config_entry *owner = config_section_find(p->section, "log-owner");
     char err[ERR_SIZE];
 
-    if (b->internal || listen == NULL || config_ids_resolve_listen(spec, err, sizeof(err)))
+    if (b->internal)
         return true;
-    config_build_entry_error(b, p, listen, ": %s", err);
-    return false;
+    if (listen != NULL && !config_ids_resolve_listen(spec, err, sizeof(err))) {
+        config_build_entry_error(b, p, listen, ": %s", err);
+        return false;
+    }
+    if (owner != NULL && !config_ids_resolve_owner(spec, err, sizeof(err))) {
+        config_build_entry_error(b, p, owner, ": %s", err);
+        return false;
+    }
+    return true;
 }
 
 /* All that a section says; false when something of it is wrong. */
@@ -206,7 +214,7 @@ static bool apply_section(struct config_build *b, const struct placed *p, struct
             ok = false;
     }
     ok = config_build_resolve_ids(b, p, spec) && ok;
-    return resolve_listen(b, p, spec) && ok;
+    return resolve_owners(b, p, spec) && ok;
 }
 
 /* By the service itself, or for all. */

@@ -177,6 +177,26 @@ bool config_ids_resolve_listen(struct spec *spec, char *err, size_t err_size)
     return true;
 }
 
+bool config_ids_resolve_owner(struct spec *spec, char *err, size_t err_size)
+{
+    char **owner = &spec->logging.owner;
+    char *colon = *owner != NULL ? strchr(*owner, ':') : NULL;
+    uid_t uid;
+    gid_t gid;
+
+    if (*owner == NULL)
+        return true;
+    char *user = xstrndup(*owner, colon != NULL ? (size_t)(colon - *owner) : strlen(*owner));
+    bool ok = ids_user(user, &uid, err, err_size) && (colon == NULL || ids_group(colon + 1, &gid, err, err_size));
+    free(user);
+    if (!ok)
+        return false;
+    char *numbers = colon != NULL ? xasprintf("%u:%u", uid, gid) : xasprintf("%u", uid);
+    free(*owner);
+    *owner = numbers;
+    return true;
+}
+
 /* "user=www" to "user=33"; anything else as it is.  To be freed, or NULL with ERR written. */
 static char *resolve_option(const char *option, size_t len, char *err, size_t err_size)
 {

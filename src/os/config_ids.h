@@ -33,8 +33,11 @@ struct config_ids_errors config_ids_resolve(struct config_ids *ids, struct spec 
  */
 bool config_ids_resolve_listen(struct spec *spec, char *err, size_t err_size);
 
+/* The same of spec->logging.owner. */
+bool config_ids_resolve_owner(struct spec *spec, char *err, size_t err_size);
+
 /*
- * The same in VALUES as they are written for instances, with %i and the like in them, which no name of an owner may have.
+ * As config_ids_resolve_listen(), in VALUES as they are written for instances, with %i and the like in them, which no name of an owner may have.
  */
 bool config_ids_resolve_raw_listen(char **values, char *err, size_t err_size);
 

@@ -46,6 +46,9 @@ struct spawn_request {
     int ready_fd;             /* what it finds as the descriptor of spec->ready; 0: nothing */
     int cgroup_fd;            /* directory of the cgroup that it is to begin in; 0: in ours */
     int stdin_fd;             /* its stdin, whatever SPEC says; 0: as that says */
+    const char *log_fifo;     /* path of the FIFO for its log; NULL: it goes where the key says */
+    const char *error_fifo;   /* the same for log-error */
+    int32_t *pid_slot;        /* shared memory that its pid is to stand in; NULL: none */
     bool cgroup_join;         /* it goes there by itself, before its record */
 };
 

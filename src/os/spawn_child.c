@@ -219,6 +219,8 @@ void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_f
     if (join)
         join_cgroup(&child);
     record_self(&child);
+    if (req->pid_slot != NULL)
+        *req->pid_slot = getpid();
 
     /* All that opens something comes before the limit on descriptors and the change of user: supd may hold more of
      * them than the limit allows, and logs and environment files may be readable for root alone. */

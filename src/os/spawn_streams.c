@@ -58,8 +58,14 @@ static void set_input(const struct child *child)
                   STEP_STDIN);
 }
 
-static void set_output(const struct child *child, int target, const struct spec_log *log, const char *key, int code)
+/* FIFO: where supd has one for it. */
+static void set_output(const struct child *child, int target, const struct spec_log *log, const char *fifo,
+                       const char *key, int code)
 {
+    if (fifo != NULL) { /* for reading, too: there is always a reader, so it gets no SIGPIPE */
+        open_onto(child, target, key, fifo, O_RDWR, code);
+        return;
+    }
     switch (log->kind) {
     case LOG_KIND_FILE:
         open_onto(child, target, key, log->path, O_WRONLY | O_APPEND | O_CREAT, code);
@@ -72,6 +78,8 @@ static void set_output(const struct child *child, int target, const struct spec_
             copy_onto(child, STDIN_FILENO, target, key, code);
         break;
     case LOG_KIND_UNSET:
+    case LOG_KIND_JOURNAL: /* they go by FIFO */
+    case LOG_KIND_SYSLOG:
         break;
     }
 }
@@ -80,11 +88,12 @@ void spawn_set_streams(const struct child *child)
 {
     const struct spec_log *out = &child->spec->log;
     const struct spec_log *err = &child->spec->log_error;
+    const char *fifo = child->req->log_fifo;
 
     set_input(child);
-    set_output(child, STDOUT_FILENO, out, "log", STEP_STDOUT);
+    set_output(child, STDOUT_FILENO, out, fifo, "log", STEP_STDOUT);
     if (err->kind != LOG_KIND_UNSET)
-        set_output(child, STDERR_FILENO, err, "log-error", STEP_STDERR);
-    else if (out->kind != LOG_KIND_INHERIT || child->spec->tty != NULL)
+        set_output(child, STDERR_FILENO, err, child->req->error_fifo, "log-error", STEP_STDERR);
+    else if (out->kind != LOG_KIND_INHERIT || fifo != NULL || child->spec->tty != NULL)
         copy_onto(child, STDOUT_FILENO, STDERR_FILENO, "log-error", STEP_STDERR);
 }

@@ -54,7 +54,7 @@ static void log_change(const struct service *service, enum svc_state from)
 void announce_state(struct service *service, enum svc_state from)
 {
     log_change(service, from);
-    if (!service->handler)
+    if (!service_is_internal(service))
         server_tell_state(service, from);
 }
 

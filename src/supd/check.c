@@ -35,6 +35,7 @@ bool check_descriptors(const struct config *config, rlim_t hard)
         const struct spec *spec = config->services.items[i];
 
         need += strv_len(spec->listen) + (spec_notify_access(spec) != NOTIFY_NONE) + spec->fd_store;
+        need += (size_t)spec_log_is_piped(spec, false) + (size_t)spec_log_is_piped(spec, true);
     }
     if (hard == RLIM_INFINITY || need <= hard)
         return true;

@@ -126,12 +126,12 @@ bool call_select(struct call *call, json_t *names, struct selection *selection)
     struct service *only = n_names == 1 ? service_find(sup, json_string_value(json_array_get(names, 0))) : NULL;
 
     /* While one is on its way out there may be instances of the same name. */
-    if (only && !only->removing && !only->handler) {
+    if (only && !only->removing && !service_is_internal(only)) {
         matched[0] = true;
         selection->items[selection->n++] = only;
     } else {
         for (struct service *s = sup->services; s; s = s->by_name.next) {
-            if (s->handler)
+            if (service_is_internal(s))
                 continue;
             if (!names || name_selected(names, matched, s->spec->name))
                 selection->items[selection->n++] = s;

@@ -10,6 +10,7 @@
 #include "core/event.h"
 #include "core/proto.h"
 #include "os/clock.h"
+#include "supd/logs.h"
 
 /* How long what is still to be told may hold up the end of supd, once every service has stopped. */
 #define SHUTDOWN_PATIENCE (10 * USEC_PER_SEC)
@@ -384,7 +385,7 @@ bool events_hold_shutdown(struct supervisor *sup)
     {
         busy += handler->service->busy;
     }
-    if (sup->n_busy > busy)
+    if (sup->n_busy > busy + logs_busy(sup))
         return true;
     if (events->give_up_at == 0)
         begin_to_end(events, now);

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "os/memfile.h"
 #include "supd/kept.h"
+#include "supd/logs.h"
 #include "supd/messages.h"
 #include "supd/process.h"
 #include "supd/server.h"
@@ -116,6 +117,7 @@ static json_t *sockets(const struct supervisor *sup)
         if (messages)
             json_array_append_new(array, messages);
         kept_save(s, array);
+        logs_save(s, array);
         if (json_array_size(array) > 0)
             json_object_set(object, s->spec->name, array);
         json_decref(array);

@@ -19,6 +19,7 @@
 #include "supd/cgroups.h"
 #include "supd/events.h"
 #include "supd/kept.h"
+#include "supd/logs.h"
 #include "supd/messages.h"
 #include "supd/readiness.h"
 #include "supd/sockets.h"
@@ -262,6 +263,7 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
                 messages_prepare(service, process_role(process), err, err_size) &&
                 readiness_prepare(service, process_role(process), &request.ready_fd, err, err_size) &&
                 events_prepare(service, &request.stdin_fd, err, err_size) &&
+                logs_prepare(service, process_role(process), &request, err, err_size) &&
                 cgroups_prepare(service, &request, err, err_size);
     if (made && serves)
         kept_ready(service, &request);

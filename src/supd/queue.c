@@ -66,7 +66,7 @@ static void take_turn(struct service *service)
     if (service->svc.state == SVC_WAITING) {
         if (!order_may_start(service))
             return;
-        if (!service->handler && !slot_is_free(service->sup)) {
+        if (!service_is_internal(service) && !slot_is_free(service->sup)) {
             service->queued = QUEUED_FOR_SLOT;
             TAILQ_INSERT_TAIL(&service->sup->for_slot, service, queue_link);
             return;

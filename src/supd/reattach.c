@@ -29,6 +29,7 @@
 #include "supd/handover.h"
 #include "supd/health.h"
 #include "supd/kept.h"
+#include "supd/logs.h"
 #include "supd/messages.h"
 #include "supd/order.h"
 #include "supd/process.h"
@@ -490,11 +491,11 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
     for (size_t i = 0; i < replay->n; i++) {
         const char *name = replay->images[i]->name;
 
-        if (!service_find(sup, name))
+        if (!service_find(sup, name) && !logs_add_suplog(sup, name))
             add_orphan(sup, name);
     }
     for (size_t i = 0; i < survey->n; i++) {
-        if (!service_find(sup, survey->items[i].name))
+        if (!service_find(sup, survey->items[i].name) && !logs_add_suplog(sup, survey->items[i].name))
             add_orphan(sup, survey->items[i].name);
     }
     services_sort(sup);
@@ -514,6 +515,7 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
         sockets_recover(s);
         kept_recover(s, image);
         messages_recover(s);
+        logs_recover(s);
     }
 
     pull_fresh(sup, replay);
@@ -533,6 +535,7 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
         cgroups_apply(s);
     cgroups_clean(sup);
     messages_clean(sup);
+    logs_resume(sup);
     store_clean(sup);
     return true;
 }

@@ -12,6 +12,7 @@
 #include "core/plan.h"
 #include "os/rundir.h"
 #include "supd/helper_run.h"
+#include "supd/logs.h"
 #include "supd/order.h"
 #include "supd/reload_helper.h"
 #include "supd/roster.h"
@@ -263,7 +264,7 @@ static struct spec_list specs_in_force(const struct supervisor *sup)
     struct spec_list list = {.items = xcalloc(HASH_CNT(by_name, sup->services) + 1, sizeof(struct spec *))};
 
     for (struct service *s = sup->services; s; s = s->by_name.next) {
-        if (!s->removing)
+        if (!s->removing && !logs_is_suplog(s))
             list.items[list.n++] = s->spec;
     }
     return list;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "supd/events.h"
+#include "supd/logs.h"
 #include "supd/order.h"
 #include "supd/reload.h"
 #include "supd/supervisor.h"
@@ -20,7 +21,8 @@
 
 void shutdown_check(struct supervisor *sup)
 {
-    if (sup->phase != PHASE_STOPPING || events_hold_shutdown(sup) || sup->n_busy > 0)
+    if (sup->phase != PHASE_STOPPING || events_hold_shutdown(sup) || sup->n_busy > logs_busy(sup) ||
+        !logs_ended(sup))
         return;
     int rc = statefile_remove(sup->runtime_dir);
     if (rc < 0)
@@ -57,9 +59,10 @@ static void tell_all(struct supervisor *sup, enum svc_event_type type)
     struct service **services = services_list(sup, &n);
 
     order_sort_for_stop(services, n, false);
-    /* A step deletes no service: those to be removed are deleted in a later turn.  What tells of them ends after them. */
+    /* A step deletes no service: those to be removed are deleted in a later turn.  What tells of them ends after them, and
+     * who writes the logs of all ends last. */
     for (size_t i = 0; i < n; i++) {
-        if (services[i]->handler && type == SVC_EV_SHUTDOWN)
+        if ((services[i]->handler && type == SVC_EV_SHUTDOWN) || logs_is_suplog(services[i]))
             continue;
         service_event(services[i], &(struct svc_event){.type = type});
     }
@@ -124,9 +127,9 @@ static void on_hangup(void *ctx, int signo)
 
 static void on_usr1(void *ctx, int signo)
 {
-    (void)ctx;
     (void)signo;
-    log_info("SIGUSR1: there is no log file of supd's own to be opened again");
+    log_info("SIGUSR1: opening log files again");
+    logs_reopen(ctx);
 }
 
 static void on_usr2(void *ctx, int signo)

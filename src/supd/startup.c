@@ -23,6 +23,7 @@
 #include "supd/daemon.h"
 #include "supd/essential.h"
 #include "supd/handover.h"
+#include "supd/logs.h"
 #include "supd/remember.h"
 #include "supd/scale.h"
 #include "supd/server.h"
@@ -239,6 +240,7 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
     if (!open_loop(sup, survey_any_alive(survey)))
         return EXIT_FAILURE;
     remember_open(sup);
+    logs_open(sup);
     notify_init(sup);
     if (!options->stop_leftovers && !open_server(sup))
         return EXIT_FAILURE;

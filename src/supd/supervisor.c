@@ -20,6 +20,7 @@
 #include "supd/handover.h"
 #include "supd/health.h"
 #include "supd/kept.h"
+#include "supd/logs.h"
 #include "supd/main_search.h"
 #include "supd/messages.h"
 #include "supd/order.h"
@@ -61,6 +62,7 @@ static void service_free(struct service *service)
     readiness_free(service);
     schedules_free(service);
     health_free(service);
+    logs_forget(service);
     main_search_free(service->search);
     process_release(&service->main);
     process_release(&service->control);
@@ -100,6 +102,7 @@ void supervisor_clear(struct supervisor *sup)
     sup->upgrade = NULL;
     handover_free(sup->handover);
     notify_clear(sup); /* before the services: what is kept for them outlives us */
+    logs_close(sup);
     HASH_ITER(by_name, sup->services, service, tmp)
     {
         service_free(service);
@@ -139,6 +142,11 @@ struct service *service_find(struct supervisor *sup, const char *name)
     return service;
 }
 
+bool service_is_internal(const struct service *service)
+{
+    return strchr(service->spec->name, ':') != NULL;
+}
+
 struct service *service_add(struct supervisor *sup, struct spec *spec)
 {
     struct service *service = slab_new(&slab_of_services);
@@ -169,7 +177,7 @@ bool service_enabled(const struct service *service)
 
 unsigned services_count(const struct supervisor *sup)
 {
-    return HASH_CNT(by_name, sup->services) - (unsigned)sup->n_handlers;
+    return HASH_CNT(by_name, sup->services) - (unsigned)sup->n_handlers - (logs_suplog(sup) != NULL);
 }
 
 static int compare_names(const struct service *a, const struct service *b)
@@ -208,6 +216,7 @@ void service_set_spec(struct service *service, struct spec *spec)
     sockets_open_missing(service);
     readiness_free(service);
     health_free(service);
+    logs_configure(service);
     service_event(service, &(struct svc_event){
                                .type = SVC_EV_CONFIG,
                                .stop = svc_stop_params(spec),
@@ -227,7 +236,8 @@ void service_tell_enabled(struct service *service)
 bool service_config_stale(const struct service *service)
 {
     /* What tells of an event is not run again for another configuration: the next one is of that. */
-    return !service->handler && svc_has_process(&service->svc) && service->svc.proc.digest != service->digest;
+    return !service_is_internal(service) && svc_has_process(&service->svc) &&
+           service->svc.proc.digest != service->digest;
 }
 
 static void condemn(struct service *service)
@@ -266,7 +276,8 @@ void services_delete_gone(struct supervisor *sup)
         if (!is_gone(service))
             continue;
         log_info("%s: removed", service->spec->name);
-        server_tell_service(sup, "removed", service->spec->name);
+        if (!service_is_internal(service))
+            server_tell_service(sup, "removed", service->spec->name);
         service_free(service);
     }
 }
@@ -317,13 +328,18 @@ static void enter_state(struct service *service, enum svc_state from)
 {
     struct supervisor *sup = service->sup;
 
+    if (service_is_internal(service)) {
+        announce_state(service, from);
+        waiters_check(service);
+        return;
+    }
     if (service->svc.state == SVC_RUNNING)
         sup->n_running++;
     if (from == SVC_RUNNING)
         sup->n_running--;
-    if (service->svc.state == SVC_STARTING && !service->handler)
+    if (service->svc.state == SVC_STARTING)
         sup->n_starting++;
-    if (from == SVC_STARTING && !service->handler) {
+    if (from == SVC_STARTING) {
         sup->n_starting--;
         if (!TAILQ_EMPTY(&sup->for_slot))
             queue_wake(sup);
@@ -409,7 +425,7 @@ static bool has_action(const struct svc_actions *actions, enum svc_action_type t
 /* Is there somebody to be told of what becomes of the service?  What becomes of those who are told is no news. */
 static bool is_told_of(const struct service *service)
 {
-    return service->sup->n_handlers > 0 && !service->handler;
+    return service->sup->n_handlers > 0 && !service_is_internal(service);
 }
 
 /* The one place where a service becomes another. */
@@ -448,6 +464,7 @@ static void commit(struct service *service, const struct svc *next, const struct
     sockets_follow(service);
     messages_follow(service);
     kept_follow(service);
+    logs_follow(service);
     readiness_follow(service);
     schedules_follow(service);
     health_follow(service);
@@ -470,15 +487,17 @@ void service_update_busy(struct service *service)
         return;
     service->busy = busy;
     sup->n_busy += busy ? 1 : (size_t)-1;
-    if (sup->n_busy == 0 && sup->phase == PHASE_STOPPING)
+    if (sup->n_busy <= 1 && sup->phase == PHASE_STOPPING)
         queue_wake(sup);
 }
 
 void service_restore(struct service *service, const struct svc *svc)
 {
-    if (svc->state == SVC_RUNNING && service->svc.state != SVC_RUNNING)
+    bool counts = !service_is_internal(service);
+
+    if (counts && svc->state == SVC_RUNNING && service->svc.state != SVC_RUNNING)
         service->sup->n_running++;
-    if (svc->state == SVC_STARTING && service->svc.state != SVC_STARTING && !service->handler)
+    if (counts && svc->state == SVC_STARTING && service->svc.state != SVC_STARTING)
         service->sup->n_starting++;
     service->svc = *svc;
     service->sup->main_moved |= svc->moved;

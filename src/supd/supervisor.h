@@ -28,6 +28,7 @@
  *   sockets.c     what services listen at, over their restarts and our death
  *   kept.c        descriptors that services leave with us
  *   health.c      their checks     health_probe.c   over the network
+ *   logs.c        their logs, where suplog writes those (logs_pipe.c, logs_suplog.c)
  *   messages.c    what services tell us    readiness.c   are they ready?
  *   schedules.c   when the next runs of schedules are due
  *   remember.c    what outlives the boot: enable and disable, the last runs of schedules
@@ -65,6 +66,7 @@ struct handover;
 struct health;
 struct kept;
 struct leftovers;
+struct logs;
 struct main_search;
 struct messages;
 struct order;
@@ -73,6 +75,7 @@ struct reload;
 struct remembered;
 struct server;
 struct service_cgroup;
+struct service_logs;
 struct service_schedule;
 struct clockset;
 struct sockets;
@@ -140,6 +143,7 @@ struct service {
     struct kept *kept;                 /* descriptors that it has left with us, supd/kept.h; NULL: none */
     struct process *check;             /* and for its checks; NULL: it has had none */
     struct health *health;             /* looked at by supd/health.h; NULL: it is not */
+    struct service_logs *logs;         /* NULL: it has none that suplog writes; supd/logs.h */
     struct messages *messages;         /* what it tells us, supd/messages.h; NULL: it cannot */
     struct readiness *readiness;       /* looked for by supd/readiness.h; NULL: it is not */
     struct service_schedule *schedule; /* NULL: none, or not wanted; supd/schedules.h */
@@ -214,6 +218,7 @@ struct supervisor {
     int64_t rewrite_hold_until;
     int64_t rewrite_not_before;
 
+    struct logs *logs;
     struct tree_look look;
     struct cgroups *cgroups; /* where services get theirs */
     struct sigchld *sigchld;
@@ -245,6 +250,8 @@ void supervisor_init(struct supervisor *sup);
 void supervisor_clear(struct supervisor *sup);
 
 struct service *service_find(struct supervisor *sup, const char *name);
+/* Is it one of supd's own, of which nobody is to know?  They have names that no other can have. */
+bool service_is_internal(const struct service *service);
 /* A new service, stopped.  Takes SPEC over. */
 struct service *service_add(struct supervisor *sup, struct spec *spec);
 #define REMOVAL_BY_CONFIG "removed from the configuration"
@@ -253,7 +260,7 @@ struct service *service_add(struct supervisor *sup, struct spec *spec);
 void service_remove(struct service *service, const char *why);
 /* Puts SPEC, which it takes over, in place of the service's; what can be applied to a running process is. */
 void service_set_spec(struct service *service, struct spec *spec);
-/* How many services there are, those of rules left out. */
+/* How many services there are, those of our own left out. */
 unsigned services_count(const struct supervisor *sup);
 /* Puts the table in order of name, in which `for (s = sup->services; s; s = s->by_name.next)` then walks. */
 void services_sort(struct supervisor *sup);

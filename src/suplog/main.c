@@ -10,6 +10,7 @@
 
 static const struct option options[] = {
     {"runtime-dir", required_argument, NULL, 'r'},
+    {"syslog", no_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {0},
@@ -22,6 +23,7 @@ static int usage(FILE *out, int status)
           "Writes the logs of supd's services.  supd starts it where a log needs it.\n"
           "\n"
           "  -r, --runtime-dir DIR  the runtime directory of supd\n"
+          "  -s, --syslog           tell what goes wrong to the system log, not to stderr\n"
           "  -h, --help             print this\n"
           "  -V, --version          print the version\n",
           out);
@@ -31,21 +33,25 @@ static int usage(FILE *out, int status)
 int main(int argc, char **argv)
 {
     const char *runtime_dir = NULL;
+    enum log_target target = LOG_TARGET_STDERR;
     int c;
 
-    while ((c = getopt_long(argc, argv, "r:hV", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "r:shV", options, NULL)) != -1) {
         if (c == 'h')
             return usage(stdout, EXIT_SUCCESS);
         if (c == 'V') {
             puts("suplog " PACKAGE_VERSION);
             return EXIT_SUCCESS;
         }
-        if (c != 'r')
+        if (c == 's')
+            target = LOG_TARGET_SYSLOG;
+        else if (c == 'r')
+            runtime_dir = optarg;
+        else
             return usage(stderr, 2);
-        runtime_dir = optarg;
     }
     if (!runtime_dir || optind < argc)
         return usage(stderr, 2);
-    log_open(LOG_TARGET_STDERR, "suplog");
+    log_open(target, "suplog");
     return suplog_run(runtime_dir);
 }

@@ -25,7 +25,7 @@
 
 #define PAGE_MARK_MAX 16
 #define PAGE_APPENDS UINT64_MAX
-#define PAGE_STREAM_MAX 12000
+#define PAGE_STREAM_MAX LOG_STREAM_LINE_MAX
 #define PAGE_DATA_OFFSET 12288
 
 /* As it stands in the file. */

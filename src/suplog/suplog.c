@@ -128,7 +128,7 @@ static struct device *device_of(struct suplog *suplog, const struct log_stream *
     return device;
 }
 
-/* From BEFORE, which had it until now, or NULL. */
+/* From BEFORE, which had it until now and has to empty it first, or NULL. */
 static void hand_to_worker(const struct known_stream *known, struct device *before)
 {
     char *line = log_stream_encode(&known->conf);
@@ -136,7 +136,7 @@ static void hand_to_worker(const struct known_stream *known, struct device *befo
     char err[128];
 
     if (log_stream_decode(line, &copy, err, sizeof err)) {
-        if (before && before != known->device)
+        if (before)
             worker_move(before->worker, known->device->worker, &copy);
         else
             worker_add(known->device->worker, &copy);
@@ -155,8 +155,9 @@ static void know(struct suplog *suplog, struct log_stream *conf)
         log_stream_clear(conf);
         return;
     }
-    struct device *before = known ? known->device : NULL;
     struct device *device = device_of(suplog, conf);
+    bool moves = known && (known->device != device || known->conf.inode != conf->inode);
+    struct device *before = moves ? known->device : NULL;
     if (!device) {
         log_stream_clear(conf);
         return;

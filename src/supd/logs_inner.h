@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What logs.c, logs_pipe.c and logs_suplog.c share.  For them alone.
+ */
+#ifndef SUPD_SUPD_LOGS_INNER_H
+#define SUPD_SUPD_LOGS_INNER_H
+
+#include "base/hash.h"
+#include "core/log_stream.h"
+#include "supd/logs.h"
+
+/* A FIFO. */
+struct log_pipe {
+    struct service *service; /* NULL: it is no more, or writes elsewhere */
+    struct log_stream conf;
+    char *path;
+    int fd;
+    bool stored; /* in the fd store */
+    TAILQ_ENTRY(log_pipe) link;
+};
+
+TAILQ_HEAD(log_pipes, log_pipe);
+
+/* Of one service; [1] is that of log-error. */
+struct service_logs {
+    struct log_pipe *pipes[2];
+};
+
+/* A stream that an earlier supd has told of, and nobody has taken over. */
+struct old_stream {
+    struct log_stream conf;
+    UT_hash_handle hh; /* by conf.fifo */
+};
+
+struct logs {
+    struct supervisor *sup;
+    char *dir;      /* RUNTIME/log */
+    int32_t *pids;  /* by slot; NULL: not to be had */
+    uint8_t *slots; /* how many pipes have each */
+    uint32_t next_slot;
+    struct old_stream *old;
+    struct log_pipes pipes;
+    size_t n;
+    size_t n_left; /* those without a service */
+    struct loop_timer *turn;
+    struct loop_timer *drain;    /* looks whether those without a service are empty */
+    struct loop_timer *patience; /* with suplog, at the end */
+    bool dirty;                  /* the list is to be written */
+    bool failing;                /* it could not be */
+    bool ending;                 /* suplog was told to end */
+    bool gave_up;                /* it is not waited for any more */
+};
+
+/* ---- logs.c ---- */
+
+/* The list is written, and suplog looked after, in the next turn. */
+void logs_touch(struct logs *logs);
+
+/* ---- logs_pipe.c ---- */
+
+/* How each is called in the fd store and for the next binary. */
+extern const char *const log_pipe_names[2];
+
+/*
+ * One without a service.  CONF passes on in any case.  FD is one that was kept, and passes on, or -1: it is opened, and made
+ * where it is missing if MAKE is set.  NULL with ERR written.
+ */
+struct log_pipe *log_pipe_new(struct logs *logs, struct log_stream *conf, int fd, bool make, char *err, size_t err_size);
+/* It is that of SERVICE from here on. */
+void log_pipe_own(struct logs *logs, struct log_pipe *pipe, struct service *service, bool error, bool stored);
+/* Is it there under its name?  Else it is made anew.  False with ERR written. */
+bool log_pipe_ready(struct logs *logs, struct log_pipe *pipe, bool error, char *err, size_t err_size);
+/* CONF, which passes on, but for what says which FIFO it is. */
+void log_pipe_configure(struct logs *logs, struct log_pipe *pipe, struct log_stream *conf);
+/* Its service is gone, or writes elsewhere. */
+void log_pipe_leave(struct logs *logs, struct log_pipe *pipe, bool error);
+/* Lets go of it; its name stays. */
+void log_pipe_free(struct logs *logs, struct log_pipe *pipe);
+
+/* ---- logs_suplog.c ---- */
+
+/* Starts it where it is needed and not there, ends it where nobody needs it. */
+void logs_follow_suplog(struct logs *logs);
+
+#endif

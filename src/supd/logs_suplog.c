@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * suplog as a service of supd's own.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "os/logfifo.h"
+#include "supd/logs_inner.h"
+#include "supd/process.h"
+
+#define SUPLOG_NAME "supd:log"
+
+/* It is started again at once, unless it dies again before it has run so long. */
+#define STABLE USEC_PER_SEC
+#define DELAY_FIRST (10 * USEC_PER_MSEC)
+#define DELAY_MAX USEC_PER_SEC
+
+/* Longer than it waits for a device that hangs. */
+#define STOP_TIMEOUT (10 * USEC_PER_SEC)
+
+/* How long a suplog that is dead or does not come up is waited for when all else has ended. */
+#define END_PATIENCE (10 * USEC_PER_SEC)
+
+struct service *logs_suplog(const struct supervisor *sup)
+{
+    return service_find((struct supervisor *)sup, SUPLOG_NAME);
+}
+
+bool logs_is_suplog(const struct service *service)
+{
+    return strcmp(service->spec->name, SUPLOG_NAME) == 0;
+}
+
+/* Beside our own binary, else where programs are installed. */
+static char *binary(const struct supervisor *sup)
+{
+    const char *slash = strrchr(sup->binary, '/');
+    char *path = xasprintf("%.*s/suplog", (int)(slash - sup->binary), sup->binary);
+
+    if (access(path, X_OK) == 0)
+        return path;
+    free(path);
+    return xstrdup(BINDIR "/suplog");
+}
+
+static struct spec *make_spec(const struct supervisor *sup)
+{
+    struct spec *spec = spec_new(SUPLOG_NAME);
+
+    spec->command = strv_push(spec->command, binary(sup));
+    spec->command = strv_push(spec->command, xstrdup("--runtime-dir"));
+    spec->command = strv_push(spec->command, xstrdup(sup->runtime_dir));
+    if (sup->syslog)
+        spec->command = strv_push(spec->command, xstrdup("--syslog"));
+    spec->restart_delay = DELAY_FIRST;
+    spec->restart_delay_max = DELAY_MAX;
+    spec->restart_reset = STABLE;
+    spec->stop_timeout = STOP_TIMEOUT;
+    return spec;
+}
+
+bool logs_add_suplog(struct supervisor *sup, const char *name)
+{
+    if (strcmp(name, SUPLOG_NAME) != 0)
+        return false;
+    service_add(sup, make_spec(sup));
+    return true;
+}
+
+void logs_follow_suplog(struct logs *logs)
+{
+    struct supervisor *sup = logs->sup;
+    struct service *suplog = logs_suplog(sup);
+
+    if (logs->ending)
+        return;
+    if (logs->n == 0 && suplog && !suplog->removing)
+        service_remove(suplog, "no log needs it any more");
+    if (logs->n == 0 || suplog) /* one that is on its way out is made anew when it is gone */
+        return;
+    suplog = service_add(sup, make_spec(sup));
+    service_event(suplog, &(struct svc_event){.type = SVC_EV_BOOT});
+}
+
+void logs_reopen(struct supervisor *sup)
+{
+    struct service *suplog = logs_suplog(sup);
+
+    if (suplog && svc_has_process(&suplog->svc))
+        process_send(&suplog->main, SIGUSR1);
+}
+
+/* ---- the end ---- */
+
+size_t logs_busy(const struct supervisor *sup)
+{
+    const struct service *suplog = logs_suplog(sup);
+
+    return suplog && suplog->busy;
+}
+
+static size_t bytes_left(const struct logs *logs)
+{
+    const struct log_pipe *pipe;
+    size_t left = 0;
+
+    TAILQ_FOREACH(pipe, &logs->pipes, link)
+    {
+        left += logfifo_left(pipe->fd);
+    }
+    return left;
+}
+
+static void on_patience_over(void *ctx)
+{
+    struct logs *logs = ctx;
+
+    logs->gave_up = true;
+    queue_wake(logs->sup);
+}
+
+/* It is dead or on its way up, and there is something for it to do. */
+static bool is_waited_for(struct logs *logs, const struct service *suplog)
+{
+    if (logs->gave_up || suplog->removing || bytes_left(logs) == 0)
+        return false;
+    if (!logs->patience) {
+        logs->patience = loop_timer_new(logs->sup->loop, on_patience_over, logs);
+        loop_timer_set(logs->patience, END_PATIENCE);
+    }
+    return true;
+}
+
+/* What nobody could move on is lost with the FIFOs; with those that are empty nothing is. */
+static void remove_fifos(struct logs *logs)
+{
+    struct log_pipe *pipe;
+
+    TAILQ_FOREACH(pipe, &logs->pipes, link)
+    {
+        size_t left = logfifo_left(pipe->fd);
+
+        if (left > 0)
+            log_error("%s: the last %zu bytes of its output could not be written to its log", pipe->conf.service, left);
+        unlink(pipe->path);
+    }
+    char *path = xasprintf("%s/" LOG_STREAMS_FILE, logs->dir);
+    unlink(path);
+    free(path);
+    logs->dirty = false;
+}
+
+bool logs_ended(struct supervisor *sup)
+{
+    struct logs *logs = sup->logs;
+    struct service *suplog = logs_suplog(sup);
+
+    if (suplog && !logs->ending) {
+        if (suplog->svc.state != SVC_RUNNING && is_waited_for(logs, suplog))
+            return false;
+        logs->ending = true;
+        service_event(suplog, &(struct svc_event){.type = SVC_EV_SHUTDOWN});
+    }
+    if (sup->n_busy > 0)
+        return false;
+    remove_fifos(logs);
+    return true;
+}
