@@ -25,14 +25,14 @@ static json_t *text_or_null(const char *text)
 char *log_stream_encode(const struct log_stream *s)
 {
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, s:b, s:I, s:I}", "service",
-        s->service, "fifo", s->fifo, "channel", channel_names[s->channel], "sink", kind_names[s->kind], "path",
-        text_or_null(s->path), "mode", (json_int_t)s->mode, "uid", (json_int_t)s->uid, "gid", (json_int_t)s->gid,
-        "slot", (json_int_t)s->slot, "max-size", (json_int_t)s->max_size, "max-age", (json_int_t)s->max_age, "keep",
-        (json_int_t)s->keep, "compress", s->compress, "format", format_names[s->format], "timestamp",
-        text_or_null(s->timestamp), "prefix", text_or_null(s->prefix), "rate-bytes", (json_int_t)s->rate_bytes,
-        "rate-period", (json_int_t)s->rate_period, "drop-when-full", s->drop_when_full, "inode", (json_int_t)s->inode,
-        "rotation", (json_int_t)s->rotation);
+        "{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, s:b, s:I, s:I}",
+        "service", s->service, "fifo", s->fifo, "channel", channel_names[s->channel], "sink", kind_names[s->kind],
+        "path", text_or_null(s->path), "mode", (json_int_t)s->mode, "uid", (json_int_t)s->uid, "gid",
+        (json_int_t)s->gid, "slot", (json_int_t)s->slot, "max-size", (json_int_t)s->max_size, "max-age",
+        (json_int_t)s->max_age, "keep", (json_int_t)s->keep, "compress", s->compress, "format", format_names[s->format],
+        "timestamp", text_or_null(s->timestamp), "prefix", text_or_null(s->prefix), "rate-bytes",
+        (json_int_t)s->rate_bytes, "rate-period", (json_int_t)s->rate_period, "drop-when-full", s->drop_when_full,
+        "inode", (json_int_t)s->inode, "rotation", (json_int_t)s->rotation);
     char *line = mem_checked(json_dumps(mem_checked(json), JSON_COMPACT));
 
     json_decref(json);
@@ -145,8 +145,8 @@ bool log_stream_equal(const struct log_stream *a, const struct log_stream *b)
            a->gid == b->gid && a->slot == b->slot && a->max_size == b->max_size && a->max_age == b->max_age &&
            a->keep == b->keep && a->compress == b->compress && a->format == b->format &&
            same_text(a->timestamp, b->timestamp) && same_text(a->prefix, b->prefix) && a->rate_bytes == b->rate_bytes &&
-           a->rate_period == b->rate_period && a->drop_when_full == b->drop_when_full &&
-           a->inode == b->inode && a->rotation == b->rotation;
+           a->rate_period == b->rate_period && a->drop_when_full == b->drop_when_full && a->inode == b->inode &&
+           a->rotation == b->rotation;
 }
 
 bool log_stream_needs_copy(const struct log_stream *s)

@@ -57,22 +57,9 @@ json_t *proto_exit(const struct exit_info *info)
     return object;
 }
 
-/* A path begins with a slash, and no word does. */
-static json_t *place_of(const struct spec_log *log)
+static json_t *path_of(const struct spec_log *log)
 {
-    switch (log->kind) {
-    case LOG_KIND_FILE:
-        return proto_string(log->path);
-    case LOG_KIND_JOURNAL:
-        return json_string("journal");
-    case LOG_KIND_SYSLOG:
-        return json_string("syslog");
-    case LOG_KIND_UNSET:
-    case LOG_KIND_INHERIT:
-    case LOG_KIND_NONE:
-        return json_null();
-    }
-    return json_null();
+    return log->kind == LOG_KIND_FILE ? proto_string(log->path) : json_null();
 }
 
 static json_t *kind_of(const struct spec_log *log, const struct spec *spec)
@@ -80,6 +67,10 @@ static json_t *kind_of(const struct spec_log *log, const struct spec *spec)
     switch (log->kind) {
     case LOG_KIND_FILE:
         return json_string("file");
+    case LOG_KIND_JOURNAL:
+        return json_string("journal");
+    case LOG_KIND_SYSLOG:
+        return json_string("syslog");
     case LOG_KIND_NONE:
         return json_string("none");
     case LOG_KIND_INHERIT:
@@ -94,8 +85,8 @@ static json_t *log_of(const struct spec *spec)
 {
     json_t *object = json_object();
 
-    set(object, "out", place_of(&spec->log));
-    set(object, "err", place_of(&spec->log_error));
+    set(object, "out", path_of(&spec->log));
+    set(object, "err", path_of(&spec->log_error));
     return object;
 }
 

@@ -138,7 +138,8 @@ static bool can_be_told(const struct spec *spec, bool error, char *err, size_t e
     if (!spec_log_is_piped(spec, error))
         return true;
     if (!is_utf8(place(spec, error)->path) || !is_utf8(spec->logging.prefix) || !is_utf8(spec->logging.timestamp)) {
-        snprintf(err, err_size, "%s, log-prefix and log-timestamp have to be UTF-8 where suplog(8) writes the log", key);
+        snprintf(err, err_size, "%s, log-prefix and log-timestamp have to be UTF-8 where suplog(8) writes the log",
+                 key);
         return false;
     }
     struct log_stream stream = spec_log_stream(spec, error);

@@ -37,7 +37,8 @@ static bool set_log(const struct key_input *in, void *to)
             kind = (enum log_kind)i;
     }
     if (kind == LOG_KIND_FILE && value[0] != '/')
-        return key_fail(in, "'%s' is none of journal, syslog, inherit and none, nor the absolute path of a file", value);
+        return key_fail(in, "'%s' is none of journal, syslog, inherit and none, nor the absolute path of a file",
+                        value);
     if (kind == LOG_KIND_FILE && value[strlen(value) - 1] == '/')
         return key_fail(in, "'%s' ends with a '/': it has to be a file", value);
     take_place(to, kind, value);
@@ -134,8 +135,7 @@ static char **get_format(const struct spec_key *key, const void *from)
     return key_one_value(format_words[*(const enum log_format *)from]);
 }
 
-const struct key_type_ops key_type_log_format = {
-    .size = sizeof(enum log_format), .set = set_format, .get = get_format};
+const struct key_type_ops key_type_log_format = {.size = sizeof(enum log_format), .set = set_format, .get = get_format};
 
 static bool set_when_full(const struct key_input *in, void *to)
 {
@@ -219,7 +219,8 @@ const struct key_type_ops key_type_log_timestamp = {
 static bool set_size(const struct key_input *in, void *to)
 {
     if (!size_parse(in->values[0], to))
-        return key_fail(in, "'%s' is not a size: write 64K, 10M, 2G or a number of bytes; 0 is no limit", in->values[0]);
+        return key_fail(in, "'%s' is not a size: write 64K, 10M, 2G or a number of bytes; 0 is no limit",
+                        in->values[0]);
     return true;
 }
 

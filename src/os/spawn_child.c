@@ -81,6 +81,8 @@ static void record_self(const struct child *child)
     while (n == -1 && errno == EINTR);
     if (n != (ssize_t)req->record_len)
         spawn_fail(child, STEP_OTHER, "record: %s", strerror(n == -1 ? errno : ENOSPC));
+    if (req->pid_slot != NULL)
+        *req->pid_slot = getpid();
 }
 
 /* For kernels whose close_range(2) has no CLOSE_RANGE_CLOEXEC (before 5.11), or that have none (before 5.9). */
@@ -219,8 +221,6 @@ void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_f
     if (join)
         join_cgroup(&child);
     record_self(&child);
-    if (req->pid_slot != NULL)
-        *req->pid_slot = getpid();
 
     /* All that opens something comes before the limit on descriptors and the change of user: supd may hold more of
      * them than the limit allows, and logs and environment files may be readable for root alone. */

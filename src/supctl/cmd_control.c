@@ -25,7 +25,8 @@ static int finish(struct client *client, const struct options *options, const st
         return client_tell_error(client, answer);
 
     if (json_array_size(outcomes) == 0 && !(options->given & OPTION_JSON))
-        puts("Nothing to do: they are so many already.");
+        puts(strcmp(options->command, "rotate") == 0 ? "Nothing to do: suplog writes no log files."
+                                                     : "Nothing to do: they are so many already.");
     if (options->given & OPTION_JSON) {
         text_print_json(outcomes);
         good = outcomes_good(outcomes);
@@ -135,6 +136,13 @@ static int send_quick(const struct options *options, const char *method)
 int cmd_reset(const struct options *options)
 {
     return send_quick(options, "service.reset");
+}
+
+int cmd_rotate(const struct options *options)
+{
+    json_t *params = options->n_args > 0 ? params_of_names(options->args, options->n_args) : json_object();
+
+    return send_command(options, "log.rotate", params, client_limit(options, CLIENT_USUAL_LIMIT, 0));
 }
 
 int cmd_pause(const struct options *options)

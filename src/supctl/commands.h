@@ -34,6 +34,7 @@ int cmd_signal(const struct options *options);
 int cmd_reset(const struct options *options);
 int cmd_scale(const struct options *options);
 int cmd_pause(const struct options *options);
+int cmd_rotate(const struct options *options);
 int cmd_resume(const struct options *options);
 /* cmd_rolling.c: restart --rolling */
 int rolling_restart(const struct options *options);

@@ -30,6 +30,7 @@ static const struct command commands[] = {
     {"reset", "NAME...", "forget failures", cmd_reset, QUICK, 1, ANY},
     {"top", "[NAME...]", "show what services use, again and again", cmd_top,
      OPTION_TIMEOUT | OPTION_ONCE | OPTION_INTERVAL, 0, ANY},
+    {"rotate", "[NAME...]", "begin new log files", cmd_rotate, QUICK, 0, ANY},
     {"logs", "NAME...", "show what services have written, or write", cmd_logs, LOGS, 1, ANY},
     {"events", "[NAME...]", "print what happens, as it happens", cmd_events, OPTION_JSON, 0, ANY},
     {"reread", "", "read the configuration again and apply what changed", cmd_reread,

@@ -17,6 +17,7 @@
 #include "supd/events.h"
 #include "supd/health.h"
 #include "supd/kept.h"
+#include "supd/logs.h"
 #include "supd/messages.h"
 #include "supd/order.h"
 #include "supd/process.h"
@@ -313,6 +314,33 @@ static void pause_or_resume(struct call *call, bool on)
     reply_result(call->reply, array);
 }
 
+static json_t *rotate_one(struct service *service)
+{
+    char err[256];
+
+    if (!logs_rotate(service, err, sizeof err))
+        return command_outcome(service, false, err);
+    return command_outcome(service, true, "its log is being rotated");
+}
+
+/* Without names all that can be. */
+static void log_rotate(struct call *call)
+{
+    struct selection selection;
+    json_t *names;
+
+    if (!call_known_params(call, (const char *const[]){"names", NULL}) || !call_names_param(call, false, &names) ||
+        !call_select(call, names, &selection))
+        return;
+    json_t *array = json_array();
+    for (size_t i = 0; i < selection.n; i++) {
+        if (names || logs_rotates(selection.items[i]))
+            json_array_append_new(array, rotate_one(selection.items[i]));
+    }
+    free(selection.items);
+    reply_result(call->reply, array);
+}
+
 static void service_pause(struct call *call)
 {
     pause_or_resume(call, true);
@@ -439,6 +467,7 @@ static const struct verb {
     {"service.enable", true, command_service_enable},
     {"service.disable", true, command_service_disable},
     {"service.scale", true, service_scale},
+    {"log.rotate", true, log_rotate},
     {"config.check", false, config_check},
     {"config.reload", true, config_reload},
     {"events.subscribe", false, events_subscribe},

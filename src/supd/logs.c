@@ -159,7 +159,7 @@ void logs_close(struct supervisor *sup)
         log_stream_clear(&conf);
     loop_timer_free(logs->turn);
     loop_timer_free(logs->drain);
-    loop_timer_free(logs->patience);
+    loop_timer_free(logs->end_look);
     logfifo_unmap_pids(logs->pids);
     free(logs->slots);
     free(logs->dir);
@@ -420,21 +420,31 @@ void logs_save(const struct service *service, json_t *array)
 
 /* ---- commands ---- */
 
+/* Its pipe that leads to a file; NULL: there is none. */
+static struct log_pipe *to_file(const struct service *service, bool error)
+{
+    struct log_pipe *pipe = service->logs ? service->logs->pipes[error] : NULL;
+
+    return pipe && pipe->conf.kind == LOG_SINK_FILE ? pipe : NULL;
+}
+
+bool logs_rotates(const struct service *service)
+{
+    return to_file(service, false) || to_file(service, true);
+}
+
 bool logs_rotate(struct service *service, char *err, size_t err_size)
 {
-    struct logs *logs = service->sup->logs;
-    bool any = false;
+    for (int error = 0; error < 2; error++) {
+        struct log_pipe *pipe = to_file(service, error);
 
-    for (int error = 0; service->logs && error < 2; error++) {
-        struct log_pipe *pipe = service->logs->pipes[error];
-
-        if (!pipe || pipe->conf.kind != LOG_SINK_FILE)
-            continue;
-        any = true;
-        pipe->conf.rotation++;
-        logs_touch(logs);
+        if (pipe)
+            pipe->conf.rotation++;
     }
-    if (!any)
-        snprintf(err, err_size, "has no log file that suplog writes (which it does with log-max-size, for one)");
-    return any;
+    if (!logs_rotates(service)) {
+        snprintf(err, err_size, "has no log file that suplog writes (as it does with log-max-size, for one)");
+        return false;
+    }
+    logs_touch(service->sup->logs);
+    return true;
 }

@@ -46,9 +46,9 @@ void logs_resume(struct supervisor *sup);
 /* Adds to ARRAY what the next binary is given in a live upgrade, objects as those of sockets_save(). */
 void logs_save(const struct service *service, json_t *array);
 
-/*
- * Has its files rotated now.  False with ERR written when it has none that suplog writes.
- */
+/* Has it files that suplog writes? */
+bool logs_rotates(const struct service *service);
+/* Has them rotated now.  False with ERR written when it has none. */
 bool logs_rotate(struct service *service, char *err, size_t err_size);
 /* Has all files opened anew. */
 void logs_reopen(struct supervisor *sup);

@@ -44,11 +44,11 @@ struct logs {
     size_t n_left; /* those without a service */
     struct loop_timer *turn;
     struct loop_timer *drain;    /* looks whether those without a service are empty */
-    struct loop_timer *patience; /* with suplog, at the end */
+    struct loop_timer *end_look; /* is there something left to be written, at the end? */
+    int64_t end_deadline;        /* mono us: no longer is that waited for */
     bool dirty;                  /* the list is to be written */
     bool failing;                /* it could not be */
     bool ending;                 /* suplog was told to end */
-    bool gave_up;                /* it is not waited for any more */
 };
 
 /* ---- logs.c ---- */
@@ -65,7 +65,8 @@ extern const char *const log_pipe_names[2];
  * One without a service.  CONF passes on in any case.  FD is one that was kept, and passes on, or -1: it is opened, and made
  * where it is missing if MAKE is set.  NULL with ERR written.
  */
-struct log_pipe *log_pipe_new(struct logs *logs, struct log_stream *conf, int fd, bool make, char *err, size_t err_size);
+struct log_pipe *log_pipe_new(struct logs *logs, struct log_stream *conf, int fd, bool make, char *err,
+                              size_t err_size);
 /* It is that of SERVICE from here on. */
 void log_pipe_own(struct logs *logs, struct log_pipe *pipe, struct service *service, bool error, bool stored);
 /* Is it there under its name?  Else it is made anew.  False with ERR written. */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "os/clock.h"
 #include "os/logfifo.h"
 #include "supd/logs_inner.h"
 #include "supd/process.h"
@@ -25,8 +26,12 @@
 /* Longer than it waits for a device that hangs. */
 #define STOP_TIMEOUT (10 * USEC_PER_SEC)
 
-/* How long a suplog that is dead or does not come up is waited for when all else has ended. */
+/* It says so here once it has taken up what an earlier one has begun, and takes signals. */
+#define READY_FD_NUMBER 3
+
+/* When all else has ended: how long it may take to write what is there, and how often that is looked at. */
 #define END_PATIENCE (10 * USEC_PER_SEC)
+#define END_LOOK (20 * USEC_PER_MSEC)
 
 struct service *logs_suplog(const struct supervisor *sup)
 {
@@ -59,6 +64,9 @@ static struct spec *make_spec(const struct supervisor *sup)
     spec->command = strv_push(spec->command, xstrdup(sup->runtime_dir));
     if (sup->syslog)
         spec->command = strv_push(spec->command, xstrdup("--syslog"));
+    spec->command = strv_push(spec->command, xasprintf("--ready-fd=%d", READY_FD_NUMBER));
+    spec->ready = (struct spec_ready){.kind = READY_FD, .fd = READY_FD_NUMBER};
+    spec->start_timeout = 0; /* it waits for the one before it */
     spec->restart_delay = DELAY_FIRST;
     spec->restart_delay_max = DELAY_MAX;
     spec->restart_reset = STABLE;
@@ -118,24 +126,34 @@ static size_t bytes_left(const struct logs *logs)
     return left;
 }
 
-static void on_patience_over(void *ctx)
+static void on_end_look(void *ctx)
 {
     struct logs *logs = ctx;
 
-    logs->gave_up = true;
     queue_wake(logs->sup);
 }
 
-/* It is dead or on its way up, and there is something for it to do. */
-static bool is_waited_for(struct logs *logs, const struct service *suplog)
+/* For a while yet; then logs_ended() is asked again.  False: it has taken too long. */
+static bool wait_on(struct logs *logs)
 {
-    if (logs->gave_up || suplog->removing || bytes_left(logs) == 0)
-        return false;
-    if (!logs->patience) {
-        logs->patience = loop_timer_new(logs->sup->loop, on_patience_over, logs);
-        loop_timer_set(logs->patience, END_PATIENCE);
+    int64_t now = clock_now().mono;
+
+    if (!logs->end_look) {
+        logs->end_look = loop_timer_new(logs->sup->loop, on_end_look, logs);
+        logs->end_deadline = now + END_PATIENCE;
     }
+    if (now >= logs->end_deadline)
+        return false;
+    loop_timer_set(logs->end_look, END_LOOK);
     return true;
+}
+
+/* It was not killed with something of which only its successor knows. */
+static bool ended_well(const struct service *suplog)
+{
+    const struct exit_info *exit = &suplog->svc.exit;
+
+    return exit->how == EXIT_HOW_EXITED && exit->code == 0;
 }
 
 /* What nobody could move on is lost with the FIFOs; with those that are empty nothing is. */
@@ -163,13 +181,18 @@ bool logs_ended(struct supervisor *sup)
     struct service *suplog = logs_suplog(sup);
 
     if (suplog && !logs->ending) {
-        if (suplog->svc.state != SVC_RUNNING && is_waited_for(logs, suplog))
+        if ((suplog->svc.state != SVC_RUNNING || bytes_left(logs) > 0) && wait_on(logs))
             return false;
         logs->ending = true;
         service_event(suplog, &(struct svc_event){.type = SVC_EV_SHUTDOWN});
     }
     if (sup->n_busy > 0)
         return false;
+    if (suplog && !ended_well(suplog) && wait_on(logs)) {
+        logs->ending = false;
+        service_event(suplog, &(struct svc_event){.type = SVC_EV_START});
+        return false;
+    }
     remove_fifos(logs);
     return true;
 }

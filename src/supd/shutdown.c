@@ -21,8 +21,7 @@
 
 void shutdown_check(struct supervisor *sup)
 {
-    if (sup->phase != PHASE_STOPPING || events_hold_shutdown(sup) || sup->n_busy > logs_busy(sup) ||
-        !logs_ended(sup))
+    if (sup->phase != PHASE_STOPPING || events_hold_shutdown(sup) || sup->n_busy > logs_busy(sup) || !logs_ended(sup))
         return;
     int rc = statefile_remove(sup->runtime_dir);
     if (rc < 0)

@@ -155,7 +155,7 @@ bool log_file_is_due(const struct log_file *file, const struct timestamp *now)
         return false;
     if (file->rotation_failed && now->mono - file->rotation_failed < ROTATION_PAUSE)
         return false;
-    return (file->max_size > 0 && file->size >= file->max_size) ||
+    return file->rotation_wanted || (file->max_size > 0 && file->size >= file->max_size) ||
            (file->max_age > 0 && now->wall - file->born >= file->max_age);
 }
 
@@ -176,6 +176,7 @@ int log_file_rotate(struct log_file *file, struct compressor *compressor, const 
     int rc = rotated_shift(&names);
     compressor_unlock(compressor);
     file->rotation_failed = rc < 0 ? now->mono : 0;
+    file->rotation_wanted = false;
     if (rc < 0)
         return rc;
     if (file->compress)

@@ -30,6 +30,7 @@ struct log_file {
     int64_t born;            /* wall us */
     int64_t looked;          /* mono us: when it was last looked whether PATH is still this file */
     int64_t rotation_failed; /* mono us; 0: it did not */
+    bool rotation_wanted;    /* now, whatever its size and age */
     uint32_t mode;
     uint32_t uid;
     uint32_t gid;

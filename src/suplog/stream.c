@@ -184,6 +184,8 @@ int stream_file_ready(struct stream *stream, const struct timestamp *now)
         return rc;
     if (opened && file->compress)
         compressor_add(stream->desk->compressor, file->path, file->keep);
+    if (file->size == 0)
+        file->rotation_wanted = false;
     if (!log_file_is_due(file, now))
         return 0;
     if (!log_file_at_line_start(file) && (file->max_size == 0 || file->size < file->max_size + LOG_LINE_MAX))

@@ -377,7 +377,16 @@ static void free_all(struct suplog *suplog)
         munmap(suplog->pids, suplog->pids_size);
 }
 
-int suplog_run(const char *runtime_dir)
+static void tell_ready(int fd)
+{
+    if (fd < 0)
+        return;
+    if (write(fd, "\n", 1) != 1)
+        say(LOG_LEVEL_WARNING, "descriptor %d: %s", fd, strerror(errno));
+    close(fd);
+}
+
+int suplog_run(const char *runtime_dir, int ready_fd)
 {
     struct suplog suplog = {.common = {.dir = -1}, .lock = -1, .signals = -1, .news = -1};
     struct page *begun = NULL;
@@ -387,6 +396,7 @@ int suplog_run(const char *runtime_dir)
         return EXIT_FAILURE;
     recover(&suplog, begun);
     read_streams(&suplog);
+    tell_ready(ready_fd);
     loop(&suplog);
     if (!end_workers(&suplog)) {
         say(LOG_LEVEL_WARNING, "a device hangs; what was to be written there stays in the FIFOs");

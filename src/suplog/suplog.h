@@ -8,7 +8,10 @@
 #ifndef SUPD_SUPLOG_SUPLOG_H
 #define SUPD_SUPLOG_SUPLOG_H
 
-/* Runs until SIGTERM or SIGINT.  The exit status of the process. */
-int suplog_run(const char *runtime_dir);
+/*
+ * Runs until SIGTERM or SIGINT.  Says so by a newline to READY_FD (-1: to nobody) once it is at work, and closes that.  The
+ * exit status of the process.
+ */
+int suplog_run(const char *runtime_dir, int ready_fd);
 
 #endif

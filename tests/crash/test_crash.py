@@ -25,6 +25,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness  # noqa: E402
 import scenarios  # noqa: E402
 import scenarios_graph  # noqa: E402
+import scenarios_logs  # noqa: E402
 import scenarios_supd  # noqa: E402
 import scenarios_types  # noqa: E402
 from processes import SLOWER, Failed, Skip  # noqa: E402
@@ -35,6 +36,7 @@ SCENARIOS = {
     **scenarios.SCENARIOS,
     **scenarios_types.SCENARIOS,
     **scenarios_graph.SCENARIOS,
+    **scenarios_logs.SCENARIOS,
     **scenarios_supd.SCENARIOS,
 }
 NEVER = 1 << 40

@@ -64,13 +64,6 @@ ERRORS = {
 
 NOT_YET = [
     'ready = "log:up"',
-    "log-max-size = 5M",
-    "log-keep = 3",
-    'log-max-age = "5m"',
-    "log-timestamp = yes",
-    "log-compress = yes",
-    "log = journal",
-    "log = syslog",
 ]
 
 

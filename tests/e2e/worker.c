@@ -6,6 +6,9 @@
  *   alone FILE           hold a lock on FILE until the end, together with later children; if another process has it,
  *                        note that in FILE
  *   print TEXT           a line to stdout            complain TEXT   a line to stderr
+ *   numbers COUNT        so many numbered lines of different lengths to stdout
+ *   numbers-until FILE COUNT MICROSECONDS   the same, with a pause after each hundred, and on until FILE is there; how
+ *                        many there were is appended to it
  *   lines MILLISECONDS   numbered lines to stdout for ever, one each MILLISECONDS
  *   ignore SIG           trap FILE SIG   append "PID SIG" to FILE and go on     trap-exit FILE CODE SIG   and exit CODE
  *   describe FILE        write what the process sees (ids, directory, umask, session, environment, descriptors)
@@ -314,6 +317,52 @@ static void number_lines(double milliseconds)
     }
 }
 
+static void write_whole(const char *text, size_t len)
+{
+    while (len > 0) {
+        ssize_t written = write(STDOUT_FILENO, text, len);
+
+        if (written < 0 && errno != EINTR)
+            err(125, "write");
+        text += written > 0 ? written : 0;
+        len -= written > 0 ? (size_t)written : 0;
+    }
+}
+
+/* At least COUNT, and until the file UNTIL is there (NULL: no more); in pieces that do not end with the lines. */
+static unsigned long number_many(unsigned long count, const char *until, double microseconds)
+{
+    static char text[65536];
+    unsigned long n = 0;
+    size_t len = 0;
+    size_t piece = 1;
+    char xs[120];
+
+    memset(xs, 'x', sizeof(xs));
+    while (n < count || (until && (n % 100 != 0 || access(until, F_OK) != 0))) {
+        len += (size_t)sprintf(text + len, "%08lu %.*s\n", n, (int)(n * 7919 % 120), xs);
+        if (++n % 100 == 0)
+            sleep_for(microseconds / 1e6);
+        if (len < piece)
+            continue;
+        write_whole(text, piece);
+        memmove(text, text + piece, len - piece);
+        len -= piece;
+        piece = piece * 48271 % 9973 + 1;
+    }
+    write_whole(text, len);
+    return n;
+}
+
+static void number_until(const char *path, unsigned long count, double microseconds)
+{
+    unsigned long n = number_many(count, path, microseconds);
+    FILE *file = fopen(path, "a");
+
+    if (!file || fprintf(file, "%lu\n", n) < 0 || fclose(file) != 0)
+        err(125, "%s", path);
+}
+
 static unsigned chance(unsigned below)
 {
     unsigned number;
@@ -415,6 +464,12 @@ static void run_step(char ***step)
         fprintf(stderr, "%s\n", argument(step));
     } else if (strcmp(name, "lines") == 0) {
         number_lines(atof(argument(step)));
+    } else if (strcmp(name, "numbers") == 0) {
+        number_many(strtoul(argument(step), NULL, 10), NULL, 0);
+    } else if (strcmp(name, "numbers-until") == 0) {
+        const char *path = argument(step);
+        unsigned long count = strtoul(argument(step), NULL, 10);
+        number_until(path, count, atof(argument(step)));
     } else if (strcmp(name, "ignore") == 0) {
         signal(signal_number(argument(step)), SIG_IGN);
     } else if (strcmp(name, "trap") == 0) {

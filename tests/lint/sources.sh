@@ -24,7 +24,8 @@ verdict "$(find src -name '*.[ch]' | sort | named_in Makefile.am)" 'every source
 verdict "$(
     find tests/unit tests/os -name 'test_*.c' 2>/dev/null | sed 's/\.c$//' | sort | named_in tests/tests.am
     find tests/sim tests/fuzz -name '*.[ch]' 2>/dev/null | sort | named_in tests/tests.am
-    find tests/bench tests/crash tests/e2e tests/systemd tests/vm tests/lint \( -name '*.py' -o -name '*.sh' -o -name '*.[ch]' \) \
+    find tests/bench tests/crash tests/e2e tests/suplog tests/systemd tests/vm tests/lint \
+        \( -name '*.py' -o -name '*.sh' -o -name '*.[ch]' \) \
         2>/dev/null | grep -v __pycache__ | sort | named_in tests/tests.am
 )" 'every test is in tests/tests.am'
 

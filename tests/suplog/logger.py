@@ -26,7 +26,7 @@ def stream(name, path=None, **keys):
         "service": name, "fifo": name + ".fifo", "channel": "both", "sink": "file", "path": path, "mode": 0o640,
         "uid": NOBODY, "gid": NOBODY, "slot": NOBODY, "max-size": 0, "max-age": 0, "keep": 5, "compress": False,
         "format": "plain", "timestamp": None, "prefix": None, "rate-bytes": 0, "rate-period": 0,
-        "drop-when-full": False,
+        "drop-when-full": False, "inode": 0, "rotation": 0,
     }
     told.update({key.replace("_", "-"): value for key, value in keys.items()})
     return told

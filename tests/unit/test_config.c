@@ -296,7 +296,6 @@ static const struct {
      "defaults: for service \"a@1\": '%q' is not known"},
     {"service a@1 { command = x }", 1, "\"a@1\""},
     {A "} service a { command = y instances = 2 }\n", 2, "\"a\" is defined twice, first in x.conf:1"},
-    {A "log-keep = {b, c} }", 2, "key 'log-keep' is not supported yet"},
     {A "after = {c, b}\n}\nservice c { command = x }", 2, "key 'after': there is no service 'b'"},
     {A "check { command = \"}\" x { y } }\n}", 2, "'x' cannot stand in 'check'"},
     {A "check \"t\" { }\n}", 2, "'check' takes no name: write check { ... }"},
@@ -604,6 +603,10 @@ static struct config *random_config(void)
         char *null[] = {(char *)"null", NULL};
         if (spec->tty != NULL)
             ck_assert(spec_set(spec, spec_key_find("stdin"), null, 1, false, err, sizeof(err)));
+        char *none[] = {(char *)"none", NULL};
+        if (!spec_log_validate(spec, err, sizeof(err)))
+            ck_assert(spec_set(spec, spec_key_find("log"), none, 1, false, err, sizeof(err)) &&
+                      spec_set(spec, spec_key_find("log-error"), none, 1, false, err, sizeof(err)));
         if (spec->capability_bounding_set.set)
             spec->capability_bounding_set.mask |= spec->capabilities.mask;
         spec->remain_after_exit = spec->remain_after_exit && spec->type == TYPE_ONESHOT;

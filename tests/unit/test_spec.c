@@ -117,7 +117,20 @@ static const struct {
     {"kill-mode", "grup", "group"},
     {"log", "/x", NULL},
     {"log", "none", NULL},
-    {"log", "journal", "not supported yet"},
+    {"log", "journal", NULL},
+    {"log", "/x/", "has to be a file"},
+    {"log-max-size", "10M", NULL},
+    {"log-max-size", "-1", "not a size"},
+    {"log-format", "jso", "did you mean 'json'"},
+    {"log-timestamp", "%F %T", NULL},
+    {"log-timestamp", "later", "neither yes nor no nor a format"},
+    {"log-prefix", "a\nb", "a part of a line"},
+    {"log-rate-limit", "1M/10s", NULL},
+    {"log-rate-limit", "1M/0", "neither off nor SIZE/DURATION"},
+    {"log-rate-limit", "0/1s", "neither off nor SIZE/DURATION"},
+    {"log-owner", "root:adm", NULL},
+    {"log-owner", ":adm", "neither USER nor USER:GROUP"},
+    {"log-when-full", "wait", "none of block, drop"},
     {"log", "x.log", "absolute"},
     {"schedule", "@hourly", NULL},
     {"schedule", "0 3 * * 8", "weekday '8'"},
@@ -468,6 +481,17 @@ static const struct {
     {"restart-delay", "1s"},
     {"restart-delay-max", "9"},
     {"log-error", "/l"},
+    {"log-max-size", "10M"},
+    {"log-max-age", "1d"},
+    {"log-keep", "7"},
+    {"log-compress", "yes"},
+    {"log-format", "json"},
+    {"log-timestamp", "%s"},
+    {"log-prefix", "x: "},
+    {"log-mode", "0600"},
+    {"log-owner", "0:4"},
+    {"log-rate-limit", "64K/1s"},
+    {"log-when-full", "drop"},
     {"restart-reset", "1"},
     {"restart-limit", "5"},
     {"start-timeout", "1"},
@@ -530,7 +554,9 @@ START_TEST(every_key)
         struct spec *copy = spec_dup(spec);
         ck_assert(spec_key_equal(spec, copy, key));
         ck_assert_uint_eq(spec_process_digest(spec), spec_process_digest(copy));
-        bool needs_process = (key->flags & KEY_F_PROCESS) != 0;
+        /* It gets a FIFO in place of supd's own output. */
+        bool gets_fifo = spec_log_is_piped(spec, false) != spec_log_is_piped(plain, false);
+        bool needs_process = gets_fifo || (key->flags & KEY_F_PROCESS) != 0;
         ck_assert_msg((spec_process_digest(spec) != spec_process_digest(plain)) == needs_process, "%s", key->name);
 
         bool is_list;
@@ -543,6 +569,66 @@ START_TEST(every_key)
         spec_free(spec);
         spec_free(copy);
     }
+}
+END_TEST
+
+/* Does the process see another log by that key? */
+static bool sees_another(const char *log, const char *key, const char *from, const char *to)
+{
+    struct spec *a = spec_new("x");
+    struct spec *b = spec_new("x");
+
+    must_set(a, "log", log);
+    must_set(b, "log", log);
+    if (from)
+        must_set(a, key, from);
+    must_set(b, key, to);
+    bool sees = spec_process_digest(a) != spec_process_digest(b);
+    spec_free(a);
+    spec_free(b);
+    return sees;
+}
+
+/* What goes through a FIFO, and that a process sees that and no more. */
+START_TEST(logs_by_fifo)
+{
+    struct spec *spec = spec_new("web");
+
+    ck_assert(!spec_log_is_piped(spec, false));
+    must_set(spec, "log", "/l");
+    ck_assert(!spec_log_is_piped(spec, false));
+    must_set(spec, "log-keep", "9");
+    ck_assert(!spec_log_is_piped(spec, false));
+    must_set(spec, "log-owner", "5:7");
+    ck_assert(spec_log_is_piped(spec, false));
+    ck_assert(!spec_log_is_piped(spec, true));
+    must_set(spec, "log-error", "syslog");
+    ck_assert(spec_log_is_piped(spec, true));
+
+    struct log_stream out = spec_log_stream(spec, false);
+    struct log_stream err = spec_log_stream(spec, true);
+    ck_assert_str_eq(out.fifo, "web.fifo");
+    ck_assert_str_eq(err.fifo, "web:err.fifo");
+    ck_assert_int_eq(out.channel, LOG_CHANNEL_OUT);
+    ck_assert_int_eq(err.channel, LOG_CHANNEL_ERR);
+    ck_assert_int_eq(err.kind, LOG_SINK_SYSLOG);
+    ck_assert_uint_eq(out.uid, 5);
+    ck_assert_uint_eq(out.gid, 7);
+    ck_assert_uint_eq(out.keep, 9);
+    log_stream_clear(&out);
+    log_stream_clear(&err);
+    must_set(spec, "log", "none");
+    ck_assert(!spec_log_is_piped(spec, false));
+    spec_free(spec);
+
+    ck_assert(sees_another("/l", "log", NULL, "/m"));
+    ck_assert(sees_another("/l", "log-max-size", NULL, "1M"));
+    ck_assert(!sees_another("/l", "log-max-size", "2M", "1M"));
+    ck_assert(!sees_another("journal", "log", "syslog", "journal"));
+    ck_assert(sees_another("journal", "log", "/l", "journal"));
+    ck_assert(sees_another("journal", "log-error", NULL, "syslog"));
+    ck_assert(sees_another("inherit", "log-prefix", NULL, "x"));
+    ck_assert(!sees_another("none", "log-prefix", NULL, "x"));
 }
 END_TEST
 
@@ -662,6 +748,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, validate);
     tcase_add_test(tc, cgroup_settings);
     tcase_add_test(tc, every_key);
+    tcase_add_test(tc, logs_by_fifo);
     tcase_add_test(tc, exit_set_reads_back);
     tcase_add_test(tc, resolved_ids_count);
     tcase_add_test(tc, digest_is_stable);

@@ -210,7 +210,8 @@ END_TEST
 #define ALMOST(path, fifo, channel)                                                                                   \
     "{\"service\":\"s\",\"fifo\":" fifo ",\"channel\":" channel ",\"sink\":\"file\",\"path\":" path ",\"mode\":1,"    \
     "\"uid\":1,\"gid\":1,\"slot\":1,\"max-size\":0,\"max-age\":0,\"keep\":0,\"compress\":false,\"format\":\"plain\"," \
-    "\"timestamp\":null,\"prefix\":null,\"rate-bytes\":0,\"rate-period\":0,\"drop-when-full\":false}"
+    "\"timestamp\":null,\"prefix\":null,\"rate-bytes\":0,\"rate-period\":0,\"drop-when-full\":false,\"inode\":1,"     \
+    "\"rotation\":0}"
 
 static const struct {
     const char *line;

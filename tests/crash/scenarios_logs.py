@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""Logs that suplog writes, while supd is killed: suplog runs once, and what services write is in their logs once."""
+import re
+
+from processes import eventually
+from scenarios import Scenario
+
+WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
+
+
+class Logs(Scenario):
+    """The first start of services with such logs: one that stays, with both streams apart, and one that ends at once."""
+
+    from_start = True
+    anew = True
+
+    def world(self, t):
+        t.configure(
+            t.lines("calm"),
+            t.service("told", first=("print", "said", "complain", "sighed"), log=t.path("told.out"),
+                      log_error=t.path("told.err"), log_timestamp=True),
+            t.service("quick", "print", "last words", "exit", "0", log=t.path("quick.out"), log_max_size="1M",
+                      restart="no", passing=True),
+        )
+
+    def act(self, t):
+        t.until_marks(calm=1, told=1, quick=1)
+        t.until(lambda: t.read("told.out") and t.read("told.err") and t.read("quick.out"), "all is written")
+
+    def verify(self, t):
+        s = t.settled()
+        t.expect_up("calm", s["calm"], 1)
+        t.expect_up("told", s["told"], 1)
+        if not t.child_was_killed():
+            t.expect_marks("quick", 1)
+        self.expect_log(t, "told.out", WHEN + "said\n", 1)
+        self.expect_log(t, "told.err", WHEN + "sighed\n", 1)
+        if not t.killed:
+            self.expect_log(t, "quick.out", "last words\n", 1)
+        # Where supd died before it had started suplog for the first time, nobody has the FIFO of the ended one open.
+        t.check(t.read("quick.out").count("last words\n") <= len(t.marks("quick")), "quick.out: nothing is doubled")
+        eventually(lambda: len(t.live("supd:log")) == 1, "suplog runs once")
+
+    @staticmethod
+    def expect_log(t, name, pattern, times):
+        def complete():
+            return re.fullmatch(f"(?:{pattern}){{{times}}}", t.read(name))
+
+        eventually(complete, f"{name} is {times} times {pattern!r}: {t.read(name)!r}")
+
+
+SCENARIOS = {"logs": Logs}

@@ -1,0 +1,388 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Logs that suplog writes: where output goes, and that nothing of it is lost, doubled or out of order, whoever dies."""
+import glob
+import gzip
+import json
+import os
+import random
+import re
+import signal
+import stat
+import time
+
+from harness import main, test
+from instance import service
+from processes import SLOWER, Failed, eventually, is_alive, kill, read_stat
+
+WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
+LINES = int(os.environ.get("LOG_LINES", "100000"))
+PAUSE_US = 1000  # after each hundred
+KILLS = int(os.environ.get("LOG_KILLS", "15")) // SLOWER
+
+
+def suplog(t):
+    """Its pid; 0: there is none."""
+    found = t.live("supd:log")
+    t.check(len(found) <= 2, f"{len(found)} processes are suplog, but before its exec one and its successor")
+    return found[-1] if found else 0
+
+
+def wait_suplog(t, other_than=0):
+    def is_there():
+        pid = suplog(t)
+        return pid if pid != other_than and pid and comm(pid) == "suplog" else 0
+
+    return eventually(is_there, "suplog runs")
+
+
+def comm(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as f:
+            return f.read().strip()
+    except OSError:
+        return ""
+
+
+def state_of(stat_file):
+    with open(stat_file, encoding="utf-8") as f:
+        return f.read().rsplit(")", 1)[1].split()[0]
+
+
+def halt(pid):
+    """SIGSTOP, until each of its threads has seen it."""
+
+    def stopped():
+        tasks = [f"/proc/{pid}/task/{task}/stat" for task in os.listdir(f"/proc/{pid}/task")]
+        return all(state_of(task) == "T" for task in tasks)
+
+    kill(pid, signal.SIGSTOP)
+    eventually(stopped, f"process {pid} is stopped")
+
+
+def numbers(count):
+    """What the worker's step `numbers` writes."""
+    return b"".join(b"%08d %s\n" % (n, b"x" * (n * 7919 % 120)) for n in range(count))
+
+
+def wait_text(t, name, text, what):
+    eventually(lambda: t.read(name) == text, f"{what}: {name} is {text!r}")
+
+
+@test
+def where_it_goes(t):
+    """The FIFO and its mode, who reads, what stands in the files; what needs no suplog goes straight to its file."""
+    t.configure(
+        service("plain", t.worker("print", "out", "complain", "err", "for-ever"), log=t.path("plain.txt")),
+        service(
+            "stamped", t.worker("print", "out", "complain", "err", "for-ever"), log=t.path("stamped.txt"),
+            log_timestamp=True, log_prefix="> ", log_mode="0600",
+        ),
+        service(
+            "apart", t.worker("print", "out", "complain", "err", "for-ever"), log=t.path("out.json"),
+            log_error=t.path("err.json"), log_format="json",
+            pre_start=t.worker("print", "before"),
+        ),
+    )
+    t.start()
+    wait_text(t, "plain.txt", "out\nerr\n", "written by itself")
+    fifo = os.path.join(t.run_dir, "log", "stamped.fifo")
+    mode = os.stat(fifo).st_mode
+    t.check(stat.S_ISFIFO(mode) and mode & 0o777 == 0o622, f"the mode of the FIFO is {mode:o}")
+    t.eq(os.stat(os.path.dirname(fifo)).st_mode & 0o777, 0o700, "the mode of its directory")
+    t.check(not os.path.exists(os.path.join(t.run_dir, "log", "plain.fifo")), "no FIFO where none is needed")
+    writer = wait_suplog(t)
+    t.eq(read_stat(writer)[1], t.process.pid, "suplog's parent")
+    with open(f"/proc/{writer}/cmdline", "rb") as f:
+        t.eq(f.read().split(b"\0")[1:3], [b"--runtime-dir", t.run_dir.encode()], "its arguments")
+    for name, path in (("plain", t.path("plain.txt")), ("stamped", fifo)):
+        t.eq(os.readlink(f"/proc/{t.status(name)['pid']}/fd/1"), path, f"stdout of {name}")
+    pid = t.status("apart")["pid"]
+    eventually(lambda: t.read("stamped.txt").count("\n") == 2, "both lines are there")
+    t.match(t.read("stamped.txt"), f"^{WHEN}> out\n{WHEN}> err\n$", "with time and prefix")
+    t.eq(os.stat(t.path("stamped.txt")).st_mode & 0o777, 0o600, "the mode of the log")
+    eventually(lambda: t.read("out.json").count("\n") == 2 and t.read("err.json").count("\n") == 1, "JSON is there")
+    for line, stream, message in ((t.read("out.json").splitlines()[1], "out", "out"), (t.read("err.json"), "err", "err")):
+        told = json.loads(line)
+        when = told.pop("time")
+        t.match(when + " ", f"^{WHEN}$", "time")
+        t.eq(told, {"service": "apart", "pid": pid, "stream": stream, "message": message}, "a line of JSON")
+    t.eq(json.loads(t.read("out.json").splitlines()[0])["message"], "before", "of the command before the start")
+    t.eq(sorted(t.all()), ["apart", "plain", "stamped"], "suplog is in no list")
+    t.eq(t.error_of("service.stop", names=["supd:log"]).code, -32001, "nor to be had by name")
+    t.eq(t.call("supd.info")["services"], 3, "nor counted")
+    t.terminate()
+    t.nothing_left()
+    t.eq([n for n in os.listdir(os.path.dirname(fifo)) if n.endswith(".fifo") or n == "streams"], [], "left at the end")
+
+
+@test
+def nobody_notices(t):
+    """suplog is killed while a service writes, and stopped while it ends: started again at once, all is there."""
+    gate = t.gate("gate")
+    t.configure(
+        service("web", t.worker("print", "1", "gate", gate, "print", "2", "gate", gate, "print", "3", "exit", "0"),
+                log=t.path("web.txt"), log_max_size="1M", restart="no"),
+    )
+    t.start()
+    wait_text(t, "web.txt", "1\n", "before")
+    pid, writer = t.status("web")["pid"], wait_suplog(t)
+    kill(writer, signal.SIGKILL)
+    other = wait_suplog(t, writer)
+    t.open_gate(gate)
+    wait_text(t, "web.txt", "1\n2\n", "after its death")
+    t.eq(t.status("web")["pid"], pid, "the service runs on")
+    halt(other)
+    t.open_gate(gate)
+    t.wait_state("web", "exited")
+    t.eq(t.read("web.txt"), "1\n2\n", "nobody writes")
+    kill(other, signal.SIGKILL)
+    wait_text(t, "web.txt", "1\n2\n3\n", "last words of one that has ended")
+
+
+def files_of(path):
+    """All files of a log, the oldest first."""
+
+    def age(name):
+        found = re.search(r"\.(\d+)(\.gz)?$", name)
+        return -int(found[1]) if found else 1
+
+    return sorted(glob.glob(glob.escape(path) + "*"), key=age)
+
+
+def compare(t, path, count, head):
+    """The log is the numbered lines, byte for byte; what suplog puts before each begins with the pattern head."""
+    pattern = re.compile(head.encode() + rb"(.*\n)", re.S)
+    n = 0
+    for name in files_of(path):
+        with gzip.open(name) if name.endswith(".gz") else open(name, "rb") as file:
+            for line in file:
+                found = pattern.fullmatch(line)
+                if not found or found[1] != b"%08d %s\n" % (n, b"x" * (n * 7919 % 120)):
+                    raise Failed(f"{name}: where line {n} should be, {line!r} is")
+                n += 1
+    t.eq(n, count, f"lines in {path}")
+
+
+def size_of(path):
+    return sum(os.path.getsize(name) for name in files_of(path))
+
+
+@test(limit=1200)
+def killed(t):
+    """supd and suplog are killed over and over while numbered lines come, as they are and with timestamps."""
+    keys = {"log_max_size": "1M" if LINES < 10**6 else "100M", "log_keep": 1000}
+    names = ("plain", "stamped")
+
+    def writer(name, **more):
+        steps = ("numbers-until", t.path(name + ".count"), LINES, PAUSE_US, "for-ever")
+        return service(name, t.worker(*steps), log=t.path(name + ".txt"), **keys, **more)
+
+    t.configure(writer("plain"), writer("stamped", log_timestamp=True), t.sleeper("other"))
+    t.start()
+    pids = {name: t.wait_state(name, "running")["pid"] for name in names}
+    supds = logs = 0
+    while supds < KILLS // 2 or logs < KILLS:
+        time.sleep(random.random() * 0.1)
+        if random.random() < 0.4:
+            t.crash_and_start()
+            supds += 1
+        found = suplog(t)
+        if found and random.random() < 0.8:
+            logs += kill(found, signal.SIGKILL)
+    counts = {}
+    for name in names:
+        with open(t.path(name + ".count"), "a", encoding="utf-8"):
+            pass
+        eventually(lambda name=name: t.read(name + ".count").endswith("\n"), f"{name} has written enough", 900)
+        counts[name] = int(t.read(name + ".count"))
+    t.eq({name: t.status(name)["pid"] for name in names}, pids, "the services were never other processes")
+    for name, head in (("plain", 0), ("stamped", 28)):
+        size = sum(head + 10 + n * 7919 % 120 for n in range(counts[name]))
+        eventually(lambda name=name, size=size: size_of(t.path(name + ".txt")) >= size, f"all of {name} is written")
+    wait_suplog(t)
+    t.terminate()
+    t.nothing_left()
+    compare(t, t.path("plain.txt"), counts["plain"], "")
+    compare(t, t.path("stamped.txt"), counts["stamped"], WHEN)
+
+
+@test
+def last_words(t):
+    """What services write at their very end is there when supd has ended, also if suplog is killed just then."""
+    big = "x" * 20000
+    t.configure(
+        *(service(f"s{i}", ["/bin/sh", "-c", f"trap 'echo {big}; echo bye; exit 0' TERM; echo up; while :; do sleep 1; done"],
+                  log=t.path(f"s{i}.txt"), log_max_size="1M") for i in range(5))
+    )
+    t.start()
+    eventually(lambda: all(t.read(f"s{i}.txt") == "up\n" for i in range(5)), "all are up")
+    kill(wait_suplog(t), signal.SIGKILL)
+    t.eq(t.terminate(), 0, "exit status of supd")
+    for i in range(5):
+        t.match(t.read(f"s{i}.txt"), f"^up\n(Terminated\n)?{big}\nbye\n$", f"s{i}")
+    t.nothing_left()
+
+
+@test
+def kept_over_an_upgrade(t):
+    """suplog dies while supd becomes another binary: the FIFO was open all the time."""
+    gate = t.gate("gate")
+    t.configure(
+        service("web", t.worker("print", "1", "gate", gate, "print", "2", "exit", "0"), log=t.path("web.txt"),
+                log_timestamp="%Y", restart="no"),
+        t.sleeper("other"),
+    )
+    t.start()
+    eventually(lambda: t.read("web.txt").endswith(" 1\n"), "the first line")
+    writer = wait_suplog(t)
+    halt(writer)
+    t.open_gate(gate)
+    t.wait_state("web", "exited")
+    t.call("supd.upgrade")
+    eventually(lambda: "upgraded from" in t.log_text() and t.answers(), "it is upgraded")
+    t.check(is_alive(writer), "suplog is still there")
+    kill(writer, signal.SIGKILL)
+    eventually(lambda: t.read("web.txt").endswith(" 2\n"), "the last line")
+    t.match(t.read("web.txt"), r"^\d{4} 1\n\d{4} 2\n$", "the log")
+
+
+@test
+def another_configuration(t):
+    """Keys of a log that goes by FIFO take effect at once; a log that gets a FIFO or loses it does at the next start."""
+    gate = t.gate("gate")
+    steps = ("print", "1", "gate", gate, "print", "2", "gate", gate, "print", "3", "for-ever")
+
+    def configure(**keys):
+        t.configure(service("web", t.worker(*steps), **keys))
+
+    configure(log=t.path("a.txt"), log_max_size="1M")
+    t.start()
+    wait_text(t, "a.txt", "1\n", "the first file")
+    pid = t.status("web")["pid"]
+    configure(log=t.path("b.txt"), log_prefix="> ")
+    plan = t.call("config.reload")["plan"]
+    t.eq(plan, [{"action": "change", "name": "web", "keys": ["log", "log-max-size", "log-prefix"],
+                 "needs-restart": False, "restarted": False}], "the plan")
+    t.eq((t.status("web")["pid"], t.status("web")["config-stale"]), (pid, False), "nothing is restarted")
+    eventually(lambda: os.path.exists(t.path("b.txt")), "the second file is open")
+    t.open_gate(gate)
+    wait_text(t, "b.txt", "> 2\n", "the second file")
+    t.eq(t.read("a.txt"), "1\n", "the first one")
+    configure(log=t.path("c.txt"))
+    t.eq(t.call("config.reload")["plan"][0]["needs-restart"], True, "without a FIFO a new process is needed")
+    t.open_gate(gate)
+    wait_text(t, "b.txt", "> 2\n> 3\n", "until then all is as it was")
+    t.ctl("restart", "web")
+    wait_text(t, "c.txt", "1\n", "straight to its file")
+    eventually(lambda: not suplog(t), "nobody needs suplog any more")
+    t.check(not os.path.exists(os.path.join(t.run_dir, "log", "web.fifo")), "nor the FIFO")
+    configure(log=t.path("d.txt"), log_max_age="1d")
+    t.call("config.reload", restart=True)
+    wait_text(t, "d.txt", "1\n", "and back")
+    t.configure(t.sleeper("other"))
+    t.call("config.reload")
+    eventually(lambda: not suplog(t) and "web" not in t.all(), "the service and suplog are gone")
+
+
+@test
+def rotation(t):
+    """supctl rotate, by name and for all; logrotate's way, a rename and SIGUSR1."""
+    gate = t.gate("gate")
+    t.configure(
+        service("web", t.worker("print", "1", "gate", gate, "print", "2", "gate", gate, "print", "3", "for-ever"),
+                log=t.path("web.txt"), log_max_size="1M"),
+        t.sleeper("none"),
+    )
+    t.start()
+    wait_text(t, "web.txt", "1\n", "the first line")
+    result = t.ctl("rotate", "web")
+    t.eq(result.code, 0, f"supctl rotate: {result.out}{result.err}")
+    wait_text(t, "web.txt.1", "1\n", "rotated")
+    t.open_gate(gate)
+    wait_text(t, "web.txt", "2\n", "a new one is begun")
+    t.eq(t.ctl("rotate").code, 0, "all that there are")
+    wait_text(t, "web.txt.2", "1\n", "one further")
+    result = t.ctl("rotate", "none")
+    t.eq(result.code, 1, "one that has none")
+    t.match(result.out + result.err, "none.*has no log file that suplog writes", "why")
+    os.rename(t.path("web.txt.1"), t.path("moved"))
+    t.process.send_signal(signal.SIGUSR1)
+    eventually(lambda: "opening log files again" in t.log_text(), "supd has passed it on")
+    t.open_gate(gate)
+    eventually(lambda: t.read("web.txt").endswith("3\n"), "the last line")
+
+
+@test
+def shown(t):
+    """What suplog has written, rotated and compressed, is what supctl logs shows."""
+    t.configure(
+        service("web", t.worker("numbers", 400, "for-ever"), log=t.path("web.txt"), log_timestamp=True,
+                log_max_size="4K", log_compress=True, log_keep=100),
+        service("objects", t.worker("print", "one", "for-ever"), log=t.path("objects.txt"), log_format="json"),
+    )
+    t.start()
+    eventually(lambda: "00000399" in t.read("web.txt"), "all is written")
+    eventually(lambda: glob.glob(t.path("web.txt.*.gz")) and t.read("objects.txt"), "older files are compressed")
+    said = t.ctl("logs", "web", "-n", "500").out
+    t.eq(re.findall(r"\d{8} x*", said), numbers(400).decode().splitlines(), "all, over its files")
+    t.check("one" in t.ctl("logs", "objects").out, "JSON")
+
+
+@test
+def inherited(t):
+    """With a prefix, lines of many services on supd's own standard output stay whole."""
+    t.configure(*(service(f"s{i}", t.worker("numbers", 300, "for-ever"), log="inherit", log_prefix=f"s{i}: ")
+                  for i in range(4)))
+    t.start()
+    want = numbers(300).decode().splitlines()
+
+    def lines(i):
+        return [line[4:] for line in t.log_text().splitlines() if line.startswith(f"s{i}: ") and line[4:12].isdigit()]
+
+    eventually(lambda: all(len(lines(i)) >= 300 for i in range(4)), "all is there")
+    for i in range(4):
+        t.check(lines(i) == want, f"the lines of s{i}")
+
+
+@test
+def thousand(t):
+    """A thousand services write at once."""
+    count = 1000 // SLOWER
+    t.configure(
+        "defaults {\n log-max-size = 1M\n stop-timeout = 60s\n}\n",
+        *(service(f"s{i}", t.worker("print", f"hello {i}", "numbers", 50, "for-ever"),
+                  log=t.path("logs", f"{i}.txt")) for i in range(count)),
+    )
+    t.start()
+    want = numbers(50).decode()
+    eventually(lambda: all(t.read(f"logs/{i}.txt") == f"hello {i}\n{want}" for i in range(count)), "each has its own")
+    t.terminate()
+
+
+@test
+def what_is_refused(t):
+    """Bad values, each told with what would be right."""
+    cases = {
+        "log-max-size = big": "'big' is not a size",
+        "log-timestamp = maybe": "neither yes nor no nor a format",
+        "log-format = xml": "'xml' is none of plain, json",
+        "log-when-full = stop": "'stop' is none of block, drop",
+        "log-rate-limit = 10M": "neither off nor SIZE/DURATION",
+        "log-rate-limit = 0/1s": "neither off nor SIZE/DURATION",
+        "log-owner = \"no-such-user\"": "no-such-user",
+        "log-owner = \"root:\"": "neither USER nor USER:GROUP",
+        "log-mode = 999": "999",
+        "log = logs": "none of journal, syslog, inherit and none, nor the absolute path",
+        "log = \"/var/log/\"": "it has to be a file",
+        "log-prefix = \"a\\nb\"": "a part of a line",
+    }
+    for line, words in cases.items():
+        t.configure(f'service "web" {{\n command = "/bin/true"\n {line}\n}}\n')
+        result = t.run("--check")
+        t.eq(result.code, 1, line)
+        t.check(words in result.err and "supd.conf:3:" in result.err, f"{line}: {result.err}")
+
+
+if __name__ == "__main__":
+    main()
