@@ -13,11 +13,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from harness import main, test  # noqa: E402
 from logger import Logger, Numbers, stream  # noqa: E402
-from processes import eventually, skip  # noqa: E402
+from processes import SLOWER, eventually, skip  # noqa: E402
 
 WHEN = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
-KILLS = 25
-LINES = 2 * 10**6  # at most
+KILLS = 24 // SLOWER
+LINES = 10**9  # at most: they end with the kills
 MIB = 1 << 20
 
 
@@ -29,7 +29,7 @@ def survive_kills(t, unformat, **keys):
     numbers = Numbers(logger, "web", LINES)
     logger.start()
     numbers.start()
-    while numbers.is_alive() and logger.kills < KILLS:
+    while logger.kills < KILLS or not os.path.exists(path + ".4"):
         time.sleep(random.random() * 0.02)
         logger.kill()
         logger.start()
@@ -37,7 +37,6 @@ def survive_kills(t, unformat, **keys):
     numbers.join()
     logger.drained("web")
     logger.end()
-    t.check(logger.kills == KILLS, f"suplog was killed only {logger.kills} times")
     t.check(unformat(logger.text(path)) == numbers.text, "the log is what was written, byte for byte")
     sizes = [os.path.getsize(p) for p in (path + f".{i}" for i in range(1, 10**6)) if os.path.exists(p)]
     t.check(len(sizes) > 3 and all(MIB // 4 <= size < MIB // 4 + 300 for size in sizes if size), f"sizes: {sizes}")
