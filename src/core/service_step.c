@@ -348,7 +348,10 @@ void step_settle_policy(struct step *s, bool abnormal)
 
     if (svc->result == RESULT_UNHEALTHY_STOP) {
         step_state(s, SVC_FAILED);
-        step_act(s, ACT_RECORD, 0);
+        if (s->spec->schedule) /* got since it was found unhealthy */
+            step_await_run(s, true);
+        else
+            step_act(s, ACT_RECORD, 0);
         return;
     }
     if (policy_awaits_demand(s->spec, &run)) {

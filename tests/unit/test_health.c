@@ -221,6 +221,22 @@ START_TEST(what_follows)
 }
 END_TEST
 
+/* By the time it has ended it is a oneshot with a schedule, which waits for its next run whatever came of the last one. */
+START_TEST(stopped_with_a_schedule)
+{
+    set("check.on-failure", "stop");
+    come_up();
+    result(false);
+    result(false);
+    ck_assert_int_eq(svc.state, SVC_STOPPING);
+    spec->type = TYPE_ONESHOT;
+    set("schedule", "@daily");
+    feed((struct svc_event){.type = SVC_EV_CONFIG, .stop.signal = 15, .rescheduled = true});
+    main_gone();
+    ck_assert(svc.state == SVC_WAITING && svc.idle && acted(ACT_RECORD));
+}
+END_TEST
+
 START_TEST(a_check_that_is_taken_away)
 {
     set("check.on-failure", "mark");
@@ -415,6 +431,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, cpu_time_that_is_used);
     tcase_add_test(tc, unhealthy_is_restarted);
     tcase_add_loop_test(tc, what_follows, 0, (int)(sizeof(outcomes) / sizeof(outcomes[0])));
+    tcase_add_test(tc, stopped_with_a_schedule);
     tcase_add_test(tc, a_check_that_is_taken_away);
     tcase_add_test(tc, ready_by_a_check);
     tcase_add_test(tc, process);
