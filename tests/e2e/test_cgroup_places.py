@@ -25,6 +25,7 @@ def moved_away(t):
         t.configure(stray("a", kill_mode="cgroup", stop_timeout="1h"), stray("b", stop_timeout="1h"))
         t.start()
         for adopted in (False, True):
+            t.ctl("start", "a", "b")
             found = {name: wait_stray(t, name) for name in "ab"}
             for main_pid, _ in found.values():
                 with open(foreign + "/cgroup.procs", "w", encoding="utf-8") as f:
@@ -36,7 +37,6 @@ def moved_away(t):
             for name, (main_pid, others) in found.items():
                 left = [pid for pid in (main_pid, *others) if is_alive(pid)]
                 t.eq(left, [], f"{name}, adopted {adopted}: nobody is left")
-            t.ctl("start", "a", "b")
         t.terminate()
     finally:
         eventually(lambda: event(foreign, "populated") == "0", "it is empty")
