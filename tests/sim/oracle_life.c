@@ -206,8 +206,10 @@ void oracle_life_changed(struct world *w, const struct service *s, const struct 
         return;
     if (after->state == SVC_RUNNING)
         check_up(w, s, life);
-    if (before->state == SVC_RUNNING && asked)
-        life->stop_command_is_due = s->spec->stop_command && (svc_has_process(before) || before->type == TYPE_ONESHOT);
+    /* Each stop anew: one that died with supd before it was recorded binds nobody. */
+    if (before->state == SVC_RUNNING && after->state == SVC_STOPPING)
+        life->stop_command_is_due =
+            asked && s->spec->stop_command && (svc_has_process(before) || before->type == TYPE_ONESHOT);
     if (!oracle_is_settled(before) && oracle_is_settled(after))
         check_over(w, s, life);
 }
