@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/strv.h"
+#include "base/suggest.h"
 
 #define NSS_BUFFER_MAX (16U * 1024 * 1024)
 
@@ -65,13 +67,51 @@ static int lookup_group(const char *name, gid_t *gid)
     return found != NULL ? 0 : rc != 0 ? rc : ENOENT;
 }
 
+/* The names of all users, as far as NSS lists them; to be freed. */
+static char **all_users(void)
+{
+    char **names = NULL;
+    const struct passwd *pw;
+
+    setpwent();
+    while ((pw = getpwent()) != NULL)
+        names = strv_push(names, xstrdup(pw->pw_name));
+    endpwent();
+    return names;
+}
+
+static char **all_groups(void)
+{
+    char **names = NULL;
+    const struct group *group;
+
+    setgrent();
+    while ((group = getgrent()) != NULL)
+        names = strv_push(names, xstrdup(group->gr_name));
+    endgrent();
+    return names;
+}
+
+static bool fail_unknown(bool is_user, const char *name, char *err, size_t err_size)
+{
+    char **names = is_user ? all_users() : all_groups();
+    const char *near = suggest_nearest(name, (const char *const *)names, strv_len(names));
+    const char *what = is_user ? "user" : "group";
+
+    if (near != NULL)
+        snprintf(err, err_size, "there is no %s '%s'; did you mean '%s'?", what, name, near);
+    else
+        snprintf(err, err_size, "there is no %s '%s'", what, name);
+    strv_free(names);
+    return false;
+}
+
 /* Libraries answer "no such entry" with several numbers, getpwnam(3). */
-static bool fail(int rc, const char *what, const char *name, char *err, size_t err_size)
+static bool fail(int rc, bool is_user, const char *name, char *err, size_t err_size)
 {
     if (rc == ENOENT || rc == ESRCH || rc == EBADF || rc == EPERM)
-        snprintf(err, err_size, "there is no %s '%s'", what, name);
-    else
-        snprintf(err, err_size, "cannot look up %s '%s': %s", what, name, strerror(rc));
+        return fail_unknown(is_user, name, err, err_size);
+    snprintf(err, err_size, "cannot look up %s '%s': %s", is_user ? "user" : "group", name, strerror(rc));
     return false;
 }
 
@@ -81,7 +121,7 @@ bool ids_group(const char *name, gid_t *gid, char *err, size_t err_size)
 
     if (rc == 0 || parse_id(name, gid))
         return true;
-    return fail(rc, "group", name, err, err_size);
+    return fail(rc, false, name, err, err_size);
 }
 
 bool ids_user(const char *name, uid_t *uid, char *err, size_t err_size)
@@ -93,7 +133,7 @@ bool ids_user(const char *name, uid_t *uid, char *err, size_t err_size)
     free(buf);
     if (rc == 0)
         *uid = pw.pw_uid;
-    return rc == 0 || parse_id(name, uid) || fail(rc, "user", name, err, err_size);
+    return rc == 0 || parse_id(name, uid) || fail(rc, true, name, err, err_size);
 }
 
 /* The groups of a login, GID among them. */
@@ -165,7 +205,7 @@ static bool resolve_user(const char *user, bool have_group, struct spec_ids *ids
     if (rc == 0)
         take_login(ids, &pw);
     free(buf);
-    return rc == 0 || fail(rc, "user", user, err, err_size);
+    return rc == 0 || fail(rc, true, user, err, err_size);
 }
 
 /* Nobody but root may change ids, and there is no need where they are ours: then the child simply keeps them. */
