@@ -277,9 +277,10 @@ enum key_flags {
     KEY_F_ADDS = 1 << 1,        /* the service's values are added to those of `defaults`, not put in their place */
     KEY_F_ENVIRONMENT = 1 << 2, /* each value must be KEY=VALUE with a valid KEY */
     KEY_F_REQUIRED = 1 << 3,
-    KEY_F_PATHS = 1 << 4,   /* each value must be an absolute path, after a '-' or without it */
-    KEY_F_HOME = 1 << 5,    /* the path may begin with '~', the home of the service's user */
-    KEY_F_EXPANDS = 1 << 6, /* of instances: %i and %n stand for the number and the name, core/instance.h */
+    KEY_F_PATHS = 1 << 4,    /* each value must be an absolute path, after a '-' or without it */
+    KEY_F_HOME = 1 << 5,     /* the path may begin with '~', the home of the service's user */
+    KEY_F_EXPANDS = 1 << 6,  /* of instances: %i and %n stand for the number and the name, core/instance.h */
+    KEY_F_POSITIVE = 1 << 7, /* a number, duration or size that may not be 0 */
 };
 
 struct spec_key {

@@ -119,12 +119,6 @@ static const char *find_fault(const struct spec *spec)
         return "type = oneshot does its work and ends: leave check { } out";
     if (check->http_body != NULL && check->http == NULL)
         return "check.http-body goes with check.http only: add that, or leave it out";
-    if (check->max_memory.set && !check->max_memory.infinite && check->max_memory.value == 0)
-        return "check.max-memory must be more than 0";
-    if (check->interval == 0 || check->timeout == 0)
-        return "check: interval and timeout must be longer than 0";
-    if (check->failures == 0 || check->successes == 0)
-        return "check: failures and successes must be at least 1";
     return NULL;
 }
 

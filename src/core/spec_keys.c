@@ -110,13 +110,13 @@ const struct spec_key spec_keys[] = {
     {"check.http", KEY_CHECK_HTTP, KEY_F_EXPANDS, AT(check.http), NULL},
     {"check.http-status", KEY_STATUSES, 0, AT(check.http_status), "200-399"},
     {"check.http-body", KEY_TEXT, 0, AT(check.http_body), NULL},
-    {"check.max-memory", KEY_SIZE_LIMIT, 0, AT(check.max_memory), NULL},
+    {"check.max-memory", KEY_SIZE_LIMIT, KEY_F_POSITIVE, AT(check.max_memory), NULL},
     {"check.max-cpu", KEY_PERCENT, 0, AT(check.max_cpu), NULL},
-    {"check.interval", KEY_DURATION, 0, AT(check.interval), "10s"},
-    {"check.timeout", KEY_DURATION, 0, AT(check.timeout), "5s"},
+    {"check.interval", KEY_DURATION, KEY_F_POSITIVE, AT(check.interval), "10s"},
+    {"check.timeout", KEY_DURATION, KEY_F_POSITIVE, AT(check.timeout), "5s"},
     {"check.start-period", KEY_DURATION, 0, AT(check.start_period), "0"},
-    {"check.failures", KEY_UINT, 0, AT(check.failures), "3"},
-    {"check.successes", KEY_UINT, 0, AT(check.successes), "1"},
+    {"check.failures", KEY_UINT, KEY_F_POSITIVE, AT(check.failures), "3"},
+    {"check.successes", KEY_UINT, KEY_F_POSITIVE, AT(check.successes), "1"},
     {"check.on-failure", KEY_ON_FAILURE, KEY_F_EXPANDS, AT(check.on_failure), "restart"},
 
 };

@@ -32,6 +32,7 @@ struct key_input {
 /* All pointers to values point to the member of struct spec that is at key->offset. */
 struct key_type_ops {
     bool takes_list;
+    bool is_command; /* its list is one command, no element of it means anything by itself */
     size_t size; /* of the value, which is compared byte by byte where there is no `equal` */
     /* Takes the input over, in place of the value that is there or, with KEY_F_ADDS, on top of it.
      * False with key_fail() said, and the value as it was. */

@@ -28,6 +28,8 @@ static bool set_size_limit(const struct key_input *in, void *to)
 
     if (!limit.infinite && !size_parse(in->values[0], &limit.value))
         return key_fail(in, "'%s' is not a size: write a number of bytes, 64K, 10M, 2G or infinity", in->values[0]);
+    if (!limit.infinite && limit.value == 0 && (in->key->flags & KEY_F_POSITIVE) != 0)
+        return key_fail(in, "it must be more than 0");
     *(struct cgroup_limit *)to = limit;
     return true;
 }

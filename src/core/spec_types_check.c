@@ -161,6 +161,7 @@ static bool equal_on_failure(const void *a, const void *b)
 
 const struct key_type_ops key_type_on_failure = {
     .takes_list = true,
+    .is_command = true,
     .size = sizeof(struct spec_on_failure),
     .set = set_on_failure,
     .get = get_on_failure,

@@ -128,6 +128,7 @@ static bool set_argv(const struct key_input *in, void *to)
 
 const struct key_type_ops key_type_argv = {
     .takes_list = true,
+    .is_command = true,
     .size = sizeof(char **),
     .set = set_argv,
     .get = key_vector_get,
@@ -203,6 +204,7 @@ static bool set_hook(const struct key_input *in, void *to)
 
 const struct key_type_ops key_type_hook = {
     .takes_list = true,
+    .is_command = true,
     .size = sizeof(char **),
     .set = set_hook,
     .get = key_vector_get,

@@ -93,8 +93,12 @@ const struct key_type_ops key_type_bool = {.size = sizeof(bool), .set = set_bool
 
 static bool set_uint(const struct key_input *in, void *to)
 {
-    if (!key_parse_uint(in->values[0], 10, UINT32_MAX, to))
-        return key_fail(in, "'%s' is not a whole number from 0 to 4294967295", in->values[0]);
+    unsigned least = (in->key->flags & KEY_F_POSITIVE) != 0;
+    uint32_t number;
+
+    if (!key_parse_uint(in->values[0], 10, UINT32_MAX, &number) || number < least)
+        return key_fail(in, "'%s' is not a whole number from %u to 4294967295", in->values[0], least);
+    *(uint32_t *)to = number;
     return true;
 }
 
@@ -123,9 +127,14 @@ const struct key_type_ops key_type_octal = {.size = sizeof(uint32_t), .set = set
 
 static bool set_duration(const struct key_input *in, void *to)
 {
-    if (!duration_parse(in->values[0], to))
+    int64_t duration;
+
+    if (!duration_parse(in->values[0], &duration))
         return key_fail(in, "'%s' is not a duration: write 250ms, 10s, 5m, 1h30m or a number of seconds",
                         in->values[0]);
+    if (duration == 0 && (in->key->flags & KEY_F_POSITIVE) != 0)
+        return key_fail(in, "it must be longer than 0");
+    *(int64_t *)to = duration;
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "core/instance.h"
+#include "core/spec_type.h"
 #include "os/config_ids.h"
 #include "os/config_place.h"
 
@@ -124,6 +125,29 @@ static bool set_value(const struct config_build *b, struct spec *spec, const str
     return ok;
 }
 
+/* Tells of each element of a list that is wrong by itself.  False: none is, so only all of them together are. */
+static bool tell_elements(struct config_build *b, const struct placed *p, const struct config_entry *entry,
+                          const struct spec_key *key, const char *name)
+{
+    struct spec *scratch = spec_new(name);
+    bool told = false;
+
+    for (size_t i = 0; i < entry->n; i++) {
+        char *value[] = {entry->values[i], NULL};
+        struct config_entry one = *entry;
+        char err[ERR_SIZE];
+
+        one.values = value;
+        one.n = 1;
+        if (set_value(b, scratch, key, &one, err, sizeof(err)))
+            continue;
+        config_build_entry_error(b, p, entry, ": %s", err);
+        told = true;
+    }
+    spec_free(scratch);
+    return told;
+}
+
 bool config_set_service_key(struct config_build *b, const struct placed *p, const struct config_entry *entry,
                             struct spec *spec)
 {
@@ -144,11 +168,12 @@ bool config_set_service_key(struct config_build *b, const struct placed *p, cons
         config_build_entry_error(b, p, entry, " is no section: write %s = VALUE", entry->key);
         return false;
     }
-    if (!set_value(b, spec, key, entry, err, sizeof(err))) {
+    if (set_value(b, spec, key, entry, err, sizeof(err)))
+        return true;
+    const struct key_type_ops *ops = key_type_ops(key->type);
+    if (entry->n < 2 || !ops->takes_list || ops->is_command || !tell_elements(b, p, entry, key, spec->name))
         config_build_entry_error(b, p, entry, ": %s", err);
-        return false;
-    }
-    return true;
+    return false;
 }
 
 /* Unset, or something that can be looked up; anything else was refused before. */

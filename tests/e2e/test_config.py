@@ -34,6 +34,8 @@ ERRORS = {
     "bad watch": ("watch = pidfs @@", r"pidfs.*pidfd"),
     "unknown user": (f'service "a" {{\n    {COMMAND}\n    user = "no-such-user" @@\n}}', r"no-such-user"),
     "unknown group": (f'service "a" {{\n    {COMMAND}\n    group = "no-such-group" @@\n}}', r"no-such-group"),
+    "mistyped user": (f'service "a" {{\n    {COMMAND}\n    user = "nobdy" @@\n}}', r"'nobdy'; did you mean 'nobody'\?"),
+    "mistyped group": (f'service "a" {{\n    {COMMAND}\n    group = "dameon" @@\n}}', r"did you mean 'daemon'\?"),
     "unknown admin-group": ('control {\n    admin-group = "no-such-group" @@\n}', r"no-such-group"),
     "relative directory": (f'service "a" {{\n    {COMMAND}\n    directory = "here" @@\n}}', r"here"),
     "relative log": (f'service "a" {{\n    {COMMAND}\n    log = "out.log" @@\n}}', r"out\.log"),
@@ -124,7 +126,8 @@ def all_errors_at_once(t):
         "supd.conf",
         f'include("{t.path("conf.d")}/*.conf")\n'
         f'service "a" {{\n    {COMMAND}\n    restart = sometimes\n    umask = 8\n}}\n'
-        f'service "b" {{\n    {COMMAND}\n    user = "no-such-user"\n    stop-signal = NONE\n}}\n',
+        f'service "b" {{\n    {COMMAND}\n    user = "no-such-user"\n    stop-signal = NONE\n'
+        '    success-exit = {FOO, 0, KILLL, 300}\n}\n',
     )
     os.mkdir(t.path("conf.d"))
     t.write("conf.d/1.conf", f'# c\nservice "c" {{\n    {COMMAND}\n    kill-mode = all\n}}\n')
@@ -143,6 +146,9 @@ def all_errors_at_once(t):
     ):
         t.check(any(l.startswith(place + ": ") for l in said.splitlines()), f"{place} is missing in {said!r}")
     t.match(said, r'"?a"?.*(twice|already|duplicate|again)', "the duplicate across files")
+    told = [l for l in said.splitlines() if "success-exit" in l]
+    for line, word in zip(told, ("FOO", "KILLL", "300"), strict=True):
+        t.match(line, rf":11: .*'{word}'", "each element that is wrong")
     done = t.run()
     t.eq(done.code, 1, "supd does not start either")
     t.check(f"{t.conf}:4: " in done.err, "and says the same")
