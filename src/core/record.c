@@ -252,6 +252,12 @@ void record_finish_spawn(uint8_t *buf, size_t len, int32_t pid, uint64_t start_t
     seal(buf, len);
 }
 
+/* A shutdown has a record of its own, and without that it does not outlive us: then the service just goes on. */
+static bool held_by_shutdown(const struct svc *svc)
+{
+    return svc->stop_held && svc->shutting_down;
+}
+
 size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *svc)
 {
     struct writer w = begin(buf, RECORD_SERVICE);
@@ -278,7 +284,7 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     put_u8(&w, (uint8_t)svc->stop_phase);
     put_u8(&w, (uint8_t)svc->stop_cause);
     put_exit(&w, &svc->exit);
-    put_str(&w, svc->reason, sizeof svc->reason);
+    put_str(&w, held_by_shutdown(svc) ? "" : svc->reason, sizeof svc->reason);
     put_u8(&w, svc->idle);
     put_u8(&w, (uint8_t)svc->type);
     put_u8(&w, (uint8_t)svc->todo);
@@ -289,8 +295,7 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     put_control(&w, &svc->control);
     put_u8(&w, svc->ready_lost);
     put_u8(&w, (uint8_t)svc->told);
-    /* A shutdown has a record of its own, and without that it does not outlive us. */
-    put_u8(&w, svc->stop_held && !svc->shutting_down);
+    put_u8(&w, svc->stop_held && !held_by_shutdown(svc));
     put_u64(&w, (uint64_t)svc->watchdog);
     put_time(&w, svc->due);
     put_u8(&w, svc->moved);

@@ -952,6 +952,23 @@ static void add_kept(const char *service, uint32_t slot, const char *name)
     add(record_encode_kept(record, service, &kept));
 }
 
+/* Only a recorded shutdown outlives supd; a service that it had not come to yet goes on as if nothing had been. */
+START_TEST(held_by_a_shutdown)
+{
+    struct svc svc = alive(1, 100);
+
+    svc.stop_held = true;
+    svc.shutting_down = true;
+    snprintf(svc.reason, sizeof svc.reason, "supd is shutting down");
+    add(record_encode_service(record, "a", &svc));
+    struct replay *replay = play();
+    const struct svc *read = &replay_find(replay, "a")->svc;
+    ck_assert(!read->stop_held);
+    ck_assert_str_eq(read->reason, "");
+    replay_free(replay);
+}
+END_TEST
+
 START_TEST(what_was_left_is_of_its_service)
 {
     char longest[KEPT_NAME_SIZE];
@@ -1026,6 +1043,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, newer_version_is_passed_over_and_told);
     tcase_add_test(tc, older_version_is_read);
     tcase_add_test(tc, record_of_each_version_is_read);
+    tcase_add_test(tc, held_by_a_shutdown);
     tcase_add_test(tc, unfinished_spawn_is_no_process);
     suite_add_tcase(suite, tc);
     return suite;
