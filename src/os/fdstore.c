@@ -54,6 +54,17 @@ void fdstore_open(struct fdstore *store)
         qsort(store->items, store->n, sizeof *store->items, compare_items);
 }
 
+int fdstore_end(const struct fdstore *store)
+{
+    int end = FIRST_FD;
+
+    for (size_t i = 0; i < store->n; i++) {
+        if (store->items[i].fd >= end)
+            end = store->items[i].fd + 1;
+    }
+    return end;
+}
+
 void fdstore_close(struct fdstore *store)
 {
     for (size_t i = 0; i < store->n; i++) {

@@ -27,6 +27,9 @@ struct fdstore {
 /* Takes what LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES tell of; call before anything else opens a descriptor. */
 void fdstore_open(struct fdstore *store);
 
+/* The number from which on no descriptor is of the store. */
+int fdstore_end(const struct fdstore *store);
+
 /* Closes what was not taken. */
 void fdstore_close(struct fdstore *store);
 

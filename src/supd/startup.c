@@ -394,6 +394,8 @@ int startup_run(const struct startup_options *options)
     supervisor_init(&sup);
     if (options->resume_fd < 0) /* else the variables are still those of the binary before */
         fdstore_open(&sup.fdstore);
+    if (options->daemon) /* a pipe or a lock of the starter's, say: it would wait for our end, daemon(7) */
+        closefrom(fdstore_end(&sup.fdstore));
     spawn_baseline_take(&sup.baseline);
     rlim_t hard = raise_nofile();
     log_open(LOG_TARGET_STDERR, "supd");

@@ -65,6 +65,22 @@ def daemon_returns_when_the_socket_answers(t):
 
 
 @test
+def a_daemon_lets_go_of_what_its_starter_had_open(t):
+    t.configure(t.sleeper("a"))
+    ours, theirs = os.pipe()
+    os.set_inheritable(theirs, True)
+    done = subprocess.run(t.command("-d"), cwd=t.dir, close_fds=False, capture_output=True, check=False)
+    os.close(theirs)
+    t.eq(done.returncode, 0, f"-d: {done.stderr}")
+    t.eq(os.read(ours, 1), b"", "nobody has the other end of the starter's pipe")
+    os.close(ours)
+    pid = daemon_pid(t)
+    t.wait_state("a", "running")
+    kill(pid, signal.SIGTERM)
+    eventually(lambda: not is_alive(pid), "ended")
+
+
+@test
 def daemon_errors_are_seen_by_the_starter(t):
     done = t.run("-d")
     t.eq(done.code, 1, "no configuration")
@@ -113,7 +129,7 @@ def runtime_dir_refused(t):
         t.check(t.run_dir in done.err, f"named: {done.err!r}")
         os.chown(t.run_dir, 0, 0)
     os.rmdir(t.run_dir)
-    os.symlink("/nonexistent", t.run_dir)
+    os.symlink(t.path("missing", "run"), t.run_dir)
     t.eq(t.run().code, 1, "a dangling link")
     os.unlink(t.run_dir)
     t.run_dir = "/proc/nowhere/run"
