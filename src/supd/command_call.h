@@ -17,6 +17,7 @@
 struct call {
     struct supervisor *sup;
     const json_t *params;
+    bool admin;          /* may the caller change something? */
     struct reply *reply; /* NULL once it was answered or handed on */
 };
 

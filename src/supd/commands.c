@@ -366,6 +366,10 @@ static void config_reload(struct call *call)
         !call_bool_param(call, "dry-run", &options.dry_run) || !call_bool_param(call, "restart", &options.restart) ||
         !call_timeout_param(call, &options.timeout))
         return;
+    if (!call->admin && !options.dry_run) {
+        call_refuse(call, PROTO_E_NOT_PERMITTED, "not permitted: config.reload without dry-run needs admin-group");
+        return;
+    }
     if (call->sup->phase != PHASE_RUN) {
         call_refuse(call, PROTO_E_REFUSED, "supd is shutting down");
         return;
@@ -469,7 +473,7 @@ static const struct verb {
     {"service.scale", true, service_scale},
     {"log.rotate", true, log_rotate},
     {"config.check", false, config_check},
-    {"config.reload", true, config_reload},
+    {"config.reload", false, config_reload}, /* a dry run changes nothing */
     {"events.subscribe", false, events_subscribe},
     {"supd.info", false, supd_info},
     {"supd.upgrade", true, supd_upgrade},
@@ -478,7 +482,7 @@ static const struct verb {
 
 void command_run(struct supervisor *sup, const char *method, const json_t *params, bool admin, struct reply *reply)
 {
-    struct call call = {.sup = sup, .params = params, .reply = reply};
+    struct call call = {.sup = sup, .params = params, .admin = admin, .reply = reply};
 
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(verbs[i].method, method) != 0)

@@ -316,6 +316,16 @@ static bool is_down(const struct svc *svc)
     return svc->state == SVC_STOPPED || svc->state == SVC_EXITED || svc->state == SVC_FAILED;
 }
 
+/* What ties a service to one that goes down, in words that follow "it". */
+static const char *tie_words(uint32_t flags)
+{
+    if (flags & GRAPH_BINDS_TO)
+        return "is bound to";
+    if (flags & GRAPH_REQUIRES)
+        return "requires";
+    return flags & GRAPH_REQUISITE ? "needs" : "is part of";
+}
+
 /* Those that depend on the SEEDS, and with ALSO they themselves: EVENT, a stop or restart. */
 static void plan_down(struct supervisor *sup, struct order_plan *plan, enum svc_event_type event, const uint32_t *seeds,
                       size_t n, const char *conflicts_with)
@@ -337,11 +347,9 @@ static void plan_down(struct supervisor *sup, struct order_plan *plan, enum svc_
         if (event == SVC_EV_RESTART ? !up || (service->svc.stop_held && !service->svc.desired_up)
                                     : service->svc.state == SVC_STOPPED)
             continue;
-        char *note = via ? xasprintf("it %s %s",
-                                     graph_flag_word(edge_flags(graph, service->node, via->node) &
-                                                     (GRAPH_NEEDS | GRAPH_PART_OF)),
-                                     via->spec->name)
-                         : xasprintf("it conflicts with %s", conflicts_with);
+        char *note =
+            via ? xasprintf("it %s %s", tie_words(edge_flags(graph, service->node, via->node)), via->spec->name)
+                : xasprintf("it conflicts with %s", conflicts_with);
         add_step(plan, (struct order_step){.service = service, .event = event, .note = note});
     }
     graph_set_clear(&set);

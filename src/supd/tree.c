@@ -6,6 +6,7 @@
  * is younger than the end of the main process; a signal is sent at once, and in
  * the turns that follow to those who were not seen, until nobody is new.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +117,7 @@ static void log_failure(const struct process *process, int signo, int error)
 {
     char name[16];
 
-    if (error < 0)
+    if (error < 0 && error != -ESRCH) /* all of them have ended meanwhile */
         log_error("%s: sending SIG%s to all its processes: %s", process->service->spec->name,
                   signal_to_name(signo, name), strerror(-error));
 }

@@ -150,6 +150,7 @@ def failures_and_ends_are_told_on(t):
         logged(t, "disk", restart="no"),
         logged(t, "bound", binds_to="disk", after="disk"),
         logged(t, "loose", requires="disk", after="disk"),
+        logged(t, "part", part_of="disk"),
         logged(t, "picky", requisite="extra-disk"),
         logged(t, "extra-disk", enabled=False),
         logged(t, "one", enabled=False, conflicts="two"),
@@ -159,7 +160,7 @@ def failures_and_ends_are_told_on(t):
     t.eq(t.wait_state("app", "failed")["reason"], "broken failed: exit 3", "app")
     t.eq(t.wait_state("web", "failed")["reason"], "app failed: broken failed: exit 3", "web")
     t.eq(t.wait_state("picky", "failed")["reason"], "extra-disk is not running", "picky")
-    wait_lines(t, "+wants", "+extra", "+disk", "+bound", "+loose")
+    wait_lines(t, "+wants", "+extra", "+disk", "+bound", "+loose", "+part")
     t.wait_state("extra", "running")
     t.eq([x for x in order(t) if x in ("+app", "+web", "+picky")], [], "those that must not run")
     code, out = run(t, "start", "web")
@@ -178,6 +179,7 @@ def failures_and_ends_are_told_on(t):
     code, out = run(t, "restart", "disk")
     t.eq(code, 0, "supctl restart disk")
     t.match(out, r"loose: restarted, pid \d+ \(it requires disk\)", "what it says")
+    t.match(out, r"part: restarted, pid \d+ \(it is part of disk\)", "what it says")
 
 
 @test

@@ -99,6 +99,9 @@ def permissions(t):
     t.eq(
         as_user(t, nobody.pw_uid, nobody.pw_gid, [], stranger), [-32002, None], "a stranger is told, then disconnected"
     )
+    dry_run = {"config.reload": {"dry-run": True}}
+    got = as_user(t, nobody.pw_uid, users, [], lambda: try_all(t, dry_run))
+    t.eq(got, {"config.reload": "ok"}, "what would be changed may be read")
     codes = {}
     for what, groups in (("stranger", []), ("reader", [users]), ("admin", [adm])):
         codes[what] = as_user(
