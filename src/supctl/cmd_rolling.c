@@ -87,7 +87,8 @@ static int restart_one(struct rolling *rolling, char *name)
 static void leave_as_it_is(struct rolling *rolling, const json_t *service)
 {
     rolling->began = 0;
-    json_t *message = json_sprintf("not restarted, because %s failed", rolling->culprit);
+    const char *what = rolling->status == SUPCTL_TIMED_OUT ? "took too long" : "failed";
+    json_t *message = json_sprintf("not restarted, because %s %s", rolling->culprit, what);
 
     take(rolling, json_pack("{s:O, s:b, s:o, s:O}", "name", json_object_get(service, "name"), "ok", 0, "message",
                             message, "service", service));

@@ -253,8 +253,10 @@ struct survey *survey_new(struct supervisor *sup, char *err, size_t err_size)
 
     survey->sup = sup;
     if (rc < 0) {
-        snprintf(err, err_size, "cannot read %s/state: %s; services may be running that it tells of", sup->runtime_dir,
-                 strerror(-rc));
+        snprintf(err, err_size,
+                 "cannot read %s/state: %s; it may tell of services that run: make it readable, or move it away if "
+                 "none does",
+                 sup->runtime_dir, strerror(-rc));
         free(survey);
         return NULL;
     }

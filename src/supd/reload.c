@@ -284,7 +284,10 @@ static void take(struct reload *reload, struct config *config, const struct plan
     apply(sup, config, plan, waiter);
     if (job->options.restart)
         restart_stale(sup, waiter);
-    log_info("the configuration is taken: %zu step%s", plan->n, plan->n == 1 ? "" : "s");
+    if (plan->n > 0)
+        log_info("the configuration is taken: %zu step%s", plan->n, plan->n == 1 ? "" : "s");
+    else
+        log_info("the configuration is taken: it says what the last one said");
     server_tell_reload(sup, true);
     notify_status(sup);
     if (job->by_signal)

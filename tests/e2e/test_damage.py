@@ -77,6 +77,21 @@ def state_file_flipped_bytes(t):
 
 
 @test
+def state_file_that_cannot_be_read(t):
+    names = damage_services(t)
+    t.crash()
+    os.rename(t.path("run/state"), t.path("run/kept"))
+    os.mkdir(t.path("run/state"))
+    done = t.run()
+    t.eq(done.code, 1, "it does not start beside services that it cannot know of")
+    t.match(done.err, r"run/state: Is a directory; .*: make it readable, or move it away", "place and remedy")
+    os.rmdir(t.path("run/state"))
+    os.rename(t.path("run/kept"), t.path("run/state"))
+    t.start()
+    t.settle(names, "all are taken back")
+
+
+@test
 def state_file_of_garbage(t):
     names = damage_services(t)
     rng = random.Random(2)

@@ -420,6 +420,19 @@ def supd_dies_in_the_middle_of_scale(t):
 
 
 @test
+def a_rolling_restart_stops_at_one_that_takes_too_long(t):
+    deaf = t.worker("trap", t.path("%n.got"), "TERM", "mark", t.path("%n.mark"), "for-ever")
+    t.configure(service("web", deaf, instances=2, stop_timeout="1h"))
+    t.start()
+    for name in names("web", 2):
+        t.wait_marked(name)
+    done = t.ctl("restart", "--rolling", "--timeout", "100ms", "web")
+    t.eq(done.code, 8, f"the first does not end: {done}")
+    t.match(done.err, r"web@2: not restarted, because web@1 took too long\n", "what is said of the second")
+    t.eq(t.got("web@2"), [], "which is not touched")
+
+
+@test
 def one_that_is_scaled_back_in_while_it_ends(t):
     """It is stopped, and started again once it has ended; also when supd dies meanwhile."""
     deaf = t.worker("trap", t.path("%n.got"), "TERM", "mark", t.path("%n.mark"), "for-ever")
