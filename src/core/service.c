@@ -144,6 +144,7 @@ static void on_slot(struct step *s)
     svc->ended = false;
     svc->exit_pre_exec = false;
     svc->stop_phase = STOP_NONE;
+    svc->hurried = false;
     svc->group = 0;
     svc->group_start = 0;
     svc->moved = false;

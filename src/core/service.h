@@ -184,6 +184,7 @@ struct svc {
     bool desired_up;
     bool adopted;             /* its process was not forked by this supd */
     bool shutting_down;       /* supd is ending: stop, and do not come back whatever is desired */
+    bool hurried;             /* and every timeout of its stop is zero; not recorded */
     bool pre_exec;            /* the present process has not confirmed its exec */
     bool ended;               /* the main process of this life has ended and its exit is in `exit` */
     bool exit_pre_exec;       /* that end came before its exec */

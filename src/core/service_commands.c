@@ -185,6 +185,7 @@ void step_on_hurry(struct step *s)
 {
     struct svc *svc = s->svc;
 
+    svc->hurried = true;
     if (svc->state == SVC_STOPPING && svc->stop_phase != STOP_KILLED && !svc_is_queued(svc))
         step_kill(s);
 }

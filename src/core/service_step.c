@@ -195,7 +195,7 @@ void step_begin_stop(struct step *s, enum svc_stop_cause cause)
 /* Whatever of it has run. */
 static bool post_stop_is_due(const struct step *s)
 {
-    return s->spec->post_stop && s->svc->began && s->svc->stop_phase != STOP_POST;
+    return s->spec->post_stop && s->svc->began && s->svc->stop_phase != STOP_POST && !s->svc->hurried;
 }
 
 void step_go_on(struct step *s)

@@ -210,7 +210,7 @@ void oracle_life_changed(struct world *w, const struct service *s, const struct 
     if (before->state == SVC_RUNNING && after->state == SVC_STOPPING)
         life->stop_command_is_due =
             asked && s->spec->stop_command && (svc_has_process(before) || before->type == TYPE_ONESHOT);
-    if (!oracle_is_settled(before) && oracle_is_settled(after))
+    if (!oracle_is_settled(before) && oracle_is_settled(after) && !after->hurried)
         check_over(w, s, life);
 }
 

@@ -501,6 +501,21 @@ static void told_to_end(const char *reason)
     ck_assert_str_eq(svc_result_name(&svc, spec), "watchdog");
 }
 
+/* Once nothing may take any time any more, what comes after the end of a service does not begin. */
+START_TEST(hurried_past_post_stop)
+{
+    spec->post_stop = hook("/bin/end");
+    start();
+    main_runs();
+    step(SVC_EV_SHUTDOWN);
+    step(SVC_EV_HURRY);
+    ck_assert(acted(ACT_SIGNAL_GROUP));
+    main_exits(0);
+    ck_assert_int_eq(svc.state, SVC_STOPPED);
+    ck_assert(!acted(ACT_FORK_CONTROL));
+}
+END_TEST
+
 START_TEST(watchdog)
 {
     set("watchdog", "10s");
@@ -642,6 +657,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, ready_may_have_been_lost);
     tcase_add_test(tc, ready_is_another_by_a_new_configuration);
     tcase_add_test(tc, what_it_tells);
+    tcase_add_test(tc, hurried_past_post_stop);
     tcase_add_test(tc, watchdog);
     tcase_add_test(tc, watchdog_by_the_service);
     tcase_add_test(tc, watchdog_after_a_crash);
