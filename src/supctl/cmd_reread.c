@@ -33,6 +33,7 @@ static void print_step(const json_t *step, bool dry_run)
 static void print_plan(const json_t *result, bool dry_run)
 {
     const json_t *plan = json_object_get(result, "plan");
+    const json_t *settings = json_object_get(result, "settings");
     const json_t *item;
     size_t i;
 
@@ -41,7 +42,12 @@ static void print_plan(const json_t *result, bool dry_run)
         if (json_is_string(item))
             complain("warning: %s", json_string_value(item));
     }
-    if (json_array_size(plan) == 0)
+    json_array_foreach(settings, i, item)
+    {
+        if (json_is_string(item))
+            printf("change supd itself: %s\n", json_string_value(item));
+    }
+    if (json_array_size(plan) + json_array_size(settings) == 0)
         puts("nothing to do");
     json_array_foreach(plan, i, item)
     {

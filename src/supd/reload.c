@@ -152,21 +152,34 @@ static json_t *plan_to_json(struct supervisor *sup, const struct plan *plan, boo
     return array;
 }
 
-/* Settings that a running supd cannot change. */
-static json_t *settings_warnings(const struct supervisor *sup, const struct settings *next)
+/* Can a running supd change it? */
+static bool is_fixed(const char *setting)
 {
     static const char *const fixed[] = {"runtime-dir", "state-dir", "control.socket", "watch", "cgroup"};
+
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        if (strcmp(setting, fixed[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Adds to RESULT which settings of supd itself are others now: those that it takes over, and a warning for each other. */
+static void add_settings(const struct supervisor *sup, const struct settings *next, json_t *result)
+{
     const char *names[16];
     size_t n = config_settings_diff(&sup->config->settings, next, names, sizeof names / sizeof *names);
+    json_t *taken = json_array();
     json_t *warnings = json_array();
 
     for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < sizeof fixed / sizeof *fixed; k++) {
-            if (strcmp(names[i], fixed[k]) == 0)
-                json_array_append_new(warnings, json_sprintf("%s: takes effect when supd is started again", names[i]));
-        }
+        if (is_fixed(names[i]))
+            json_array_append_new(warnings, json_sprintf("%s: takes effect when supd is started again", names[i]));
+        else
+            json_array_append_new(taken, json_string(names[i]));
     }
-    return warnings;
+    json_object_set_new(result, "settings", taken);
+    json_object_set_new(result, "warnings", warnings);
 }
 
 /* ---- applying ---- */
@@ -253,6 +266,7 @@ static void apply(struct supervisor *sup, struct config *config, const struct pl
     config_free(sup->config);
     sup->config = config;
     sup->config_fallback = false;
+    server_open_to_groups(sup);
     scale_forget_old(sup);
     if (!sup->verbose)
         log_set_level(config->settings.log_level);
@@ -304,8 +318,8 @@ static void job_apply(struct reload *reload, struct config *config, const char *
     struct spec_list old = specs_in_force(sup);
     struct plan *plan = plan_new(&old, &config->services);
     json_t *result =
-        json_pack("{s:b, s:o, s:o}", "applied", !dry_run, "plan", plan_to_json(sup, plan, job->options.restart),
-                  "warnings", settings_warnings(sup, &config->settings));
+        json_pack("{s:b, s:o}", "applied", !dry_run, "plan", plan_to_json(sup, plan, job->options.restart));
+    add_settings(sup, &config->settings, result);
     int rc = dry_run ? 0 : rundir_write_file(sup->runtime_dir, "config.good", dump, dump_len);
 
     if (rc < 0)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -294,11 +295,23 @@ static struct server *serve_on(struct supervisor *sup, int fd)
     return server;
 }
 
-struct server *server_new(struct supervisor *sup, char *err, size_t err_size)
+/* With a group the groups of each caller decide. */
+static mode_t socket_mode(const struct supervisor *sup)
 {
     const struct settings *settings = &sup->config->settings;
-    mode_t mode = settings->admin_group || settings->read_group ? 0666 : 0600;
-    int fd = ctlsock_listen(sup->socket_path, mode);
+
+    return settings->admin_group || settings->read_group ? 0666 : 0600;
+}
+
+void server_open_to_groups(struct supervisor *sup)
+{
+    if (sup->server && chmod(sup->socket_path, socket_mode(sup)) < 0)
+        log_error("cannot set the mode of the control socket %s: %s", sup->socket_path, strerror(errno));
+}
+
+struct server *server_new(struct supervisor *sup, char *err, size_t err_size)
+{
+    int fd = ctlsock_listen(sup->socket_path, socket_mode(sup));
 
     if (fd < 0) {
         snprintf(err, err_size, "cannot listen on the control socket %s: %s", sup->socket_path, listen_error(fd));

@@ -38,6 +38,9 @@ void reply_subscribe(struct reply *reply, json_t *patterns);
 
 /* Listens on sup->socket_path.  NULL with ERR written when that fails. */
 struct server *server_new(struct supervisor *sup, char *err, size_t err_size);
+
+/* The configuration in force may name groups now, or none any more: the mode of the socket follows. */
+void server_open_to_groups(struct supervisor *sup);
 /* Serves a listening descriptor that the binary before has opened; takes it over. */
 struct server *server_inherit(struct supervisor *sup, int listen_fd);
 /* The listening descriptor, the server's own; -1 for NULL. */

@@ -224,6 +224,7 @@ static void take_over(struct supervisor *sup)
 {
     /* Until now a signal would have found no handler. */
     unblock_signals();
+    server_open_to_groups(sup);
     server_restore(sup->server, sup->handover->sessions);
     handover_drop_sockets(sup->handover, sup);
     log_info("upgraded from supd %s", sup->handover->version);

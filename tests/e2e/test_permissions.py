@@ -122,6 +122,28 @@ def permissions_without_groups(t):
 
 
 @test(root=True)
+def groups_that_come_and_go(t):
+    nobody, users = pwd.getpwnam("nobody"), grp.getgrnam("users").gr_gid
+
+    def asks():
+        return as_user(t, nobody.pw_uid, nobody.pw_gid, [users], lambda: try_all(t, READ))["supd.info"]
+
+    groups = 'control {\n    read-group = "users"\n}'
+    t.configure(t.sleeper("a"))
+    t.start()
+    t.eq(asks(), "refused", "without a group")
+    t.configure(groups, t.sleeper("a"))
+    t.eq(t.ctl("reread").out, "change supd itself: control.read-group\n", "what a reload says")
+    t.eq(asks(), "ok", "with the group")
+    t.configure(t.sleeper("a"))
+    t.ctl("reread")
+    t.eq(asks(), "refused", "without it again")
+    t.configure(groups, t.sleeper("a"))
+    t.eq(t.ctl("upgrade").code, 0, "an upgrade reads the file, too")
+    t.eq(asks(), "ok", "with the group, after an upgrade")
+
+
+@test(root=True)
 def supd_of_an_ordinary_user(t):
     nobody = pwd.getpwnam("nobody")
     os.chown(t.dir, nobody.pw_uid, nobody.pw_gid)
