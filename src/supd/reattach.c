@@ -290,10 +290,18 @@ void survey_free(struct survey *survey)
     free(survey);
 }
 
+/* One that has ended and was not reaped yet is there, but is no service that somebody has to go on with. */
+static bool lives(const struct survivor *process)
+{
+    struct procfs_stat st;
+
+    return !process->ended && (procfs_read_stat(process->pid, &st) < 0 || !procfs_is_dead(&st));
+}
+
 bool survey_any_alive(const struct survey *survey)
 {
     for (size_t i = 0; i < survey->n; i++) {
-        if (!survey->items[i].ended)
+        if (lives(&survey->items[i]))
             return true;
     }
     return false;
@@ -301,7 +309,11 @@ bool survey_any_alive(const struct survey *survey)
 
 bool survey_shutdown_pending(const struct survey *survey)
 {
-    return survey->replay->shutdown && survey_any_alive(survey);
+    for (size_t i = 0; i < survey->n; i++) {
+        if (!survey->items[i].ended)
+            return survey->replay->shutdown;
+    }
+    return false;
 }
 
 const struct replay *survey_replay(const struct survey *survey)
