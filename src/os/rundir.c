@@ -64,7 +64,7 @@ bool rundir_own(const char *path, mode_t mode, const char *what, const char *rem
         return false;
     }
     if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-        snprintf(err, err_size, "the %s %s is writable for others (mode %04o): chmod go-w %s", what, path,
+        snprintf(err, err_size, "the %s %s is writable for its group or others (mode %04o): chmod go-w %s", what, path,
                  st.st_mode & 07777, path);
         return false;
     }

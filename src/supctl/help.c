@@ -53,7 +53,7 @@ static void print_takers(const struct command *commands, size_t n, enum option_f
 static void print_common_options(const char *help)
 {
     printf("  -s, --socket PATH     the control socket (default: $SUPD_SOCKET, else\n"
-           "                        /run/supd/control.sock)\n"
+           "                        that in $XDG_RUNTIME_DIR/supd or in /run/supd)\n"
            "  -h, --help            %s\n"
            "  -V, --version         print the version of supctl\n",
            help);

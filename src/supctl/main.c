@@ -15,6 +15,8 @@
     (OPTION_JSON | OPTION_FOLLOW | OPTION_LINES | OPTION_SINCE | OPTION_UNTIL | OPTION_GREP | OPTION_STDERR | \
      OPTION_NO_COLOR)
 
+static int cmd_help(const struct options *options);
+
 static const struct command commands[] = {
     {"status", "[NAME...]", "show services (the default)", cmd_status, QUICK | OPTION_FULL, 0, ANY},
     {"start", "NAME...", "start services, wait until they run", cmd_start, WAITS, 1, ANY},
@@ -42,6 +44,7 @@ static const struct command commands[] = {
      0, 0},
     {"upgrade", "", "replace the binary of supd, services untouched", cmd_upgrade, QUICK, 0, 0},
     {"version", "", "print the versions of supctl and supd", cmd_version, QUICK, 0, 0},
+    {"help", "[COMMAND]", "as --help", cmd_help, 0, 0, 1},
 };
 
 #define N_COMMANDS (sizeof commands / sizeof *commands)
@@ -84,6 +87,17 @@ static const struct command *find_command(const char *name)
     else
         complain("unknown command '%s'; 'supctl --help' lists all", name);
     return NULL;
+}
+
+static int cmd_help(const struct options *options)
+{
+    const struct command *command = options->n_args > 0 ? find_command(options->args[0]) : NULL;
+
+    if (options->n_args == 0)
+        help_print(commands, N_COMMANDS);
+    else if (command)
+        help_print_command(command);
+    return options->n_args == 0 || command ? SUPCTL_DONE : SUPCTL_USAGE;
 }
 
 static bool options_fit(const struct command *command, unsigned given)

@@ -379,9 +379,10 @@ def wrong_usage():
 
 @test
 def help_and_version_need_no_supd():
-    for words in ["-h"], ["--help"]:
+    for words in ["-h"], ["--help"], ["help"]:
         check(supctl(*words), 0, "Usage: supctl .*\nCommands:\n  status .*Exit status: .*")
-    for words in ["stop", "-h"], ["--help", "stop", "x"]:
+    check(supctl("help", "stpo"), 2, "", "supctl: unknown command 'stpo'; did you mean 'stop'\\?\n")
+    for words in ["stop", "-h"], ["--help", "stop", "x"], ["help", "stop"]:
         check(supctl(*words), 0, r"Usage: supctl stop \[OPTION...\] NAME...\n\nStop services, .*--no-wait .*")
     assert "--no-wait" not in supctl("info", "--help").stdout
     for words in ["-V"], ["--version"], ["status", "-V"]:
@@ -740,6 +741,8 @@ def reread_prints_the_plan():
         same(json.loads(supctl("reread", "--json").stdout)["plan"], plan)
     with Fake({"config.reload": result({"applied": True, "plan": [], "warnings": []})}):
         check(supctl("reread"), 0, "nothing to do\n")
+    with Fake({"config.reload": result({"applied": True, "plan": [], "settings": ["log-level"], "warnings": []})}):
+        check(supctl("reread"), 0, "change supd itself: log-level\n")
 
 
 @test
