@@ -58,6 +58,22 @@ struct init {
 
 /* ---- starting supd ---- */
 
+static void add_argument(struct init *init, const char *argument)
+{
+    size_t n = 0;
+
+    while (init->argv[n])
+        n++;
+    init->argv[n] = (char *)argument;
+    init->argv[n + 1] = NULL;
+}
+
+/* By SIGNO, whether the supd before has seen it or not. */
+static bool is_told_to_stop(const struct init *init, int signo)
+{
+    return init->stopping == signo || sigismember(&init->waiting, signo) == 1;
+}
+
 /* In the child. */
 static void become_supd(struct init *init) __attribute__((noreturn));
 
@@ -71,6 +87,8 @@ static void become_supd(struct init *init)
     if (watchdog_pid && atoi(watchdog_pid) == getppid())
         unsetenv("WATCHDOG_PID"); /* what supd says is passed on in our name */
     setenv("NOTIFY_SOCKET", init_store_address(init->store), 1);
+    if (is_told_to_stop(init, SIGTERM) || is_told_to_stop(init, SIGINT))
+        add_argument(init, "--finish-shutdown"); /* the signal comes again, but services would be started before it */
     if (init_store_hand_over(init->store)) {
         setrlimit(RLIMIT_NOFILE, &init->nofile);
         sigemptyset(&none);
@@ -305,18 +323,15 @@ static void raise_nofile(struct init *init)
 
 static void make_argv(struct init *init, const struct startup_options *options)
 {
-    size_t n = 0;
-
-    init->argv[n++] = init->binary;
-    init->argv[n++] = (char *)"-c";
-    init->argv[n++] = (char *)options->config;
+    add_argument(init, init->binary);
+    add_argument(init, "-c");
+    add_argument(init, options->config);
     if (options->runtime_dir) {
-        init->argv[n++] = (char *)"-r";
-        init->argv[n++] = (char *)options->runtime_dir;
+        add_argument(init, "-r");
+        add_argument(init, options->runtime_dir);
     }
     if (options->verbose)
-        init->argv[n++] = (char *)"-v";
-    init->argv[n] = NULL;
+        add_argument(init, "-v");
 }
 
 int init_run(const struct startup_options *options)

@@ -14,7 +14,7 @@
 
 #define DEFAULT_CONFIG SYSCONFDIR "/supd/supd.conf"
 
-enum { OPT_INIT = 256, OPT_RESUME, OPT_STOP_LEFTOVERS };
+enum { OPT_INIT = 256, OPT_FINISH_SHUTDOWN, OPT_RESUME, OPT_STOP_LEFTOVERS };
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -23,6 +23,7 @@ static const struct option long_options[] = {
     {"daemon", no_argument, NULL, 'd'},
     {"init", no_argument, NULL, OPT_INIT},
     {"stop-leftovers", no_argument, NULL, OPT_STOP_LEFTOVERS},
+    {"finish-shutdown", no_argument, NULL, OPT_FINISH_SHUTDOWN},
     {"resume", required_argument, NULL, OPT_RESUME},
     {"verbose", no_argument, NULL, 'v'},
     {"version", no_argument, NULL, 'V'},
@@ -40,6 +41,7 @@ static void usage(FILE *out)
                  "  -t, --check            read the configuration, report every error, start nothing\n"
                  "  -d, --daemon           go to the background; return once supd serves\n"
                  "      --init             be process 1 of a container: start supd, and again when it dies\n"
+                 "      --finish-shutdown  used by --init: go on with the shutdown in which supd died\n"
                  "      --resume FD        used by supd itself in a live upgrade\n"
                  "      --stop-leftovers   end what a dead supd left running, then exit\n"
                  "  -v, --verbose          log debugging messages too\n"
@@ -98,6 +100,9 @@ int main(int argc, char **argv)
             break;
         case OPT_RESUME:
             options.resume_fd = atoi(optarg);
+            break;
+        case OPT_FINISH_SHUTDOWN:
+            options.finish_shutdown = true;
             break;
         case OPT_STOP_LEFTOVERS:
             options.stop_leftovers = true;

@@ -246,8 +246,8 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
     if (!options->stop_leftovers && !open_server(sup))
         return EXIT_FAILURE;
     cgroups_open(sup, !options->stop_leftovers);
-    bool finish_shutdown = survey_shutdown_pending(survey);
-    sup->shutdown_recorded = finish_shutdown; /* for the file that is written anew, should we die too */
+    sup->shutdown_recorded = survey_shutdown_pending(survey); /* for the file that is written anew, should we die too */
+    bool finish_shutdown = sup->shutdown_recorded || options->finish_shutdown;
     if (!options->stop_leftovers)
         essential_resume(sup, survey_essential(survey));
     add_services(sup);

@@ -15,6 +15,7 @@ struct startup_options {
     bool daemon;             /* -d */
     bool verbose;            /* -v */
     bool stop_leftovers;     /* --stop-leftovers */
+    bool finish_shutdown;    /* --finish-shutdown */
     int resume_fd;           /* --resume, or -1 */
 };
 

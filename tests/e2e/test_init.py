@@ -156,6 +156,24 @@ def sigterm_while_supd_is_dead_stops_everything(t):
 
 
 @test(root=True)
+def nothing_is_started_again_in_the_middle_of_the_end(t):
+    t.configure(t.deaf("slow"), t.sleeper("web"), t.sleeper("late", enabled=False))
+    container = Container(t)
+    slow = t.wait_marked("slow")["pid"]
+    t.wait_marked("web")
+    kill(container.init, signal.SIGTERM)
+    t.wait_state("web", "stopped")
+    eventually(lambda: t.got("slow") == ["TERM"], "the slow one was told to end")
+    container.crash()
+    t.eq(t.status("web")["state"], "stopped", "what had been stopped")
+    t.eq(t.status("slow")["state"], "stopping", "what was being stopped")
+    outer = next(p for p in descendants(container.init) if container.inner(p) == slow)
+    kill(outer, signal.SIGKILL)
+    t.eq(container.wait(), 0, "the container's exit status")
+    t.eq([len(t.marks(name)) for name in ("slow", "web", "late")], [1, 1, 0], "starts")
+
+
+@test(root=True)
 def signals_are_passed_on(t):
     t.configure(t.sleeper("a"))
     container = Container(t)
