@@ -80,24 +80,53 @@ static int give_rights(const struct log_file *file)
 static int open_name(struct log_file *file, bool shared)
 {
     int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (shared ? O_NOFOLLOW : 0);
+    struct stat st;
 
+    file->linked = false;
     file->fd = openat(file->dir, file->name, flags | O_CREAT | O_EXCL, file->mode & 0777);
     if (file->fd >= 0)
         return give_rights(file);
     if (errno != EEXIST)
         return -errno;
+    file->linked = fstatat(file->dir, file->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
     file->fd = openat(file->dir, file->name, flags);
     if (file->fd < 0 && (errno == EACCES || errno == ENXIO)) /* what may only be written, as some terminals and pipes */
         file->fd = openat(file->dir, file->name, (flags & ~O_ACCMODE) | O_WRONLY);
     return file->fd < 0 ? -errno : 0;
 }
 
+/* Our own, which is supd's: opened by its name it would have another place to write at than supd has; a socket has no such. */
+static int own_stream(const char *path)
+{
+    if (strcmp(path, "/dev/stdout") == 0)
+        return STDOUT_FILENO;
+    return strcmp(path, "/dev/stderr") == 0 ? STDERR_FILENO : -1;
+}
+
+static int open_own(struct log_file *file, int fd, const struct timestamp *now)
+{
+    struct stat st;
+
+    file->fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (file->fd < 0 || fstat(file->fd, &st) < 0)
+        return -errno;
+    file->dev = st.st_dev;
+    file->ino = st.st_ino;
+    file->regular = false;
+    file->looked = now->mono;
+    file->fresh = true;
+    return 0;
+}
+
 static int open_file(struct log_file *file, const struct timestamp *now)
 {
+    int own = own_stream(file->path);
     struct stat st;
     bool shared;
 
     log_file_close(file);
+    if (own >= 0)
+        return open_own(file, own, now);
     file->dir = directory_open(file->path, &shared);
     if (file->dir < 0)
         return file->dir;
@@ -155,8 +184,15 @@ bool log_file_is_due(const struct log_file *file, const struct timestamp *now)
         return false;
     if (file->rotation_failed && now->mono - file->rotation_failed < ROTATION_PAUSE)
         return false;
-    return file->rotation_wanted || (file->max_size > 0 && file->size >= file->max_size) ||
-           (file->max_age > 0 && now->wall - file->born >= file->max_age);
+    return file->rotation_wanted || (!file->linked && file->max_size > 0 && file->size >= file->max_size) ||
+           (!file->linked && file->max_age > 0 && now->wall - file->born >= file->max_age);
+}
+
+uint64_t log_file_room(const struct log_file *file)
+{
+    bool limited = file->max_size > 0 && !file->linked && file->size < file->max_size;
+
+    return limited ? file->max_size - file->size : 0;
 }
 
 bool log_file_at_line_start(const struct log_file *file)
@@ -173,7 +209,7 @@ int log_file_rotate(struct log_file *file, struct compressor *compressor, const 
     struct rotated names = {file->dir, file->name, file->keep};
 
     compressor_lock(compressor);
-    int rc = rotated_shift(&names);
+    int rc = file->linked ? -ELOOP : rotated_shift(&names);
     compressor_unlock(compressor);
     file->rotation_failed = rc < 0 ? now->mono : 0;
     file->rotation_wanted = false;

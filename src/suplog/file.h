@@ -27,6 +27,7 @@ struct log_file {
     uint64_t ino;
     uint64_t size;           /* where the next byte goes */
     bool regular;            /* else a terminal, a pipe or the like: written as it comes, not rotated */
+    bool linked;             /* the name is that of a symbolic link: not rotated */
     int64_t born;            /* wall us */
     int64_t looked;          /* mono us: when it was last looked whether PATH is still this file */
     int64_t rotation_failed; /* mono us; 0: it did not */
@@ -64,13 +65,17 @@ void log_file_close(struct log_file *file);
 /* Whether it is time to rotate. */
 bool log_file_is_due(const struct log_file *file, const struct timestamp *now);
 
+/* How many bytes it may grow by until it is time to rotate; 0: by as many as come, also where it could not be rotated. */
+uint64_t log_file_room(const struct log_file *file);
+
 /* Whether the next byte begins a line. */
 bool log_file_at_line_start(const struct log_file *file);
 
 /*
  * NAME becomes NAME.1, that NAME.2, and so on; the one past KEEP is removed.  Files move only as far as the first free
  * number, so one that died half-way and is done again loses nothing.  The file is closed then.  What is to be compressed
- * is told to COMPRESSOR.  0 or -errno: it goes on as it is, and is not due for a minute.
+ * is told to COMPRESSOR.  0 or -errno: it goes on as it is, and is not due for a minute.  -ELOOP: it has a symbolic link for a
+ * name, of which nobody has said that it may go.
  */
 int log_file_rotate(struct log_file *file, struct compressor *compressor, const struct timestamp *now);
 

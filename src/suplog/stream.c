@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "suplog/stream.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -192,7 +193,8 @@ int stream_file_ready(struct stream *stream, const struct timestamp *now)
         return 1;
     rc = log_file_rotate(file, stream->desk->compressor, now);
     if (rc < 0) {
-        say(LOG_LEVEL_ERROR, "%s: cannot be rotated: %s; it grows on", file->path, strerror(-rc));
+        say(LOG_LEVEL_ERROR, "%s: cannot be rotated: %s; it grows on", file->path,
+            rc == -ELOOP ? "it is a symbolic link" : strerror(-rc));
         return 0;
     }
     return log_file_ready(file, now, &opened);

@@ -23,8 +23,9 @@ static ssize_t allowance(struct stream *stream, bool line_only, const struct tim
     const struct log_file *file = stream->file;
     size_t n = STREAM_TURN;
 
-    if (file->max_size > 0 && !line_only && file->max_size - file->size < n)
-        n = (size_t)(file->max_size - file->size);
+    uint64_t room = log_file_room(file);
+    if (room > 0 && !line_only && room < n)
+        n = (size_t)room;
     if (!line_only && file->users < 2)
         return (ssize_t)n;
     ssize_t len = fifo_peek(stream->fifo, stream->desk->glass, stream->desk->peeked, LOG_LINE_MAX);

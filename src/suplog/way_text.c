@@ -52,7 +52,7 @@ static ssize_t move_some(struct stream *stream, size_t len, bool line_only, cons
     struct desk *desk = stream->desk;
     struct log_file *file = stream->file;
     struct batch batch = {desk->peeked, len, now->wall, stream_pid(stream), stream_batch_start(stream)};
-    uint64_t limit = line_only ? 1 : file->max_size > 0 ? file->max_size - file->size : 0;
+    uint64_t limit = line_only ? 1 : log_file_room(file);
 
     buf_reset(&desk->text);
     size_t taken = format_batch(&stream->conf, &batch, (size_t)limit, &desk->text);

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -148,6 +149,65 @@ def rotation(t):
     t.eq(os.path.getsize(path + ".1"), 1000, "as large as it may be")
     for name in there:
         t.eq(os.stat(name).st_mode & 0o7777, 0o600, name)
+
+
+@test
+def no_plain_file(t):
+    """A terminal, a pipe, supd's own streams, also if they are a socket, and a link: written, and none of it rotated."""
+    logger = Logger(t)
+    master, slave = os.openpty()
+    ours, its = socket.socketpair()
+    os.mkfifo(t.path("pipe"))
+    reader = os.open(t.path("pipe"), os.O_RDONLY | os.O_NONBLOCK)
+    os.symlink(t.write("target", ""), t.path("link"))
+    size = {"max_size": 1000}
+    logger.tell(
+        stream("tty", os.ttyname(slave), **size), stream("pipe", t.path("pipe"), **size),
+        stream("out", "/dev/stdout", **size), stream("err", "/dev/stderr", prefix="> ", **size),
+        stream("linked", t.path("link"), **size),
+    )
+    with open(t.path("suplog.log"), "w", encoding="utf-8") as err:
+        err.write("before\n")
+        err.flush()
+        logger.start(stdout=its, stderr=err)
+    its.close()
+    lines = b"".join(b"%05d %s\n" % (i, b"y" * 93) for i in range(30))
+    names = ("tty", "pipe", "out", "err", "linked")
+    for name in names:
+        logger.write(name, lines)
+
+    def all_of(read):
+        got = b""
+        while len(got) < len(lines):
+            got += read()
+        return got
+
+    t.eq(all_of(lambda: os.read(master, 4096).replace(b"\r\n", b"\n")), lines, "the terminal")
+    eventually(lambda: logger.left("pipe") == 0, "the pipe is written")
+    t.eq(all_of(lambda: os.read(reader, 4096)), lines, "the pipe")
+    t.eq(all_of(lambda: ours.recv(4096)), lines, "standard output")
+    for name in names:
+        logger.drained(name)
+    logger.end()
+    t.check(logger.said().startswith("before\n> 00000 ") and logger.said().count("\n> ") == 30, "standard error, at its end")
+    t.eq(t.read("target"), lines.decode(), "what the link leads to")
+    t.eq(sorted(name for name in os.listdir(t.dir) if "." in name), ["suplog.log"], "nothing is rotated")
+
+
+@test
+def cannot_be_rotated(t):
+    """What cannot be rotated is said, and grows on, also if it ends just where it should have been."""
+    logger = Logger(t)
+    path = t.path("web.log")
+    os.mkdir(path + ".1")
+    logger.tell(stream("web", path, max_size=1000, keep=1))
+    logger.start()
+    for i in range(30):
+        logger.write("web", b"%05d %s\n" % (i, b"y" * 93))
+    logger.drained("web")
+    logger.end()
+    t.match(logger.said(), "web.log: cannot be rotated: .*; it grows on", "it is told")
+    t.eq(os.path.getsize(path), 3000, "all is there")
 
 
 @test
