@@ -9,6 +9,7 @@
 #include "base/signames.h"
 #include "core/proto.h"
 #include "supctl/client.h"
+#include "supctl/log_settle.h"
 #include "supctl/outcomes.h"
 #include "supctl/params.h"
 #include "supctl/text.h"
@@ -31,6 +32,8 @@ static int finish(struct client *client, const struct options *options, const st
         text_print_json(outcomes);
         good = outcomes_good(outcomes);
     } else {
+        if (began > 0 && !outcomes_good(outcomes))
+            log_settle(client, outcomes);
         good = outcomes_tell(outcomes, began);
     }
     if (!answer->result)

@@ -14,6 +14,7 @@
 #include "base/units.h"
 #include "supctl/client.h"
 #include "supctl/log_grep.h"
+#include "supctl/log_settle.h"
 #include "supctl/log_time.h"
 #include "supctl/log_view.h"
 #include "supctl/params.h"
@@ -162,6 +163,7 @@ static int show(struct log_view *view, struct client *client)
     int status = ask(view, client, &services);
 
     if (status == SUPCTL_DONE) {
+        log_settle(client, services);
         log_list_fill(&view->list, services, view->streams, (int)client_peer_pid(client), tell_note);
         status = log_view_open(view, 0);
         if (view->list.n == 0)

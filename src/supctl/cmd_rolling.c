@@ -10,6 +10,7 @@
 #include "core/proto.h"
 #include "supctl/client.h"
 #include "supctl/commands.h"
+#include "supctl/log_settle.h"
 #include "supctl/outcomes.h"
 #include "supctl/params.h"
 #include "supctl/text.h"
@@ -53,6 +54,9 @@ static int take_answer(struct rolling *rolling, struct client *client, const str
 {
     json_t *outcomes = answer->code == PROTO_E_TIMED_OUT ? answer->data : answer->result;
     json_t *outcome = json_array_get(outcomes, 0);
+
+    if (outcome && !outcomes_good(outcomes))
+        log_settle(client, outcomes);
     bool good = outcome && take(rolling, json_incref(outcome));
 
     if (!answer->result)

@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "supctl/client.h"
+#include "supctl/log_settle.h"
 #include "supctl/params.h"
 #include "supctl/table.h"
 #include "supctl/text.h"
@@ -78,10 +79,27 @@ static void print_table(const json_t *services, double now, const struct table_s
     table_free(table);
 }
 
-static void print_views(const json_t *services, double now, const struct table_style *style)
+static void settle_last_words(struct client *client, const json_t *services)
+{
+    json_t *telling = json_array();
+    const json_t *service;
+    size_t i;
+
+    json_array_foreach(services, i, service)
+    {
+        if (view_tells_last_words(service))
+            json_array_append(telling, (json_t *)service);
+    }
+    log_settle(client, telling);
+    json_decref(telling);
+}
+
+static void print_views(struct client *client, const json_t *services, double now, const struct table_style *style)
 {
     const json_t *service;
     size_t i;
+
+    settle_last_words(client, services);
 
     json_array_foreach(services, i, service)
     {
@@ -100,7 +118,7 @@ static bool wants_views(const struct options *options, const json_t *services)
            strcmp(options->args[0], text_member(json_array_get(services, 0), "name")) == 0;
 }
 
-static void print_services(const struct options *options, const json_t *services)
+static void print_services(const struct options *options, struct client *client, const json_t *services)
 {
     struct table_style style = table_style_of_stdout();
     double now = text_now();
@@ -108,7 +126,7 @@ static void print_services(const struct options *options, const json_t *services
     if (json_array_size(services) == 0)
         puts("No services are configured.");
     else if (wants_views(options, services))
-        print_views(services, now, &style);
+        print_views(client, services, now, &style);
     else
         print_table(services, now, &style);
 }
@@ -139,7 +157,7 @@ int cmd_status(const struct options *options)
         if (options->given & OPTION_JSON)
             text_print_json(services);
         else
-            print_services(options, services);
+            print_services(options, client, services);
         if (options->n_args > 0 && !all_run(services))
             status = SUPCTL_NOT_RUNNING;
     }

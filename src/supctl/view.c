@@ -200,18 +200,23 @@ static void say_sockets(const json_t *service, FILE *out)
     }
 }
 
-/* Of a service that has failed its last words, too: they often tell why. */
+/* Those of one that has failed often tell why. */
+bool view_tells_last_words(const json_t *service)
+{
+    const char *state = text_member(service, "state");
+
+    return strcmp(state, "failed") == 0 || strcmp(state, "backoff") == 0;
+}
+
 static void say_log(const json_t *service, const char *label, const char *path, double now,
                     const struct table_style *style, FILE *out)
 {
-    const char *state = text_member(service, "state");
-    bool failed = strcmp(state, "failed") == 0 || strcmp(state, "backoff") == 0;
     struct stat st;
     char ago[64];
 
     if (!*path)
         return;
-    if (!failed || stat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
+    if (!view_tells_last_words(service) || stat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
         say(out, label, "%s", path);
         return;
     }

@@ -6,9 +6,13 @@
 #define SUPD_SUPCTL_VIEW_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "supctl/table.h"
+
+/* Does the view of SERVICE tell its last words? */
+bool view_tells_last_words(const json_t *service);
 
 /* SERVICE is an object of service.list, NOW seconds since 1970.  Nothing is cut; of STYLE its colour counts. */
 void view_print(const json_t *service, double now, const struct table_style *style, FILE *out);

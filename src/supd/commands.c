@@ -341,6 +341,22 @@ static void log_rotate(struct call *call)
     reply_result(call->reply, array);
 }
 
+/* How far their logs are behind. */
+static void log_pending(struct call *call)
+{
+    struct selection selection;
+    json_t *names;
+    size_t left = 0;
+
+    if (!call_known_params(call, (const char *const[]){"names", NULL}) || !call_names_param(call, false, &names) ||
+        !call_select(call, names, &selection))
+        return;
+    for (size_t i = 0; i < selection.n; i++)
+        left += logs_pending(selection.items[i]);
+    free(selection.items);
+    reply_result(call->reply, json_integer((json_int_t)left));
+}
+
 static void service_pause(struct call *call)
 {
     pause_or_resume(call, true);
@@ -472,6 +488,7 @@ static const struct verb {
     {"service.disable", true, command_service_disable},
     {"service.scale", true, service_scale},
     {"log.rotate", true, log_rotate},
+    {"log.pending", false, log_pending},
     {"config.check", false, config_check},
     {"config.reload", false, config_reload}, /* a dry run changes nothing */
     {"events.subscribe", false, events_subscribe},

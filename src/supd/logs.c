@@ -442,9 +442,21 @@ bool logs_rotate(struct service *service, char *err, size_t err_size)
             pipe->conf.rotation++;
     }
     if (!logs_rotates(service)) {
-        snprintf(err, err_size, "has no log file that suplog writes (as it does with log-max-size, for one)");
+        snprintf(err, err_size, "has no log file that suplog writes");
         return false;
     }
     logs_touch(service->sup->logs);
     return true;
+}
+
+size_t logs_pending(const struct service *service)
+{
+    size_t left = 0;
+
+    for (int error = 0; service->logs && error < 2; error++) {
+        const struct log_pipe *pipe = service->logs->pipes[error];
+
+        left += pipe ? logfifo_left(pipe->fd) : 0;
+    }
+    return left;
 }

@@ -50,9 +50,13 @@ void logs_save(const struct service *service, json_t *array);
 bool logs_rotates(const struct service *service);
 /* Has them rotated now.  False with ERR written when it has none. */
 bool logs_rotate(struct service *service, char *err, size_t err_size);
+/* How many bytes that it has written are still in its FIFOs. */
+size_t logs_pending(const struct service *service);
 /* Has all files opened anew. */
 void logs_reopen(struct supervisor *sup);
 
+/* Where suplog is, to be freed: beside BINARY, which is supd's own, else where programs are installed. */
+char *logs_suplog_path(const char *binary);
 /* The service that suplog is; NULL: none. */
 struct service *logs_suplog(const struct supervisor *sup);
 bool logs_is_suplog(const struct service *service);
