@@ -87,7 +87,7 @@ const struct spec_key spec_keys[] = {
     {"post-stop", KEY_HOOK, KEY_F_EXPANDS, AT(post_stop), NULL},
     {"log", KEY_LOG, KEY_F_PROCESS | KEY_F_EXPANDS, AT(log), "inherit"},
     {"log-error", KEY_LOG, KEY_F_PROCESS | KEY_F_EXPANDS, AT(log_error), NULL},
-    {"log-max-size", KEY_SIZE, 0, AT(logging.max_size), "0"},
+    {"log-max-size", KEY_SIZE, 0, AT(logging.max_size), "10M"},
     {"log-max-age", KEY_DURATION, 0, AT(logging.max_age), "0"},
     {"log-keep", KEY_UINT, 0, AT(logging.keep), "5"},
     {"log-compress", KEY_BOOL, 0, AT(logging.compress), "no"},

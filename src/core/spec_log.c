@@ -29,13 +29,6 @@ static bool is_worked_on(const struct spec_logging *l)
     return l->format != LOG_FORMAT_PLAIN || l->timestamp != NULL || l->prefix != NULL || l->rate.period > 0;
 }
 
-/* Is the file more than one that grows? */
-static bool is_kept(const struct spec_logging *l)
-{
-    return l->max_size > 0 || l->max_age > 0 || l->mode != SPEC_LOG_MODE || l->owner != NULL ||
-           l->when_full != LOG_FULL_BLOCK;
-}
-
 bool spec_log_is_piped(const struct spec *spec, bool error)
 {
     switch (place(spec, error)->kind) {
@@ -45,7 +38,6 @@ bool spec_log_is_piped(const struct spec *spec, bool error)
     case LOG_KIND_INHERIT:
         return is_worked_on(&spec->logging);
     case LOG_KIND_FILE:
-        return is_worked_on(&spec->logging) || is_kept(&spec->logging);
     case LOG_KIND_JOURNAL:
     case LOG_KIND_SYSLOG:
         return true;

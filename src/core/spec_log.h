@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the output of a service goes: straight to where its process writes it, or through a FIFO to suplog(8), which is
- * asked for only what a process cannot do by itself: rotate, add times, talk to the journal.
+ * Where the output of a service goes: through a FIFO to suplog(8), which writes it to a file, the journal or the system
+ * log; or, where it is supd's own and nothing is to be done to it, straight there.
  */
 #ifndef SUPD_CORE_SPEC_LOG_H
 #define SUPD_CORE_SPEC_LOG_H
@@ -13,8 +13,6 @@
 #include "core/log_stream.h"
 
 struct spec;
-
-#define SPEC_LOG_MODE 0640 /* what a process that opens its log by itself makes */
 
 enum log_kind {
     LOG_KIND_UNSET,   /* log-error only: the same place as log */

@@ -36,6 +36,8 @@ static bool set_log(const struct key_input *in, void *to)
         if (place_words[i] != NULL && strcmp(value, place_words[i]) == 0)
             kind = (enum log_kind)i;
     }
+    if (strcmp(value, "/dev/null") == 0) /* nobody has to carry there what is thrown away */
+        kind = LOG_KIND_NONE;
     if (kind == LOG_KIND_FILE && value[0] != '/')
         return key_fail(in, "'%s' is none of journal, syslog, inherit and none, nor the absolute path of a file",
                         value);

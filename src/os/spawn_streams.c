@@ -19,7 +19,7 @@ static bool place(int fd, int target)
 
 static void open_onto(const struct child *child, int target, const char *key, const char *path, int flags, int code)
 {
-    int fd = open(path, flags | O_NOCTTY | O_CLOEXEC, 0640);
+    int fd = open(path, flags | O_NOCTTY | O_CLOEXEC);
 
     if (fd == -1 || !place(fd, target))
         spawn_fail(child, code, "%s %s: %s", key, path, strerror(errno));
@@ -58,7 +58,7 @@ static void set_input(const struct child *child)
                   STEP_STDIN);
 }
 
-/* FIFO: where supd has one for it. */
+/* FIFO: where it goes by one. */
 static void set_output(const struct child *child, int target, const struct spec_log *log, const char *fifo,
                        const char *key, int code)
 {
@@ -66,22 +66,10 @@ static void set_output(const struct child *child, int target, const struct spec_
         open_onto(child, target, key, fifo, O_RDWR, code);
         return;
     }
-    switch (log->kind) {
-    case LOG_KIND_FILE:
-        open_onto(child, target, key, log->path, O_WRONLY | O_APPEND | O_CREAT, code);
-        break;
-    case LOG_KIND_NONE:
+    if (log->kind == LOG_KIND_NONE)
         open_onto(child, target, key, "/dev/null", O_WRONLY, code);
-        break;
-    case LOG_KIND_INHERIT:
-        if (child->spec->tty != NULL)
-            copy_onto(child, STDIN_FILENO, target, key, code);
-        break;
-    case LOG_KIND_UNSET:
-    case LOG_KIND_JOURNAL: /* they go by FIFO */
-    case LOG_KIND_SYSLOG:
-        break;
-    }
+    else if (child->spec->tty != NULL)
+        copy_onto(child, STDIN_FILENO, target, key, code);
 }
 
 void spawn_set_streams(const struct child *child)

@@ -9,8 +9,10 @@
 
 #include "base/strv.h"
 #include "core/record.h"
+#include "os/selfpath.h"
 #include "os/statefile.h"
 #include "supd/handover.h"
+#include "supd/logs.h"
 
 /* Descriptors beside the one of each service: clients, pipes of children before their exec, our own. */
 #define SPARE_DESCRIPTORS 256
@@ -116,6 +118,26 @@ static bool check_attributes(const struct config *config, const struct spawn_bas
     return ok;
 }
 
+/* What can be started all the same is no error. */
+static void warn_of_suplog(const char *argv0, const struct config *config)
+{
+    char *own = selfpath(argv0);
+    char *path = own ? logs_suplog_path(own) : NULL;
+    bool missing = path && access(path, X_OK) < 0;
+
+    for (size_t i = 0; missing && i < config->services.n; i++) {
+        const struct spec *spec = config->services.items[i];
+
+        if (!spec_log_is_piped(spec, false) && !spec_log_is_piped(spec, true))
+            continue;
+        fprintf(stderr, "warning: %s: %s: without it the log of \"%s\" is not written\n", path, strerror(errno),
+                spec->name);
+        missing = false;
+    }
+    free(path);
+    free(own);
+}
+
 int check_run(const struct startup_options *options, const struct spawn_baseline *baseline, rlim_t hard)
 {
     const char *path = options->config;
@@ -130,6 +152,8 @@ int check_run(const struct startup_options *options, const struct spawn_baseline
     /* A supd that would be upgraded runs without what it may not have, and so would we. */
     if (ok && options->resume_fd < 0)
         ok = check_attributes(config, baseline);
+    if (ok && options->resume_fd < 0)
+        warn_of_suplog(options->argv0, config);
     if (ok)
         printf("%s: no errors, %zu service%s\n", path, config->services.n, config->services.n == 1 ? "" : "s");
     if (ok && options->resume_fd >= 0)

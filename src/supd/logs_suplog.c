@@ -43,11 +43,10 @@ bool logs_is_suplog(const struct service *service)
     return strcmp(service->spec->name, SUPLOG_NAME) == 0;
 }
 
-/* Beside our own binary, else where programs are installed. */
-static char *binary(const struct supervisor *sup)
+char *logs_suplog_path(const char *binary)
 {
-    const char *slash = strrchr(sup->binary, '/');
-    char *path = xasprintf("%.*s/suplog", (int)(slash - sup->binary), sup->binary);
+    const char *slash = strrchr(binary, '/');
+    char *path = xasprintf("%.*s/suplog", (int)(slash - binary), binary);
 
     if (access(path, X_OK) == 0)
         return path;
@@ -59,7 +58,7 @@ static struct spec *make_spec(const struct supervisor *sup)
 {
     struct spec *spec = spec_new(SUPLOG_NAME);
 
-    spec->command = strv_push(spec->command, binary(sup));
+    spec->command = strv_push(spec->command, logs_suplog_path(sup->binary));
     spec->command = strv_push(spec->command, xstrdup("--runtime-dir"));
     spec->command = strv_push(spec->command, xstrdup(sup->runtime_dir));
     if (sup->syslog)

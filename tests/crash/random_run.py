@@ -249,13 +249,13 @@ class RandomRun(Supd):
         self.add("worker crashes", sig in (signal.SIGKILL, signal.SIGSEGV))
 
     def open_gates(self):
-        """Children hang before their exec, in opening their log, until somebody reads it."""
+        """Children hang before their exec, in opening their stdin, until somebody writes to it."""
         rng = random.Random(self.rng.random())
 
         def run():
             while not self.over.wait(0.02 + rng.random() * 0.2):
                 for gate in self.world.gates:
-                    os.close(os.open(gate, os.O_RDONLY | os.O_NONBLOCK))
+                    os.close(os.open(gate, os.O_RDWR))
 
         self.thread(run)
 

@@ -10,11 +10,11 @@ BROKEN = ('service "broken" {\n', 'service "broken" { command = "true" restrat =
 
 
 class Kind:
-    """A kind of service. `size`: processes of one that runs; `ends`: by itself; `once`: it is not started again."""
+    """A kind of service. `size`: processes of one that runs; `ends`: by itself; `once`: it is not started again; `files`: keys and suffixes."""
 
-    def __init__(self, prefix, count, size=1, ends=False, once=False, log=None, born=True, keys=None):
+    def __init__(self, prefix, count, size=1, ends=False, once=False, born=True, files=None, keys=None):
         self.prefix, self.count, self.size, self.ends, self.once = prefix, count, size, ends, once
-        self.log, self.born, self.keys = log, born, {**KEYS, **(keys or {})}
+        self.files, self.born, self.keys = files or {}, born, {**KEYS, **(keys or {})}
 
     def names(self):
         return [f"{self.prefix}{n}" for n in range(self.count)]
@@ -62,7 +62,7 @@ class Polite(Kind):
 
 
 KINDS = (
-    Lines("lines", 10, log="lines"),
+    Lines("lines", 10, files={"log": "lines"}),
     Kind("calm", 6),
     Fated("exits", 10, within=400),
     Fated("dies", 6, within=1500, keys={"restart": "on-failure", "restart_delay": "0"}),
@@ -73,7 +73,7 @@ KINDS = (
     Tree("tree", 6, size=3, keys={"stop_timeout": "100ms"}),
     Deaf("deaf", 5, keys={"stop_timeout": "100ms"}),
     Polite("polite", 4),
-    Kind("slow", 2, log="gate"),
+    Kind("slow", 2, files={"stdin": "gate"}),
     Kind("missing", 2, born=False),
 )
 KIND = {name: kind for kind in KINDS for name in kind.names()}
@@ -87,7 +87,7 @@ class World:
         self.path, self.worker = path, worker
         self.names = [name for n, name in enumerate(KIND) if n % share == 0]
         self.optional = [name for name in self.names if name in OPTIONAL]
-        self.gates = [path(name + ".gate") for name in self.names if KIND[name].log == "gate"]
+        self.gates = [path(name + ".gate") for name in self.names if "stdin" in KIND[name].files]
         for gate in self.gates:
             os.mkfifo(gate)
         self.sizes = {name: KIND[name].size if KIND[name].born else 0 for name in self.names}
@@ -95,8 +95,7 @@ class World:
     def section(self, name, rng):
         kind = KIND[name]
         keys = dict(kind.keys)
-        if kind.log:
-            keys["log"] = self.path(f"{name}.{kind.log}")
+        keys.update((key, self.path(f"{name}.{suffix}")) for key, suffix in kind.files.items())
         if rng.random() < 0.2:
             keys["environment"] = [f"V={rng.randrange(3)}"]
         if rng.random() < 0.1:

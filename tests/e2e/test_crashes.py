@@ -10,7 +10,7 @@ import time
 
 from harness import main, test
 from instance import service
-from processes import Failed, eventually, kill, rounds, skip
+from processes import Failed, eventually, kill, rounds
 
 
 @test
@@ -221,13 +221,11 @@ def crashes_during_the_shutdown(t):
 
 
 def hold_before_exec(t):
-    """A service whose child waits before its exec, in opening a FIFO that nobody reads."""
+    """A service whose child waits before its exec, in opening a FIFO that nobody writes."""
     os.mkfifo(t.path("held"))
-    t.configure(t.marked("held", "for-ever", log=t.path("held")), t.sleeper("a"))
+    t.configure(t.marked("held", "for-ever", stdin=t.path("held")), t.sleeper("a"))
     t.start()
     pid = t.wait_state("a", "running")["pid"]
-    if t.status("held")["state"] == "running":
-        skip("opening a FIFO as log does not wait for its reader")
     t.wait_state("held", "starting")
     return pid
 
@@ -240,7 +238,7 @@ def child_held_before_its_exec(t):
         t.start()
         t.eq((t.status("a")["pid"], t.live("held")), (pid, []), f"crash {n}")
         t.wait_state("held", "starting")
-    fd = os.open(t.path("held"), os.O_RDONLY | os.O_NONBLOCK)
+    fd = os.open(t.path("held"), os.O_RDWR)
     s = t.wait_state("held", "running")
     eventually(lambda: t.marks("held"), "it runs")
     t.eq((t.live("held"), len(t.marks("held"))), ([s["pid"]], 1), "one process, one start")
@@ -254,7 +252,7 @@ def held_child_goes_on_meanwhile(t):
     """The child execs after supd's death and before, or while, the new one takes over."""
     hold_before_exec(t)
     t.crash()
-    fd = os.open(t.path("held"), os.O_RDONLY | os.O_NONBLOCK)
+    fd = os.open(t.path("held"), os.O_RDWR)
     t.spawn()
     eventually(t.answers, "the new supd answers")
     s = t.wait_state("held", "running")

@@ -7,6 +7,7 @@ import pwd
 
 from harness import main, test
 from instance import service, setting
+from processes import eventually
 
 
 @test
@@ -125,8 +126,8 @@ def output(t):
     t.write("both.txt", "old\n")
     t.start()
     t.wait_all("exited")
-    t.eq(sorted(t.read("both.txt").split()), ["old", "to-err", "to-out"], "both streams, after what was there")
-    t.eq((t.read("out.txt"), t.read("err.txt")), ("to-out\n", "to-err\n"), "streams apart")
+    eventually(lambda: t.read("both.txt") == "old\nto-out\nto-err\n", "both streams, after what was there")
+    eventually(lambda: (t.read("out.txt"), t.read("err.txt")) == ("to-out\n", "to-err\n"), "streams apart")
     t.check("heard-by-supd" in t.log_text(), "log = inherit")
     t.check("never-heard" not in t.log_text(), "log = none")
 
@@ -144,9 +145,9 @@ def command_forms(t):
     )
     t.start()
     t.wait_all("exited")
-    t.eq(t.read("shell.txt"), "two words\na $HOME `b` ; c\n", "one string")
-    t.eq(t.read("list.txt"), "two words\n${HOME} * ~\n", "a list")
-    t.eq(t.read("path.txt"), "found\n", "argv[0] is looked up on PATH")
+    eventually(lambda: t.read("shell.txt") == "two words\na $HOME `b` ; c\n", "one string")
+    eventually(lambda: t.read("list.txt") == "two words\n${HOME} * ~\n", "a list")
+    eventually(lambda: t.read("path.txt") == "found\n", "argv[0] is looked up on PATH")
     t.check(not os.path.exists(t.path("elsewhere")), "-r stands over runtime-dir")
 
 

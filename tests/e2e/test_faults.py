@@ -11,6 +11,7 @@ import subprocess
 
 from clock import Clock
 from harness import main, test
+from instance import service
 from processes import Failed, eventually, is_alive, is_sanitized, kill, read_stat, skip
 
 CLONE_NEWNS = 0x00020000
@@ -281,13 +282,13 @@ def hanging_runtime_directory(t):
 
 
 @test(root=True)
-def hanging_log(t):
+def hanging_input(t):
     """Its server is dead: only that service hangs, in its own child, until start-timeout ends it."""
     dead = DeadServer(t.path("dead"))
     t.configure(
         t.sleeper("a"),
         t.sleeper("b", enabled=False),
-        t.sleeper("hangs", log=t.path("dead/log"), start_timeout="2s", restart="no", enabled=False),
+        t.sleeper("hangs", stdin=t.path("dead/input"), start_timeout="2s", restart="no", enabled=False),
     )
     t.start()
     t.wait_state("a", "running")
@@ -299,6 +300,26 @@ def hanging_log(t):
     t.eq((t.live("hangs"), t.read("hangs.mark")), ([], ""), "it never ran")
     t.crash_and_start()
     t.eq((t.status("hangs")["state"], t.status("a")["state"]), ("failed", "running"), "after a crash")
+    dead.close()
+    t.eq(t.terminate(), 0, "exit code")
+
+
+@test(root=True)
+def hanging_log(t):
+    """Its server is dead: that log alone waits, for supd, its service and the logs that are elsewhere go on."""
+    dead = DeadServer(t.path("dead"))
+    t.configure(
+        service("hangs", t.worker("print", "lost", "mark", t.path("hangs.mark"), "for-ever"), log=t.path("dead/log")),
+        service("goes", t.worker("print", "written", "for-ever"), log=t.path("goes.txt")),
+        t.sleeper("b", enabled=False),
+    )
+    t.start()
+    t.wait_for("hangs", lambda s: t.marks("hangs") and s["state"] == "running", "it runs though nobody writes its log")
+    eventually(lambda: t.read("goes.txt") == "written\n", "the other log is written")
+    t.eq(t.ctl("start", "b").code, 0, "supd goes on")
+    t.crash_and_start()
+    t.eq(t.ctl("restart", "goes").code, 0, "also after a crash")
+    eventually(lambda: t.read("goes.txt") == "written\n" * 2, "and so does suplog")
     dead.close()
     t.eq(t.terminate(), 0, "exit code")
 

@@ -52,7 +52,8 @@ def each_has_its_own_values(t):
         for value in (f"PORT=80{k}", "PERCENT=%i", f"ALL=web@{k}", f"FROM_FILE=file-{k}", f"SUPD_SERVICE=web@{k}"):
             t.check(value.encode() in seen, f"{value} is not in the environment of {k}: {seen}")
         t.eq(os.readlink(f"/proc/{status['pid']}/cwd"), t.path(f"dir{k}"), f"directory of {k}")
-        t.eq(os.readlink(f"/proc/{status['pid']}/fd/1"), t.path(f"web@{k}.log"), f"log of {k}")
+        t.eq(os.readlink(f"/proc/{status['pid']}/fd/1"), os.path.join(t.run_dir, "log", f"web@{k}.fifo"), f"stdout of {k}")
+        t.eq(status["log"]["out"], t.path(f"web@{k}.log"), f"log of {k}")
 
 
 @test

@@ -71,7 +71,7 @@ def wait_text(t, name, text, what):
 
 @test
 def where_it_goes(t):
-    """The FIFO and its mode, who reads, what stands in the files; what needs no suplog goes straight to its file."""
+    """The FIFO and its mode, who reads, what stands in the files; what is kept nowhere has no FIFO."""
     t.configure(
         service("plain", t.worker("print", "out", "complain", "err", "for-ever"), log=t.path("plain.txt")),
         service(
@@ -83,19 +83,23 @@ def where_it_goes(t):
             log_error=t.path("err.json"), log_format="json",
             pre_start=t.worker("print", "before"),
         ),
+        t.sleeper("nowhere", log="/dev/null"),
+        t.sleeper("ours", log="inherit"),
     )
     t.start()
-    wait_text(t, "plain.txt", "out\nerr\n", "written by itself")
+    wait_text(t, "plain.txt", "out\nerr\n", "as it comes")
     fifo = os.path.join(t.run_dir, "log", "stamped.fifo")
     mode = os.stat(fifo).st_mode
     t.check(stat.S_ISFIFO(mode) and mode & 0o777 == 0o622, f"the mode of the FIFO is {mode:o}")
     t.eq(os.stat(os.path.dirname(fifo)).st_mode & 0o777, 0o700, "the mode of its directory")
-    t.check(not os.path.exists(os.path.join(t.run_dir, "log", "plain.fifo")), "no FIFO where none is needed")
+    there = [name for name in os.listdir(os.path.dirname(fifo)) if name.endswith(".fifo")]
+    t.eq(sorted(there), ["apart.fifo", "apart:err.fifo", "plain.fifo", "stamped.fifo"], "none where none is needed")
     writer = wait_suplog(t)
     t.eq(read_stat(writer)[1], t.process.pid, "suplog's parent")
     with open(f"/proc/{writer}/cmdline", "rb") as f:
         t.eq(f.read().split(b"\0")[1:3], [b"--runtime-dir", t.run_dir.encode()], "its arguments")
-    for name, path in (("plain", t.path("plain.txt")), ("stamped", fifo)):
+    for name, path in (("plain", os.path.join(os.path.dirname(fifo), "plain.fifo")), ("stamped", fifo),
+                       ("nowhere", "/dev/null")):
         t.eq(os.readlink(f"/proc/{t.status(name)['pid']}/fd/1"), path, f"stdout of {name}")
     pid = t.status("apart")["pid"]
     eventually(lambda: t.read("stamped.txt").count("\n") == 2, "both lines are there")
@@ -108,9 +112,9 @@ def where_it_goes(t):
         t.match(when + " ", f"^{WHEN}$", "time")
         t.eq(told, {"service": "apart", "pid": pid, "stream": stream, "message": message}, "a line of JSON")
     t.eq(json.loads(t.read("out.json").splitlines()[0])["message"], "before", "of the command before the start")
-    t.eq(sorted(t.all()), ["apart", "plain", "stamped"], "suplog is in no list")
+    t.eq(sorted(t.all()), ["apart", "nowhere", "ours", "plain", "stamped"], "suplog is in no list")
     t.eq(t.error_of("service.stop", names=["supd:log"]).code, -32001, "nor to be had by name")
-    t.eq(t.call("supd.info")["services"], 3, "nor counted")
+    t.eq(t.call("supd.info")["services"], 5, "nor counted")
     t.terminate()
     t.nothing_left()
     t.eq([n for n in os.listdir(os.path.dirname(fifo)) if n.endswith(".fifo") or n == "streams"], [], "left at the end")
@@ -249,7 +253,7 @@ def kept_over_an_upgrade(t):
 
 @test
 def another_configuration(t):
-    """Keys of a log that goes by FIFO take effect at once; a log that gets a FIFO or loses it does at the next start."""
+    """Another file, and what is done there, take effect at once; a log that gets a FIFO or loses it does at the next start."""
     gate = t.gate("gate")
     steps = ("print", "1", "gate", gate, "print", "2", "gate", gate, "print", "3", "for-ever")
 
@@ -269,12 +273,12 @@ def another_configuration(t):
     t.open_gate(gate)
     wait_text(t, "b.txt", "> 2\n", "the second file")
     t.eq(t.read("a.txt"), "1\n", "the first one")
-    configure(log=t.path("c.txt"))
+    configure(log="none")
     t.eq(t.call("config.reload")["plan"][0]["needs-restart"], True, "without a FIFO a new process is needed")
     t.open_gate(gate)
     wait_text(t, "b.txt", "> 2\n> 3\n", "until then all is as it was")
     t.ctl("restart", "web")
-    wait_text(t, "c.txt", "1\n", "straight to its file")
+    t.eq(os.readlink(f"/proc/{t.status('web')['pid']}/fd/1"), "/dev/null", "stdout")
     eventually(lambda: not suplog(t), "nobody needs suplog any more")
     t.check(not os.path.exists(os.path.join(t.run_dir, "log", "web.fifo")), "nor the FIFO")
     configure(log=t.path("d.txt"), log_max_age="1d")

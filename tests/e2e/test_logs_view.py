@@ -311,7 +311,8 @@ def following_services(t):
     # Another file, and another service.
     t.configure(marks.replace("marks.log", "other.log"), late, parked(t, "added"))
     append(t.path("added.log"), "of the new one\n")
-    t.eq(t.ctl("reread", "--restart").code, 0, "reread")
+    t.eq(t.ctl("reread").code, 0, "reread")
+    t.eq(t.ctl("restart", "marks").code, 0, "restart")
     eventually(lambda: f.text().count("marks | here I am\n") == 3, "its words in another file")
     eventually(lambda: "added | of the new one\n" in f.text(), "a new service")
     append(t.path("other.log"), "in the other file\n")

@@ -65,8 +65,8 @@ def a_command_makes_the_file_be_written_anew(t):
 @test
 def an_exec_lets_the_file_be_written_anew(t):
     """The file waits for a child before its exec; what it then says must do without the record of that child."""
-    gate = t.gate("log")
-    t.configure(t.sleeper("late", log=gate, enabled=False, start_timeout="1h"), t.sleeper("idle", enabled=False))
+    gate = t.gate("gate")
+    t.configure(t.sleeper("late", stdin=gate, enabled=False, start_timeout="1h"), t.sleeper("idle", enabled=False))
     t.start()
     _, first_size = state_of(t)
     with t.client() as client:
@@ -75,11 +75,11 @@ def an_exec_lets_the_file_be_written_anew(t):
         inode = grow(t, client, "idle", first_size, True)
         client.call("service.reset", names=["idle"])
         t.eq(state_of(t)[0], inode, "the file waits for the child")
-        reader = os.open(gate, os.O_RDONLY | os.O_NONBLOCK)
+        writer = os.open(gate, os.O_RDWR)
         eventually(lambda: state_of(t)[0] != inode, "the file is written anew")
         t.crash()
     t.start()
-    os.close(reader)
+    os.close(writer)
     t.wait_state("late", "running")
     t.eq(len(t.live("late")), 1, "one process")
     t.check(REFUSED not in t.log_text(), "it was known by its record")

@@ -140,7 +140,8 @@ def hooks_run_as_the_service(t):
     )
     t.start()
     s = t.wait_state("a", "running")
-    t.eq(t.read("a.out").split(), ["known", where, "a"], "environment, directory and log are the service's")
+    words = ["known", where, "a"]
+    eventually(lambda: t.read("a.out").split() == words, "environment, directory and log are the service's")
     t.eq(t.live("a"), [s["pid"]], "what pre-start has left is ended")
 
 

@@ -29,7 +29,8 @@
 
 struct bench {
     char dir[32];
-    char out[64];
+    char out[64]; /* a FIFO, as of a log */
+    int out_fd;   /* holds it open */
     struct spec *spec;
     struct spawn_baseline baseline;
     uint8_t record[RECORD_MAX];
@@ -75,6 +76,15 @@ static inline void set_log(struct spec_log *log, enum log_kind kind, const char 
     log->path = xstrdup(path);
 }
 
+/* A FIFO as those of logs, at PATH; a descriptor of it. */
+static inline int make_fifo(const char *path)
+{
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
 /* SCRIPT is what a shell is to run; its output goes to bench->out. */
 static inline void setup(struct bench *bench, const char *script)
 {
@@ -83,6 +93,7 @@ static inline void setup(struct bench *bench, const char *script)
     ck_assert_ptr_nonnull(mkdtemp(bench->dir));
     ck_assert_int_eq(chmod(bench->dir, 0755), 0);
     snprintf(bench->out, sizeof(bench->out), "%s/out", bench->dir);
+    bench->out_fd = make_fifo(bench->out);
     bench->spec = spec_new("web");
     set_script(bench, script);
     set_log(&bench->spec->log, LOG_KIND_FILE, bench->out);
@@ -95,6 +106,7 @@ static inline void setup(struct bench *bench, const char *script)
         .instance_id = "0123abcd",
         .record = bench->record,
         .state_fd = open(state, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600),
+        .log_fifo = bench->out,
     };
     free(state);
     ck_assert_int_ge(bench->req.state_fd, 0);
@@ -121,6 +133,7 @@ static inline void teardown(struct bench *bench)
     closedir(dir);
     ck_assert_int_eq(rmdir(bench->dir), 0);
     close(bench->req.state_fd);
+    close(bench->out_fd);
     spawn_baseline_clear(&bench->baseline);
     spec_free(bench->spec);
 }
@@ -152,14 +165,19 @@ static inline void await_end(struct bench *bench)
     close(bench->child.report_fd);
 }
 
-static inline void read_output(struct bench *bench, const char *path)
+/* All that is in the FIFO FD, which may be nothing. */
+static inline void read_output(struct bench *bench, int fd)
 {
-    int fd = open(path, O_RDONLY);
-    ck_assert_int_ge(fd, 0);
     ssize_t n = read(fd, bench->output, sizeof(bench->output) - 1);
-    ck_assert_int_ge(n, 0);
-    bench->output[n] = '\0';
-    close(fd);
+
+    ck_assert(n >= 0 || errno == EAGAIN);
+    bench->output[n < 0 ? 0 : n] = '\0';
+}
+
+static inline void expect_no_output(struct bench *bench)
+{
+    read_output(bench, bench->out_fd);
+    ck_assert_str_eq(bench->output, "");
 }
 
 /* Runs to the end; the exec must have happened. */
@@ -171,8 +189,7 @@ static inline void run(struct bench *bench)
     await_end(bench);
     ck_assert(WIFEXITED(bench->status));
     ck_assert_int_eq(WEXITSTATUS(bench->status), 0);
-    if (bench->spec->log.kind == LOG_KIND_FILE)
-        read_output(bench, bench->out);
+    read_output(bench, bench->out_fd);
 }
 
 /* The exec must not happen, with this report and this exit code. */

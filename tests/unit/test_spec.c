@@ -481,7 +481,7 @@ static const struct {
     {"restart-delay", "1s"},
     {"restart-delay-max", "9"},
     {"log-error", "/l"},
-    {"log-max-size", "10M"},
+    {"log-max-size", "20M"},
     {"log-max-age", "1d"},
     {"log-keep", "7"},
     {"log-compress", "yes"},
@@ -596,11 +596,15 @@ START_TEST(logs_by_fifo)
 
     ck_assert(!spec_log_is_piped(spec, false));
     must_set(spec, "log", "/l");
-    ck_assert(!spec_log_is_piped(spec, false));
-    must_set(spec, "log-keep", "9");
-    ck_assert(!spec_log_is_piped(spec, false));
-    must_set(spec, "log-owner", "5:7");
     ck_assert(spec_log_is_piped(spec, false));
+    struct log_stream plain = spec_log_stream(spec, false);
+    ck_assert_uint_eq(plain.max_size, 10 * 1024 * 1024);
+    ck_assert(!log_stream_needs_copy(&plain));
+    log_stream_clear(&plain);
+    must_set(spec, "log-max-size", "0");
+    ck_assert(spec_log_is_piped(spec, false));
+    must_set(spec, "log-keep", "9");
+    must_set(spec, "log-owner", "5:7");
     ck_assert(!spec_log_is_piped(spec, true));
     must_set(spec, "log-error", "syslog");
     ck_assert(spec_log_is_piped(spec, true));
@@ -619,13 +623,16 @@ START_TEST(logs_by_fifo)
     log_stream_clear(&err);
     must_set(spec, "log", "none");
     ck_assert(!spec_log_is_piped(spec, false));
+    must_set(spec, "log", "/dev/null");
+    ck_assert_int_eq(spec->log.kind, LOG_KIND_NONE);
     spec_free(spec);
 
-    ck_assert(sees_another("/l", "log", NULL, "/m"));
-    ck_assert(sees_another("/l", "log-max-size", NULL, "1M"));
-    ck_assert(!sees_another("/l", "log-max-size", "2M", "1M"));
+    ck_assert(!sees_another("/l", "log", NULL, "/m"));
+    ck_assert(!sees_another("/l", "log-max-size", NULL, "0"));
+    ck_assert(!sees_another("/l", "log-prefix", NULL, "x"));
     ck_assert(!sees_another("journal", "log", "syslog", "journal"));
-    ck_assert(sees_another("journal", "log", "/l", "journal"));
+    ck_assert(!sees_another("journal", "log", "/l", "journal"));
+    ck_assert(sees_another("none", "log", NULL, "/l"));
     ck_assert(sees_another("journal", "log-error", NULL, "syslog"));
     ck_assert(sees_another("inherit", "log-prefix", NULL, "x"));
     ck_assert(!sees_another("none", "log-prefix", NULL, "x"));
@@ -707,7 +714,7 @@ START_TEST(digest_of_old_keys_is_stable)
     spec->ids = (struct spec_ids){.set = true, .uid = 7, .gid = 8, .n_groups = 2, .user_name = xstrdup("u")};
     spec->ids.groups = xcalloc(2, sizeof(*spec->ids.groups));
     spec->ids.groups[1] = 9;
-    ck_assert_uint_eq(spec_process_digest(spec), UINT64_C(0x82c602d420ab0bc7));
+    ck_assert_uint_eq(spec_process_digest(spec), UINT64_C(0x2041b770556b7dce));
     spec_free(spec);
 }
 END_TEST
