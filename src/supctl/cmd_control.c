@@ -32,8 +32,10 @@ static int finish(struct client *client, const struct options *options, const st
         text_print_json(outcomes);
         good = outcomes_good(outcomes);
     } else {
-        if (began > 0 && !outcomes_good(outcomes))
-            log_settle(client, outcomes);
+        json_t *failed = outcomes_failed(outcomes);
+        if (began > 0)
+            log_settle(client, failed);
+        json_decref(failed);
         good = outcomes_tell(outcomes, began);
     }
     if (!answer->result)

@@ -54,9 +54,10 @@ static int take_answer(struct rolling *rolling, struct client *client, const str
 {
     json_t *outcomes = answer->code == PROTO_E_TIMED_OUT ? answer->data : answer->result;
     json_t *outcome = json_array_get(outcomes, 0);
+    json_t *failed = outcomes_failed(outcomes);
 
-    if (outcome && !outcomes_good(outcomes))
-        log_settle(client, outcomes);
+    log_settle(client, failed);
+    json_decref(failed);
     bool good = outcome && take(rolling, json_incref(outcome));
 
     if (!answer->result)

@@ -6,6 +6,13 @@
 #define LOOKS 8
 #define FIRST_PAUSE_NS 1000000L /* doubled each time: a quarter of a second in all */
 
+static bool has_file(const json_t *service)
+{
+    const json_t *log = json_object_get(service, "log");
+
+    return json_is_string(json_object_get(log, "out")) || json_is_string(json_object_get(log, "err"));
+}
+
 static json_t *names_of(const json_t *services)
 {
     json_t *names = json_array();
@@ -14,7 +21,8 @@ static json_t *names_of(const json_t *services)
 
     json_array_foreach(services, i, service)
     {
-        json_array_append(names, json_object_get(service, "name"));
+        if (has_file(service))
+            json_array_append(names, json_object_get(service, "name"));
     }
     return names;
 }

@@ -49,3 +49,17 @@ bool outcomes_good(const json_t *outcomes)
     }
     return true;
 }
+
+json_t *outcomes_failed(const json_t *outcomes)
+{
+    json_t *services = json_array();
+    const json_t *outcome;
+    size_t i;
+
+    json_array_foreach(outcomes, i, outcome)
+    {
+        if (!json_is_true(json_object_get(outcome, "ok")))
+            json_array_append(services, json_object_get(outcome, "service"));
+    }
+    return services;
+}

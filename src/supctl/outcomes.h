@@ -17,6 +17,9 @@ bool outcome_tell(const json_t *outcome, double began);
 /* The same for an array of them; false when one of them did not. */
 bool outcomes_tell(const json_t *outcomes, double began);
 
+/* Of those that did not do what was asked for the services, an array to be released. */
+json_t *outcomes_failed(const json_t *outcomes);
+
 /* Did all do what was asked for?  Nothing is printed. */
 bool outcomes_good(const json_t *outcomes);
 

@@ -91,6 +91,7 @@ class Fake:
 
     def __init__(self, script, path=SOCKET):
         self.script = script
+        script.setdefault("log.pending", result(0))
         self.path = path
         self.requests = []
 
