@@ -22,15 +22,15 @@ class Supd:
     """supd as a system service, or with USER (a uid) as a service of that user's systemd."""
 
     def __init__(self, user=None):
-        if not {"SUPD", "SUPCTL"} <= os.environ.keys():
-            sys.exit("Bail out! SUPD and SUPCTL must name the programs to test")
+        if not {"SUPD", "SUPCTL", "SUPLOG"} <= os.environ.keys():
+            sys.exit("Bail out! SUPD, SUPCTL and SUPLOG must name the programs to test")
         self.user = user
         self.machine = Machine({})
         self.dir = self.machine.dir
         self.config = self.dir / "etc" / "supd" / "supd.conf"
         self.config.parent.mkdir(parents=True)
         # Copies, for a build tree may be closed to other users.
-        for program in ("SUPD", "SUPCTL"):
+        for program in ("SUPD", "SUPCTL", "SUPLOG"):
             shutil.copy(os.environ[program], self.dir / program.lower())
         self.socket = "/run/supd/control.sock" if user is None else f"/run/user/{user}/supd/control.sock"
         self.install()
