@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "os/logfifo.h"
+#include "os/logline.h"
 #include "os/rundir.h"
 #include "supd/logs_inner.h"
 #include "supd/process.h"
@@ -131,12 +132,14 @@ void logs_open(struct supervisor *sup)
     struct logs *logs = xcalloc(1, sizeof *logs);
 
     logs->sup = sup;
+    logs->line = -1;
     logs->dir = xasprintf("%s/log", sup->runtime_dir);
     logs->slots = xcalloc(LOG_SLOTS, 1);
     TAILQ_INIT(&logs->pipes);
     logs->turn = loop_timer_new(sup->loop, on_turn, logs);
     logs->drain = loop_timer_new(sup->loop, on_drain, logs);
     sup->logs = logs;
+    logs->line = logline_connect(logs->dir);
     read_old(logs);
 }
 
@@ -160,6 +163,8 @@ void logs_close(struct supervisor *sup)
     loop_timer_free(logs->turn);
     loop_timer_free(logs->drain);
     loop_timer_free(logs->end_look);
+    if (logs->line >= 0)
+        close(logs->line);
     logfifo_unmap_pids(logs->pids);
     free(logs->slots);
     free(logs->dir);
@@ -172,6 +177,12 @@ void logs_close(struct supervisor *sup)
 static bool is_wanted(const struct service *service)
 {
     return spec_log_is_piped(service->spec, false) || spec_log_is_piped(service->spec, true);
+}
+
+void logs_expect(struct service *service)
+{
+    if (is_wanted(service) && !logs_suplog(service->sup) && !service->sup->logs->ending)
+        logs_start_suplog(service->sup->logs);
 }
 
 /* A slot that nobody has, or LOG_ID_NONE; both streams of a service have one. */
@@ -276,6 +287,8 @@ static int32_t *slot_of(const struct service *service)
 bool logs_prepare(struct service *service, enum svc_role role, struct spawn_request *request, char *err,
                   size_t err_size)
 {
+    if (logs_is_suplog(service))
+        logs_prepare_suplog(service->sup->logs, request);
     if (!service->logs && !is_wanted(service))
         return true;
     if (!prepare_one(service, false, &request->log_fifo, err, err_size) ||

@@ -27,6 +27,8 @@ void logs_open(struct supervisor *sup);
 /* Lets go of everything and leaves it as it is, for the next supd. */
 void logs_close(struct supervisor *sup);
 
+/* Before it is put into the queue of those that are to be forked: suplog is before it, if it is to have a FIFO. */
+void logs_expect(struct service *service);
 /* Before a fork for ROLE: the FIFOs are there, and REQUEST names them.  False with ERR written. */
 bool logs_prepare(struct service *service, enum svc_role role, struct spawn_request *request, char *err,
                   size_t err_size);

@@ -38,6 +38,7 @@ struct logs {
     int32_t *pids;  /* by slot; NULL: not to be had */
     uint8_t *slots; /* how many pipes have each */
     uint32_t next_slot;
+    int line; /* on which suplog is handed FIFOs; -1: there is none */
     struct old_stream *old;
     struct log_pipes pipes;
     size_t n;
@@ -82,5 +83,11 @@ void log_pipe_free(struct logs *logs, struct log_pipe *pipe);
 
 /* Starts it where it is needed and not there, ends it where nobody needs it. */
 void logs_follow_suplog(struct logs *logs);
+/* Puts it into the queue of those that are to be forked; it is not there. */
+void logs_start_suplog(struct logs *logs);
+/* It is to be forked: REQUEST gives it its end of the line. */
+void logs_prepare_suplog(struct logs *logs, struct spawn_request *request);
+/* Gives it PIPE, so that this is not ours alone. */
+void logs_hand_over(struct logs *logs, const struct log_pipe *pipe);
 
 #endif

@@ -28,6 +28,7 @@ static void opened(struct logs *logs, struct log_pipe *pipe, int fd)
     pipe->conf.inode = fstat(fd, &st) == 0 ? st.st_ino : 0;
     if (logs->n < LARGE_MAX)
         logfifo_enlarge(fd);
+    logs_hand_over(logs, pipe);
     logs_touch(logs);
 }
 

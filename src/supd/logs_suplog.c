@@ -2,6 +2,7 @@
 /*
  * suplog as a service of supd's own.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "base/strv.h"
 #include "os/clock.h"
 #include "os/logfifo.h"
+#include "os/logline.h"
 #include "supd/logs_inner.h"
 #include "supd/process.h"
 
@@ -21,7 +23,7 @@
 /* It is started again at once, unless it dies again before it has run so long. */
 #define STABLE USEC_PER_SEC
 #define DELAY_FIRST (10 * USEC_PER_MSEC)
-#define DELAY_MAX USEC_PER_SEC
+#define DELAY_MAX (5 * USEC_PER_SEC)
 
 /* Longer than it waits for a device that hangs. */
 #define STOP_TIMEOUT (10 * USEC_PER_SEC)
@@ -81,6 +83,16 @@ bool logs_add_suplog(struct supervisor *sup, const char *name)
     return true;
 }
 
+void logs_start_suplog(struct logs *logs)
+{
+    struct service *suplog = service_add(logs->sup, make_spec(logs->sup));
+
+    if (access(suplog->spec->command[0], X_OK) < 0)
+        log_error("%s: %s: no log is written; services whose FIFO is full will wait", suplog->spec->command[0],
+                  strerror(errno));
+    service_event(suplog, &(struct svc_event){.type = SVC_EV_BOOT});
+}
+
 void logs_follow_suplog(struct logs *logs)
 {
     struct supervisor *sup = logs->sup;
@@ -92,8 +104,43 @@ void logs_follow_suplog(struct logs *logs)
         service_remove(suplog, "no log needs it any more");
     if (logs->n == 0 || suplog) /* one that is on its way out is made anew when it is gone */
         return;
-    suplog = service_add(sup, make_spec(sup));
-    service_event(suplog, &(struct svc_event){.type = SVC_EV_BOOT});
+    logs_start_suplog(logs);
+}
+
+/* ---- the line ---- */
+
+static void drop_line(struct logs *logs)
+{
+    if (logs->line >= 0)
+        close(logs->line);
+    logs->line = -1;
+}
+
+/* Without it suplog opens FIFOs when it comes to read the list. */
+void logs_prepare_suplog(struct logs *logs, struct spawn_request *request)
+{
+    drop_line(logs);
+    int end = logline_listen(logs->dir);
+    if (end >= 0)
+        logs->line = logline_connect(logs->dir);
+    if (logs->line < 0) {
+        log_warning("suplog cannot be handed FIFOs: %s; it opens them a moment later",
+                    strerror(end < 0 ? -end : -logs->line));
+        logs->line = -1;
+    }
+    request->stdin_fd = end >= 0 ? end : 0;
+}
+
+void logs_hand_over(struct logs *logs, const struct log_pipe *pipe)
+{
+    if (logs->line < 0)
+        return;
+    char *text = log_stream_encode(&pipe->conf);
+    int rc = logline_send(logs->line, text, strlen(text), pipe->fd);
+
+    free(text);
+    if (rc < 0 && rc != -EAGAIN && rc != -ETOOMANYREFS)
+        drop_line(logs);
 }
 
 void logs_reopen(struct supervisor *sup)

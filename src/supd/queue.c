@@ -3,6 +3,7 @@
  * The queue of those that are to be forked.
  */
 #include "supd/essential.h"
+#include "supd/logs.h"
 #include "supd/order.h"
 #include "supd/supervisor.h"
 #include "supd/upgrade.h"
@@ -25,6 +26,7 @@ void queue_start(struct service *service)
 {
     if (service->queued == QUEUED_TO_START || service->queued == QUEUED_FOR_SLOT)
         return;
+    logs_expect(service);
     if (service->queued == QUEUED_TO_DELETE)
         TAILQ_REMOVE(&service->sup->condemned, service, queue_link);
     service->queued = QUEUED_TO_START;

@@ -21,6 +21,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "core/log_stream.h"
+#include "suplog/handed.h"
 #include "suplog/mounts.h"
 #include "suplog/say.h"
 #include "suplog/worker.h"
@@ -39,6 +40,7 @@ struct known_stream {
     struct log_stream conf; /* a copy of what its worker has */
     struct device *device;
     bool listed;
+    bool handed; /* by the supd that is, which will list it */
     UT_hash_handle hh;
 };
 
@@ -47,6 +49,7 @@ struct suplog {
     int lock;
     int signals;
     int news; /* inotify: the list of streams was replaced */
+    struct handed handed;
     struct device *devices;
     struct known_stream *streams; /* by the name of the FIFO */
     int32_t *pids;
@@ -128,38 +131,50 @@ static struct device *device_of(struct suplog *suplog, const struct log_stream *
     return device;
 }
 
-/* From BEFORE, which had it until now and has to empty it first, or NULL. */
-static void hand_to_worker(const struct known_stream *known, struct device *before)
+/*
+ * From BEFORE, which had it until now and has to empty it first, or NULL.  FIFO is open on it, and passes on, or -1; who has
+ * to wait for another opens it anew.
+ */
+static void hand_to_worker(const struct known_stream *known, struct device *before, int fifo)
 {
     char *line = log_stream_encode(&known->conf);
     struct log_stream copy;
     char err[128];
 
-    if (log_stream_decode(line, &copy, err, sizeof err)) {
-        if (before)
-            worker_move(before->worker, known->device->worker, &copy);
-        else
-            worker_add(known->device->worker, &copy);
-    }
+    bool ok = log_stream_decode(line, &copy, err, sizeof err);
+    if (ok && before)
+        worker_move(before->worker, known->device->worker, &copy);
+    else if (ok)
+        worker_add(known->device->worker, &copy, fifo);
+    if (fifo >= 0 && (before || !ok))
+        close(fifo);
     free(line);
 }
 
-/* CONF, whose contents pass to it. */
-static void know(struct suplog *suplog, struct log_stream *conf)
+static void let_go(struct log_stream *conf, int fifo)
+{
+    log_stream_clear(conf);
+    if (fifo >= 0)
+        close(fifo);
+}
+
+/* CONF, whose contents pass to it, of the list; or with FIFO, which passes on, as it was handed over (else -1). */
+static void know(struct suplog *suplog, struct log_stream *conf, int fifo)
 {
     struct known_stream *known;
 
     HASH_FIND_STR(suplog->streams, conf->fifo, known);
     if (known && log_stream_equal(&known->conf, conf)) {
-        known->listed = true;
-        log_stream_clear(conf);
+        known->listed = known->listed || fifo < 0;
+        known->handed = known->handed && fifo >= 0;
+        let_go(conf, fifo);
         return;
     }
     struct device *device = device_of(suplog, conf);
     bool moves = known && (known->device != device || known->conf.inode != conf->inode);
     struct device *before = moves ? known->device : NULL;
     if (!device) {
-        log_stream_clear(conf);
+        let_go(conf, fifo);
         return;
     }
     if (known) {
@@ -170,19 +185,20 @@ static void know(struct suplog *suplog, struct log_stream *conf)
     }
     known->conf = *conf;
     known->device = device;
-    known->listed = true;
+    known->listed = fifo < 0;
+    known->handed = fifo >= 0;
     HASH_ADD_KEYPTR(hh, suplog->streams, known->conf.fifo, strlen(known->conf.fifo), known);
-    hand_to_worker(known, before);
+    hand_to_worker(known, before, fifo);
 }
 
 static void forget_unlisted(struct suplog *suplog)
 {
     for (struct known_stream *known = suplog->streams, *next; known; known = next) {
         next = known->hh.next;
-        if (known->listed) {
-            known->listed = false;
+        bool stays = known->listed || known->handed;
+        known->listed = false;
+        if (stays)
             continue;
-        }
         HASH_DEL(suplog->streams, known);
         worker_remove(known->device->worker, known->conf.fifo);
         log_stream_clear(&known->conf);
@@ -208,12 +224,26 @@ static void read_streams(struct suplog *suplog)
 
         number++;
         if (log_stream_decode(line, &conf, err, sizeof err))
-            know(suplog, &conf);
+            know(suplog, &conf, -1);
         else
             say(LOG_LEVEL_ERROR, "log/%s:%u: %s", LOG_STREAMS_FILE, number, err);
     }
     free(text);
     forget_unlisted(suplog);
+}
+
+static void take_handed(struct suplog *suplog)
+{
+    struct log_stream conf;
+    enum handed_what what;
+    int fifo;
+
+    while ((what = handed_take(&suplog->handed, &conf, &fifo)) != HANDED_NOTHING) {
+        if (what == HANDED_FIFO)
+            know(suplog, &conf, fifo);
+        for (struct known_stream *known = suplog->streams; known && what == HANDED_SUPD_GONE; known = known->hh.next)
+            known->handed = false;
+    }
 }
 
 /* What an earlier suplog has begun is finished by the thread that will have the stream. */
@@ -327,14 +357,21 @@ static bool take_signals(struct suplog *suplog)
 
 static void loop(struct suplog *suplog)
 {
-    struct pollfd wait_for[] = {{.fd = suplog->signals, .events = POLLIN}, {.fd = suplog->news, .events = POLLIN}};
+    struct pollfd wait_for[] = {{.fd = suplog->signals, .events = POLLIN},
+                                {.fd = suplog->news, .events = POLLIN},
+                                {.fd = suplog->handed.listener, .events = POLLIN},
+                                {.events = POLLIN}};
 
     do {
+        take_handed(suplog); /* before the list of a new supd, which tells what is to become of it */
         if (read_news(suplog->news))
             read_streams(suplog);
-        if (poll(wait_for, 2, -1) < 0 && errno != EINTR)
+        wait_for[3].fd = suplog->handed.connection;
+        wait_for[2].fd = suplog->handed.connection < 0 ? suplog->handed.listener : -1;
+        if (poll(wait_for, 4, -1) < 0 && errno != EINTR)
             return;
     } while (take_signals(suplog));
+    take_handed(suplog);
 }
 
 /* False when a thread hangs. */
@@ -392,6 +429,7 @@ int suplog_run(const char *runtime_dir, int ready_fd)
     struct page *begun = NULL;
 
     raise_descriptors();
+    handed_open(&suplog.handed, STDIN_FILENO);
     if (!open_all(&suplog, runtime_dir, &begun))
         return EXIT_FAILURE;
     recover(&suplog, begun);

@@ -25,6 +25,7 @@ struct order {
     struct page *page;
     struct log_stream stream;
     char *fifo;
+    int fd; /* of the FIFO of .stream; -1: it is to be opened */
     struct worker *heir;
     struct order *next;
 };
@@ -131,7 +132,7 @@ static void queue(struct worker *worker, struct stream *stream)
 static void pass_on(struct worker *heir, struct log_stream *conf)
 {
     if (heir)
-        worker_add(heir, conf);
+        worker_add(heir, conf, -1);
     else
         log_stream_clear(conf);
 }
@@ -168,11 +169,12 @@ static struct stream *new_stream(struct worker *worker, struct log_stream *conf)
     return stream;
 }
 
-static bool open_fifo(struct worker *worker, struct stream *stream)
+/* FD: of the FIFO, if it is open already, else -1. */
+static bool open_fifo(struct worker *worker, struct stream *stream, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = stream};
 
-    stream->fifo = fifo_open(worker->common->dir, stream->conf.fifo);
+    stream->fifo = fd >= 0 ? fd : fifo_open(worker->common->dir, stream->conf.fifo);
     if (stream->fifo < 0) {
         say(LOG_LEVEL_ERROR, "%s: log/%s: %s", stream->conf.service, stream->conf.fifo, strerror(-stream->fifo));
         return false;
@@ -217,7 +219,7 @@ static void change(struct worker *worker, struct stream *stream, struct log_stre
         stream->file->rotation_wanted = true;
 }
 
-static void add(struct worker *worker, struct log_stream *conf)
+static void add(struct worker *worker, struct log_stream *conf, int fd)
 {
     struct stream *stream = find_stream(worker, conf->fifo);
 
@@ -225,7 +227,10 @@ static void add(struct worker *worker, struct log_stream *conf)
         change(worker, stream, conf);
     else
         stream = new_stream(worker, conf);
-    stream->closing = stream->fifo < 0 && !open_fifo(worker, stream);
+    if (stream->fifo < 0)
+        stream->closing = !open_fifo(worker, stream, fd);
+    else if (fd >= 0)
+        close(fd);
     queue(worker, stream); /* one that is closing at once may have something to finish */
 }
 
@@ -244,7 +249,7 @@ static void carry_out(struct worker *worker, struct order *order)
         recover(worker, order->page);
         break;
     case ORDER_ADD:
-        add(worker, &order->stream);
+        add(worker, &order->stream, order->fd);
         break;
     case ORDER_REMOVE:
         stream = find_stream(worker, order->fifo);
@@ -402,6 +407,7 @@ static struct order *new_order(enum order_kind kind)
     struct order *order = xcalloc(1, sizeof *order);
 
     order->kind = kind;
+    order->fd = -1;
     return order;
 }
 
@@ -413,10 +419,11 @@ void worker_recover(struct worker *worker, struct page *page)
     give_order(worker, order);
 }
 
-void worker_add(struct worker *worker, struct log_stream *stream)
+void worker_add(struct worker *worker, struct log_stream *stream, int fifo)
 {
     struct order *order = new_order(ORDER_ADD);
 
+    order->fd = fifo;
     order->stream = *stream;
     *stream = (struct log_stream){0};
     give_order(worker, order);

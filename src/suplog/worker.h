@@ -28,8 +28,11 @@ struct worker *worker_new(const struct suplog_common *common, char *err, size_t 
 /* The worker owns PAGE, which was begun by an earlier suplog, and finishes it before anything else. */
 void worker_recover(struct worker *worker, struct page *page);
 
-/* Begins with STREAM, whose contents pass to the worker, or goes on with it where it has one with the same FIFO. */
-void worker_add(struct worker *worker, struct log_stream *stream);
+/*
+ * Begins with STREAM, whose contents pass to the worker, or goes on with it where it has one with the same FIFO.  FIFO is
+ * open on that, and passes on, or -1: it is opened by its name.
+ */
+void worker_add(struct worker *worker, struct log_stream *stream, int fifo);
 
 /* Writes what is still in the FIFO of that name, then lets go of it. */
 void worker_remove(struct worker *worker, const char *fifo);

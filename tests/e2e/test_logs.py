@@ -13,7 +13,7 @@ import time
 
 from harness import main, test
 from instance import service
-from processes import SLOWER, Failed, eventually, is_alive, kill, read_stat
+from processes import SLOWER, Failed, eventually, is_alive, kill, read_stat, skip
 
 WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
 LINES = int(os.environ.get("LOG_LINES", "100000"))
@@ -315,6 +315,60 @@ def rotation(t):
     eventually(lambda: "opening log files again" in t.log_text(), "supd has passed it on")
     t.open_gate(gate)
     eventually(lambda: t.read("web.txt").endswith("3\n"), "the last line")
+
+
+@test
+def handed_over(t):
+    """A FIFO is held before anybody writes into it: supd is killed, and the service has ended, before suplog looks."""
+    t.configure(
+        service("first", t.worker("print", "here", "for-ever"), log=t.path("first.txt")),
+        service("quick", t.worker("print", "last words", "exit", "0"), log=t.path("quick.txt"), restart="no", enabled=False),
+    )
+    t.start()
+    wait_text(t, "first.txt", "here\n", "suplog is at work")
+    for n in (1, 2):
+        writer = wait_suplog(t)
+        halt(writer)
+        t.ctl("start", "quick")
+        t.wait_state("quick", "exited")
+        t.crash()
+        kill(writer, signal.SIGCONT)
+        wait_text(t, "quick.txt", "last words\n" * n, "written while supd is dead")
+        t.start()
+        t.eq(suplog(t), writer, "the same suplog")
+    halt(writer)
+    t.ctl("start", "quick")
+    t.wait_state("quick", "exited")
+    t.eq(t.call("log.pending", names=["quick"]), len("last words\n"), "what is not written yet")
+    kill(writer, signal.SIGCONT)
+    eventually(lambda: t.call("log.pending") == 0, "all is written")
+    t.eq(t.read("quick.txt"), "last words\n" * 3, "by a suplog that was there before supd")
+
+
+@test
+def without_suplog(t):
+    """Services run without it, which is said; --check warns of it."""
+    t.configure(service("web", t.worker("print", "1", "for-ever"), log=t.path("web.txt")), t.sleeper("other"))
+    alone = t.path("bin")
+    os.mkdir(alone)
+    os.symlink(os.environ["SUPD"], os.path.join(alone, "supd"))
+    with_suplog = os.environ["SUPD"]
+    os.environ["SUPD"] = os.path.join(alone, "supd")
+    try:
+        if os.path.exists(os.path.join("/usr/local/bin", "suplog")):
+            skip("suplog is installed")
+        checked = t.run("--check")
+        t.eq(checked.code, 0, "--check")
+        t.match(checked.err, r'warning: .*/suplog: No such file or directory: without it the log of "web" is not written', "warning")
+        t.start()
+        t.eq(t.wait_state("web", "running")["pid"], t.live("web")[0], "it runs")
+        t.match(t.log_text(), r"suplog: No such file or directory: no log is written", "it is said")
+        os.symlink(os.environ["SUPLOG"], os.path.join(alone, "suplog"))
+        t.ctl("restart", "web")
+    finally:
+        os.environ["SUPD"] = with_suplog
+    t.terminate()
+    t.nothing_left()
 
 
 @test
