@@ -48,7 +48,8 @@ struct log_stream {
     uint64_t max_size; /* bytes; 0: no limit */
     int64_t max_age;   /* us; 0: no limit */
     uint32_t keep;
-    uint32_t rotation; /* the file is rotated when this is raised */
+    uint32_t
+        rotation; /* seconds since 1970: what was made before is to be rotated; raised with each command, 0: there was none */
     bool compress;
     enum log_format format;
     char *timestamp; /* NULL: none */

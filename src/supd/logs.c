@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "os/clock.h"
 #include "os/logfifo.h"
 #include "os/logline.h"
 #include "os/rundir.h"
@@ -446,13 +447,21 @@ bool logs_rotates(const struct service *service)
     return to_file(service, false) || to_file(service, true);
 }
 
+/* The time is of use to a suplog that is started later; one that runs goes by its being another. */
+static uint32_t next_rotation(uint32_t last)
+{
+    uint32_t now = (uint32_t)(clock_now().wall / USEC_PER_SEC);
+
+    return now > last ? now : last + 1;
+}
+
 bool logs_rotate(struct service *service, char *err, size_t err_size)
 {
     for (int error = 0; error < 2; error++) {
         struct log_pipe *pipe = to_file(service, error);
 
         if (pipe)
-            pipe->conf.rotation++;
+            pipe->conf.rotation = next_rotation(pipe->conf.rotation);
     }
     if (!logs_rotates(service)) {
         snprintf(err, err_size, "has no log file that suplog writes");

@@ -90,10 +90,15 @@ bool log_pipe_ready(struct logs *logs, struct log_pipe *pipe, bool error, char *
     return true;
 }
 
+static bool same_place(const struct log_stream *a, const struct log_stream *b)
+{
+    return a->path && b->path && strcmp(a->path, b->path) == 0;
+}
+
 void log_pipe_configure(struct logs *logs, struct log_pipe *pipe, struct log_stream *conf)
 {
     conf->inode = pipe->conf.inode;
-    conf->rotation = pipe->conf.rotation;
+    conf->rotation = same_place(conf, &pipe->conf) ? pipe->conf.rotation : 0;
     conf->slot = pipe->conf.slot;
     if (!log_stream_equal(conf, &pipe->conf)) {
         log_stream_clear(&pipe->conf);

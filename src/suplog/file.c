@@ -178,6 +178,11 @@ int log_file_ready(struct log_file *file, const struct timestamp *now, bool *ope
     return 0;
 }
 
+bool log_file_is_older(const struct log_file *file, uint32_t seconds)
+{
+    return file->regular && file->born < (int64_t)seconds * USEC_PER_SEC;
+}
+
 bool log_file_is_due(const struct log_file *file, const struct timestamp *now)
 {
     if (!file->regular || file->size == 0)

@@ -62,6 +62,9 @@ int log_file_ready(struct log_file *file, const struct timestamp *now, bool *ope
 /* Closes it, so that log_file_ready() opens what has the name then. */
 void log_file_close(struct log_file *file);
 
+/* Whether it was made before so many seconds since 1970. */
+bool log_file_is_older(const struct log_file *file, uint32_t seconds);
+
 /* Whether it is time to rotate. */
 bool log_file_is_due(const struct log_file *file, const struct timestamp *now);
 

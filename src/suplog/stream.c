@@ -185,6 +185,9 @@ int stream_file_ready(struct stream *stream, const struct timestamp *now)
         return rc;
     if (opened && file->compress)
         compressor_add(stream->desk->compressor, file->path, file->keep);
+    /* It was asked for when no suplog was there to do it. */
+    if (opened && log_file_is_older(file, stream->conf.rotation))
+        file->rotation_wanted = true;
     if (file->size == 0)
         file->rotation_wanted = false;
     if (!log_file_is_due(file, now))

@@ -209,7 +209,7 @@ static void recover(struct worker *worker, struct page *page)
 /* STREAM goes on as CONF says. */
 static void change(struct worker *worker, struct stream *stream, struct log_stream *conf)
 {
-    bool rotate = conf->rotation != stream->conf.rotation;
+    bool rotate = conf->rotation > stream->conf.rotation;
 
     HASH_DEL(worker->streams, stream);
     log_stream_clear(&stream->conf);

@@ -318,6 +318,28 @@ def rotation(t):
 
 
 @test
+def rotated_later(t):
+    """suplog is dead when a log is to be rotated: the next one does it, once, and nothing that was made since."""
+    t.configure(service("web", t.worker("print", "1", "for-ever"), log=t.path("web.txt")))
+    t.start()
+    wait_text(t, "web.txt", "1\n", "the first line")
+    writer = wait_suplog(t)
+    halt(writer)
+    begun = int(os.stat(t.path("web.txt")).st_ctime) + 1
+    eventually(lambda: time.time() > begun, "the file is older than this second")
+    t.eq(t.ctl("rotate", "web").code, 0, "supctl rotate")
+    kill(writer, signal.SIGKILL)
+    wait_text(t, "web.txt.1", "1\n", "rotated by the next one")
+    for n in range(2):
+        t.eq(t.ctl("restart", "web").code, 0, "restart")
+        wait_text(t, "web.txt", "1\n" * (n + 1), "in a new file")
+        writer = wait_suplog(t)
+        kill(writer, signal.SIGKILL)
+        wait_suplog(t, writer)
+    t.check(not os.path.exists(t.path("web.txt.2")), "it is rotated once")
+
+
+@test
 def handed_over(t):
     """A FIFO is held before anybody writes into it: supd is killed, and the service has ended, before suplog looks."""
     t.configure(
