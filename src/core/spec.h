@@ -268,7 +268,6 @@ enum key_type {
     KEY_COUNT_LIMIT,       /* struct cgroup_limit: a number, or infinity */
     KEY_CPU_MAX,           /* struct cgroup_cpu_max */
     KEY_WEIGHT,            /* uint32_t, 1 to 10000; 0: unset */
-    KEY_UNSUPPORTED,       /* named by the contract, not built yet: refused by name */
     KEY_N_TYPES,
 };
 
@@ -287,7 +286,7 @@ struct spec_key {
     const char *name;
     enum key_type type;
     unsigned flags;
-    size_t offset;    /* into struct spec; 0 and meaningless with KEY_UNSUPPORTED */
+    size_t offset;    /* into struct spec */
     const char *dflt; /* default as written in a file; NULL = unset or empty */
 };
 

@@ -159,7 +159,7 @@ char **spec_get(const struct spec *spec, const struct spec_key *key, bool *is_li
     const struct key_type_ops *ops = key_type_ops(key->type);
 
     *is_list = ops->takes_list;
-    return ops->get != NULL ? ops->get(key, (const char *)spec + key->offset) : NULL;
+    return ops->get(key, (const char *)spec + key->offset);
 }
 
 bool spec_key_equal(const struct spec *a, const struct spec *b, const struct spec_key *key)

@@ -33,11 +33,11 @@ struct key_input {
 struct key_type_ops {
     bool takes_list;
     bool is_command; /* its list is one command, no element of it means anything by itself */
-    size_t size; /* of the value, which is compared byte by byte where there is no `equal` */
+    size_t size;     /* of the value, which is compared byte by byte where there is no `equal` */
     /* Takes the input over, in place of the value that is there or, with KEY_F_ADDS, on top of it.
      * False with key_fail() said, and the value as it was. */
     bool (*set)(const struct key_input *in, void *to);
-    /* Strings that `set` reads back to the same value, to be freed; NULL: unset.  There is none for what has no value. */
+    /* Strings that `set` reads back to the same value, to be freed; NULL: unset. */
     char **(*get)(const struct spec_key *key, const void *from);
     /* VALUE is a plain copy of another: makes what it points to its own.  None where it points to nothing. */
     void (*dup)(void *value);
@@ -48,8 +48,6 @@ struct key_type_ops {
 };
 
 const struct key_type_ops *key_type_ops(enum key_type type);
-
-extern const struct key_type_ops key_type_unsupported;
 
 /* spec_types_plain.c: one string, one number */
 extern const struct key_type_ops key_type_path;

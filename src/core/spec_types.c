@@ -61,7 +61,6 @@ static const struct key_type_ops *const types[] = {
     [KEY_COUNT_LIMIT] = &key_type_count_limit,
     [KEY_CPU_MAX] = &key_type_cpu_max,
     [KEY_WEIGHT] = &key_type_weight,
-    [KEY_UNSUPPORTED] = &key_type_unsupported,
 };
 
 _Static_assert(sizeof(types) / sizeof(types[0]) == KEY_N_TYPES, "each type of key has its functions");
@@ -70,14 +69,6 @@ const struct key_type_ops *key_type_ops(enum key_type type)
 {
     return types[type];
 }
-
-static bool set_unsupported(const struct key_input *in, void *to)
-{
-    (void)to;
-    return key_fail(in, "not supported yet");
-}
-
-const struct key_type_ops key_type_unsupported = {.takes_list = true, .set = set_unsupported};
 
 bool key_fail(const struct key_input *in, const char *fmt, ...)
 {

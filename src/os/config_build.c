@@ -160,10 +160,6 @@ bool config_set_service_key(struct config_build *b, const struct placed *p, cons
         config_build_entry_error(b, p, entry, ": the value makes no sense");
         return false;
     }
-    if (key->type == KEY_UNSUPPORTED) {
-        config_build_entry_error(b, p, entry, " is not supported yet");
-        return false;
-    }
     if (entry->kind == CONFIG_SECTION) {
         config_build_entry_error(b, p, entry, " is no section: write %s = VALUE", entry->key);
         return false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a configuration may say, one word a line, straight from the tables of the
- * program: "service KEY", "unsupported KEY" and "setting NAME".  For options.sh.
+ * program: "service KEY" and "setting NAME".  For options.sh.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 int main(void)
 {
     for (size_t i = 0; i < spec_n_keys; i++)
-        printf("%s %s\n", spec_keys[i].type == KEY_UNSUPPORTED ? "unsupported" : "service", spec_keys[i].name);
+        printf("service %s\n", spec_keys[i].name);
 
     for (size_t i = 0; event_rule_keys[i] != NULL; i++)
         printf("setting on-event.%s\n", event_rule_keys[i]);

@@ -594,7 +594,7 @@ static struct config *random_config(void)
         ck_assert(spec_set(spec, spec_key_find("command"), command, 1, true, err, sizeof(err)));
         for (size_t k = 0; k < spec_n_keys; k++) {
             /* What is built has no `instances` any more. */
-            if (random() % 2 == 0 && spec_keys[k].type != KEY_UNSUPPORTED && spec_keys[k].type != KEY_INSTANCES)
+            if (random() % 2 == 0 && spec_keys[k].type != KEY_INSTANCES)
                 set_random(spec, &spec_keys[k]);
         }
         if (random() % 4 == 0)

@@ -537,13 +537,9 @@ static const struct {
 /* Each key alone: equality, copy and digest notice it, and reading what was written gives the same again. */
 START_TEST(every_key)
 {
-    size_t supported = 0;
+    ck_assert_uint_eq(spec_n_keys, sizeof(others) / sizeof(others[0]));
 
-    for (size_t i = 0; i < spec_n_keys; i++)
-        supported += spec_keys[i].type != KEY_UNSUPPORTED;
-    ck_assert_uint_eq(supported, sizeof(others) / sizeof(others[0]));
-
-    for (size_t i = 0; i < supported; i++) {
+    for (size_t i = 0; i < spec_n_keys; i++) {
         const struct spec_key *key = spec_key_find(others[i].key);
         struct spec *plain = spec_new("x");
         struct spec *spec = spec_new("x");
