@@ -10,10 +10,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/grep.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "supctl/client.h"
-#include "supctl/log_grep.h"
 #include "supctl/log_settle.h"
 #include "supctl/log_time.h"
 #include "supctl/log_view.h"
@@ -70,7 +70,7 @@ static bool read_filter(const struct options *options, struct log_filter *filter
                  options->until);
         return false;
     }
-    char *error = options->grep ? log_grep_compile(options->grep, grep) : NULL;
+    char *error = options->grep ? grep_compile(options->grep, grep) : NULL;
     if (error) {
         complain("logs: --grep: %s", error);
         free(error);

@@ -3,22 +3,12 @@
 
 #include <string.h>
 
+#include "base/grep.h"
 #include "supctl/log_time.h"
 
 bool log_filter_asks_time(const struct log_filter *filter)
 {
     return filter->since != INT64_MIN || filter->until != INT64_MAX;
-}
-
-/*
- * REG_STARTEND: a line may hold NULs, and is not ended by one.  TEXT has one behind its end all the same, as not every
- * regexec(3), a sanitizer's for one, is content without.
- */
-static bool matches(const regex_t *grep, const char *text, size_t len)
-{
-    regmatch_t range = {.rm_so = 0, .rm_eo = (regoff_t)len};
-
-    return regexec(grep, text, 1, &range, REG_STARTEND) == 0;
 }
 
 bool log_filter_fits(const struct log_filter *filter, const struct log_line *line, struct buf *spare)
@@ -36,7 +26,7 @@ bool log_filter_fits(const struct log_filter *filter, const struct log_line *lin
         buf_reset(spare);
         buf_add(spare, text, len);
     }
-    return matches(filter->grep, spare->data, len);
+    return grep_matches(filter->grep, spare->data, len, false);
 }
 
 bool log_filter_fits_time(const struct log_filter *filter, int64_t time)

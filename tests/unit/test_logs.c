@@ -11,7 +11,7 @@
 #include "base/units.h"
 #include "base/utf8.h"
 #include "supctl/log_file.h"
-#include "supctl/log_grep.h"
+#include "base/grep.h"
 #include "supctl/log_line.h"
 #include "supctl/log_list.h"
 #include "supctl/log_order.h"
@@ -194,12 +194,12 @@ START_TEST(the_place_of_an_error_is_told)
     regex_t grep;
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *error = log_grep_compile(cases[i].text, &grep);
+        char *error = grep_compile(cases[i].text, &grep);
         ck_assert_msg(error && strstr(error, cases[i].text) && strstr(error, cases[i].place), "%s: %s", cases[i].text,
                       error);
         free(error);
     }
-    ck_assert_ptr_null(log_grep_compile("a|(b)+", &grep));
+    ck_assert_ptr_null(grep_compile("a|(b)+", &grep));
     regfree(&grep);
 }
 END_TEST

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "supctl/log_grep.h"
+#include "base/grep.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +32,7 @@ static size_t place_of_error(const char *text)
     return len > 0 ? len - 1 : 0;
 }
 
-char *log_grep_compile(const char *text, regex_t *grep)
+char *grep_compile(const char *text, regex_t *grep)
 {
     char why[128];
     int error = compile(text, strlen(text), grep);
@@ -43,4 +42,15 @@ char *log_grep_compile(const char *text, regex_t *grep)
     regerror(error, grep, why, sizeof why);
     const char *place = text + place_of_error(text);
     return xasprintf("'%s' is no extended regular expression: %s, at '%s'", text, why, place);
+}
+
+/*
+ * REG_STARTEND: a line may hold NULs, and is not ended by one.  There is one behind it all the same, as not every
+ * regexec(3), a sanitizer's for one, is content without.
+ */
+bool grep_matches(const regex_t *grep, const char *text, size_t len, bool unfinished)
+{
+    regmatch_t range = {.rm_so = 0, .rm_eo = (regoff_t)len};
+
+    return regexec(grep, text, 1, &range, REG_STARTEND | (unfinished ? REG_NOTEOL : 0)) == 0;
 }
