@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define LOG_FIFO_SUFFIX ".fifo"
+#define LOG_LOCK_FILE "lock"             /* in RUNTIME/log: suplog's, as long as it lives, flock(2) */
 #define LOG_STREAMS_FILE "streams"       /* in RUNTIME/log */
 #define LOG_PIDS_FILE "pids"             /* the same: numbers of 32 bits, the pid of the service in each slot */
 #define LOG_LINE_MAX ((size_t)64 * 1024) /* a longer line is cut */

@@ -37,6 +37,9 @@ static const char *awaited_words(const struct spec *spec, char *buf, size_t size
     case READY_PATH:
         snprintf(buf, size, "%.180s", ready->where);
         break;
+    case READY_LOG:
+        snprintf(buf, size, "a line of output that matches %.140s", ready->where);
+        break;
     case READY_CHECK:
         snprintf(buf, size, "a check that succeeds");
         break;

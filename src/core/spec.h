@@ -41,15 +41,15 @@ enum kill_mode { KILL_MODE_GROUP, KILL_MODE_PROCESS, KILL_MODE_MIXED, KILL_MODE_
 /* When a service is of use.  exec: once its program runs.  notify: when it says READY=1, sd_notify(3); it may say so
  * of each reload too (.reloads).  fd: when it has
  * written a newline to a descriptor.  after: when it has run for a while.  port: when it accepts connections.  path: when
- * a file is there.  check: with the first success of its check { }. */
-enum ready_kind { READY_EXEC, READY_NOTIFY, READY_FD, READY_AFTER, READY_PORT, READY_PATH, READY_CHECK };
+ * a file is there.  check: with the first success of its check { }.  log: when its output has a line that matches. */
+enum ready_kind { READY_EXEC, READY_NOTIFY, READY_FD, READY_AFTER, READY_PORT, READY_PATH, READY_CHECK, READY_LOG };
 
 struct spec_ready {
     enum ready_kind kind;
     uint32_t fd;   /* READY_FD */
     int64_t delay; /* READY_AFTER, us */
     bool reloads;  /* READY_NOTIFY: a reload is over when it says so */
-    char *where;   /* READY_PORT: ADDR:PORT; READY_PATH: the file; else NULL */
+    char *where;   /* READY_PORT: ADDR:PORT; READY_PATH: the file; READY_LOG: the expression; else NULL */
 };
 
 /* Whose messages to NOTIFY_SOCKET are believed.  exec: of the main and the control process.  all: of every process. */

@@ -9,8 +9,6 @@
 #include "base/mem.h"
 #include "core/spec.h"
 
-#define FIFO_SUFFIX ".fifo"
-
 static const enum log_sink_kind sinks[] = {
     [LOG_KIND_INHERIT] = LOG_SINK_INHERIT,
     [LOG_KIND_FILE] = LOG_SINK_FILE,
@@ -29,6 +27,12 @@ static bool is_worked_on(const struct spec_logging *l)
     return l->format != LOG_FORMAT_PLAIN || l->timestamp != NULL || l->prefix != NULL || l->rate.period > 0;
 }
 
+/* Is it to be looked at on its way?  What goes to a terminal of its own is nobody else's. */
+static bool is_watched(const struct spec *spec, bool error)
+{
+    return spec->ready.kind == READY_LOG && !(spec->tty != NULL && place(spec, error)->kind == LOG_KIND_INHERIT);
+}
+
 bool spec_log_is_piped(const struct spec *spec, bool error)
 {
     switch (place(spec, error)->kind) {
@@ -36,7 +40,7 @@ bool spec_log_is_piped(const struct spec *spec, bool error)
     case LOG_KIND_NONE:
         return false;
     case LOG_KIND_INHERIT:
-        return is_worked_on(&spec->logging);
+        return is_worked_on(&spec->logging) || is_watched(spec, error);
     case LOG_KIND_FILE:
     case LOG_KIND_JOURNAL:
     case LOG_KIND_SYSLOG:
@@ -48,7 +52,7 @@ bool spec_log_is_piped(const struct spec *spec, bool error)
 /* A colon is in no name of a service. */
 char *spec_log_fifo(const struct spec *spec, bool error)
 {
-    return xasprintf("%s%s" FIFO_SUFFIX, spec->name, error ? ":err" : "");
+    return xasprintf("%s%s" LOG_FIFO_SUFFIX, spec->name, error ? ":err" : "");
 }
 
 /* A number, and where it ends. */
@@ -144,7 +148,17 @@ static bool can_be_told(const struct spec *spec, bool error, char *err, size_t e
     return fits;
 }
 
+static bool can_be_watched(const struct spec *spec, char *err, size_t err_size)
+{
+    if (spec->ready.kind != READY_LOG || spec_log_is_piped(spec, false) || spec_log_is_piped(spec, true))
+        return true;
+    snprintf(err, err_size, "ready = log: has no output to look at %s: give it a log, or a log-error",
+             spec->log.kind == LOG_KIND_NONE ? "with log = none" : "where that goes to a tty");
+    return false;
+}
+
 bool spec_log_validate(const struct spec *spec, char *err, size_t err_size)
 {
-    return can_be_told(spec, false, err, err_size) && can_be_told(spec, true, err, err_size);
+    return can_be_watched(spec, err, err_size) && can_be_told(spec, false, err, err_size) &&
+           can_be_told(spec, true, err, err_size);
 }

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grep.h"
 #include "base/mem.h"
 #include "base/strv.h"
 #include "base/units.h"
+#include "core/log_match.h"
 #include "core/socket_spec.h"
 #include "core/spec_type.h"
 
@@ -67,6 +69,26 @@ static bool read_path(const struct key_input *in, const char *text, struct spec_
     return true;
 }
 
+static bool read_log(const struct key_input *in, const char *text, struct spec_ready *ready)
+{
+    regex_t grep;
+    char *error = *text != '\0' ? grep_compile(text, &grep) : NULL;
+
+    if (*text == '\0')
+        return key_fail(in, "'log:' says nothing to look for: write log:REGEX");
+    if (error != NULL) {
+        key_fail(in, "%s", error);
+        free(error);
+        return false;
+    }
+    regfree(&grep);
+    if (strlen(text) >= LOG_MATCH_PATTERN_MAX)
+        return key_fail(in, "the expression is longer than %d bytes: shorten it", LOG_MATCH_PATTERN_MAX - 1);
+    ready->kind = READY_LOG;
+    ready->where = xstrdup(text);
+    return true;
+}
+
 static bool read_ready(const struct key_input *in, struct spec_ready *ready)
 {
     const char *value = in->values[0];
@@ -91,13 +113,12 @@ static bool read_ready(const struct key_input *in, struct spec_ready *ready)
         return read_port(in, rest, ready);
     if ((rest = after_prefix(value, "path:")) != NULL)
         return read_path(in, rest, ready);
-    if (after_prefix(value, "log:") != NULL)
-        return key_fail(
-            in, "'%s' is not supported yet: use notify, fd:N, after DURATION, port:ADDR:PORT, path:FILE or check",
-            value);
-    return key_fail(
-        in, "'%s' is none of exec, notify, notify-reload, fd:N, after DURATION, port:ADDR:PORT, path:FILE, check",
-        value);
+    if ((rest = after_prefix(value, "log:")) != NULL)
+        return read_log(in, rest, ready);
+    return key_fail(in,
+                    "'%s' is none of exec, notify, notify-reload, fd:N, after DURATION, port:ADDR:PORT, path:FILE, "
+                    "log:REGEX, check",
+                    value);
 }
 
 static bool set_ready(const struct key_input *in, void *to)
@@ -131,6 +152,8 @@ static char **get_ready(const struct spec_key *key, const void *from)
         return strv_push(NULL, xasprintf("port:%s", ready->where));
     case READY_PATH:
         return strv_push(NULL, xasprintf("path:%s", ready->where));
+    case READY_LOG:
+        return strv_push(NULL, xasprintf("log:%s", ready->where));
     case READY_CHECK:
         return key_one_value("check");
     }

@@ -81,15 +81,15 @@ size_t logfifo_left(int fd)
     return ioctl(fd, FIONREAD, &left) == 0 && left > 0 ? (size_t)left : 0;
 }
 
-void logfifo_each(const char *dir, void (*fn)(void *ctx, const char *name), void *ctx)
+void logfifo_each(const char *dir, const char *suffix, void (*fn)(void *ctx, const char *name), void *ctx)
 {
     DIR *stream = opendir(dir);
 
     for (const struct dirent *entry = stream ? readdir(stream) : NULL; entry; entry = readdir(stream)) {
         size_t len = strlen(entry->d_name);
-        size_t suffix = strlen(LOGFIFO_SUFFIX);
+        size_t end = strlen(suffix);
 
-        if (len > suffix && strcmp(entry->d_name + len - suffix, LOGFIFO_SUFFIX) == 0)
+        if (len > end && strcmp(entry->d_name + len - end, suffix) == 0)
             fn(ctx, entry->d_name);
     }
     if (stream)

@@ -11,7 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOGFIFO_SUFFIX ".fifo"
 #define LOGFIFO_SIZE (1024 * 1024) /* bytes that one should hold */
 #define LOG_SLOTS 65536            /* of LOG_PIDS_FILE */
 
@@ -30,8 +29,8 @@ void logfifo_enlarge(int fd);
 /* How many bytes are in it. */
 size_t logfifo_left(int fd);
 
-/* Calls FN with the name of each FIFO in DIR. */
-void logfifo_each(const char *dir, void (*fn)(void *ctx, const char *name), void *ctx);
+/* Calls FN with each name in DIR that ends in SUFFIX. */
+void logfifo_each(const char *dir, const char *suffix, void (*fn)(void *ctx, const char *name), void *ctx);
 
 /* Maps LOG_PIDS_FILE of DIR, made where it is missing, for all who fork from here on.  NULL with errno set. */
 int32_t *logfifo_map_pids(const char *dir);

@@ -48,6 +48,8 @@ struct spawn_request {
     int stdin_fd;             /* its stdin, whatever SPEC says; 0: as that says */
     const char *log_fifo;     /* path of the FIFO for its log; NULL: it goes where the key says */
     const char *error_fifo;   /* the same for log-error */
+    int match_fds[2];         /* logmatch_new() for the one and the other; 0: none */
+    const char *log_lock;     /* suplog's, for them */
     int32_t *pid_slot;        /* shared memory that its pid is to stand in; NULL: none */
     bool cgroup_join;         /* it goes there by itself, before its record */
 };

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "os/logmatch.h"
 #include "os/spawn_steps.h"
 
 /* Makes FD the descriptor TARGET, one that survives the exec. */
@@ -72,6 +73,17 @@ static void set_output(const struct child *child, int target, const struct spec_
         copy_onto(child, STDIN_FILENO, target, key, code);
 }
 
+/* Until it is known where in its FIFO its own text begins. */
+static void await_match(const struct child *child, int match, int fifo)
+{
+    int rc = match > 0 ? logmatch_await(match, fifo, child->req->log_lock) : 0;
+
+    if (rc == -ETIMEDOUT)
+        spawn_fail(child, STEP_STDOUT, "ready: suplog does not answer for %d s", LOGMATCH_PATIENCE_SEC);
+    if (rc < 0)
+        spawn_fail(child, STEP_STDOUT, "ready: log: %s", strerror(-rc));
+}
+
 void spawn_set_streams(const struct child *child)
 {
     const struct spec_log *out = &child->spec->log;
@@ -84,4 +96,6 @@ void spawn_set_streams(const struct child *child)
         set_output(child, STDERR_FILENO, err, child->req->error_fifo, "log-error", STEP_STDERR);
     else if (out->kind != LOG_KIND_INHERIT || fifo != NULL || child->spec->tty != NULL)
         copy_onto(child, STDOUT_FILENO, STDERR_FILENO, "log-error", STEP_STDERR);
+    await_match(child, child->req->match_fds[0], STDOUT_FILENO);
+    await_match(child, child->req->match_fds[1], STDERR_FILENO);
 }

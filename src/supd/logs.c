@@ -135,6 +135,7 @@ void logs_open(struct supervisor *sup)
     logs->sup = sup;
     logs->line = -1;
     logs->dir = xasprintf("%s/log", sup->runtime_dir);
+    logs->lock = xasprintf("%s/" LOG_LOCK_FILE, logs->dir);
     logs->slots = xcalloc(LOG_SLOTS, 1);
     TAILQ_INIT(&logs->pipes);
     logs->turn = loop_timer_new(sup->loop, on_turn, logs);
@@ -168,6 +169,7 @@ void logs_close(struct supervisor *sup)
         close(logs->line);
     logfifo_unmap_pids(logs->pids);
     free(logs->slots);
+    free(logs->lock);
     free(logs->dir);
     free(logs);
     sup->logs = NULL;
@@ -295,9 +297,10 @@ bool logs_prepare(struct service *service, enum svc_role role, struct spawn_requ
     if (!prepare_one(service, false, &request->log_fifo, err, err_size) ||
         !prepare_one(service, true, &request->error_fifo, err, err_size))
         return false;
-    if (service->logs && (role == ROLE_SERVICE || role == ROLE_START))
-        request->pid_slot = slot_of(service);
-    return true;
+    if (!service->logs || (role != ROLE_SERVICE && role != ROLE_START))
+        return true;
+    request->pid_slot = slot_of(service);
+    return logs_match_prepare(service, request, err, err_size);
 }
 
 void logs_configure(struct service *service)
@@ -320,6 +323,7 @@ void logs_follow(struct service *service)
 
     if (slot && *slot != service->svc.proc.pid)
         *slot = service->svc.proc.pid;
+    logs_match_follow(service);
 }
 
 void logs_forget(struct service *service)
@@ -417,7 +421,8 @@ void logs_resume(struct supervisor *sup)
 
     while (logs->old && take_old(logs, logs->old->conf.fifo, &conf))
         log_pipe_new(logs, &conf, -1, false, err, sizeof err);
-    logfifo_each(logs->dir, remove_stray, logs);
+    logfifo_each(logs->dir, LOG_FIFO_SUFFIX, remove_stray, logs);
+    logs_match_resume(logs);
     logs_touch(logs);
 }
 

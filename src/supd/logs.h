@@ -48,6 +48,9 @@ void logs_resume(struct supervisor *sup);
 /* Adds to ARRAY what the next binary is given in a live upgrade, objects as those of sockets_save(). */
 void logs_save(const struct service *service, json_t *array);
 
+/* For one that waits for a line in its output: 1: it was seen.  0: not yet.  -errno: that is not to be learnt. */
+int logs_match_look(const struct service *service);
+
 /* Has it files that suplog writes? */
 bool logs_rotates(const struct service *service);
 /* Has them rotated now.  False with ERR written when it has none. */

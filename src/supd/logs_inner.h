@@ -24,6 +24,7 @@ TAILQ_HEAD(log_pipes, log_pipe);
 /* Of one service; [1] is that of log-error. */
 struct service_logs {
     struct log_pipe *pipes[2];
+    bool matching; /* there are files of core/log_match.h for them */
 };
 
 /* A stream that an earlier supd has told of, and nobody has taken over. */
@@ -35,6 +36,7 @@ struct old_stream {
 struct logs {
     struct supervisor *sup;
     char *dir;      /* RUNTIME/log */
+    char *lock;     /* suplog's, in there */
     int32_t *pids;  /* by slot; NULL: not to be had */
     uint8_t *slots; /* how many pipes have each */
     uint32_t next_slot;
@@ -89,5 +91,14 @@ void logs_start_suplog(struct logs *logs);
 void logs_prepare_suplog(struct logs *logs, struct spawn_request *request);
 /* Gives it PIPE, so that this is not ours alone. */
 void logs_hand_over(struct logs *logs, const struct log_pipe *pipe);
+
+/* ---- logs_match.c ---- */
+
+/* Before a fork of a process that serves: what it is waited for is written, REQUEST has it.  False with ERR written. */
+bool logs_match_prepare(struct service *service, struct spawn_request *request, char *err, size_t err_size);
+/* To be called after each change of the service: nobody waits for a line any more. */
+void logs_match_follow(struct service *service);
+/* All services are restored. */
+void logs_match_resume(struct logs *logs);
 
 #endif

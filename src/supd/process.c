@@ -278,6 +278,10 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
         close(request.cgroup_fd);
     if (request.stdin_fd > 0)
         close(request.stdin_fd);
+    for (int error = 0; error < 2; error++) {
+        if (request.match_fds[error] > 0)
+            close(request.match_fds[error]);
+    }
     strv_free(request.command);
     strv_free(request.variables);
     return made;

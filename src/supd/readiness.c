@@ -12,6 +12,7 @@
 #include "os/clock.h"
 #include "os/notifysock.h"
 #include "os/probe.h"
+#include "supd/logs.h"
 
 /* From one look to the next. */
 #define INTERVAL_FIRST (5 * USEC_PER_MSEC)
@@ -50,12 +51,9 @@ bool readiness_prepare(struct service *service, enum svc_role role, int *fd, cha
 
 /* ---- one look ---- */
 
-static bool look_at_line(struct service *service)
+/* RC: what came of a look at a file of ours: > 0: it is ready; -errno: nothing is to be learnt from it. */
+static bool judge(struct service *service, int rc)
 {
-    char *path = line_path(service);
-    int rc = probe_line(path);
-
-    free(path);
     if (rc < 0 && !service->svc.ready_lost) {
         log_warning("%s: its file in the runtime directory cannot be read: %s; it is taken for ready after its "
                     "start-timeout",
@@ -63,6 +61,15 @@ static bool look_at_line(struct service *service)
         service_event(service, &(struct svc_event){.type = SVC_EV_UNHEARD, .life = service->svc.life});
     }
     return rc > 0;
+}
+
+static bool look_at_line(struct service *service)
+{
+    char *path = line_path(service);
+    int rc = probe_line(path);
+
+    free(path);
+    return judge(service, rc);
 }
 
 static void hang_up(struct readiness *r)
@@ -105,6 +112,8 @@ static bool look(struct readiness *r)
         return look_at_port(r);
     case READY_PATH:
         return probe_path(service->spec->ready.where);
+    case READY_LOG:
+        return judge(service, logs_match_look(service));
     case READY_EXEC:
     case READY_NOTIFY:
     case READY_AFTER:
@@ -132,7 +141,8 @@ static bool is_looked_for(const struct service *service)
 {
     enum ready_kind kind = service->spec->ready.kind;
 
-    return svc_awaits_ready(&service->svc) && (kind == READY_FD || kind == READY_PORT || kind == READY_PATH);
+    return svc_awaits_ready(&service->svc) &&
+           (kind == READY_FD || kind == READY_PORT || kind == READY_PATH || kind == READY_LOG);
 }
 
 static void begin(struct service *service)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looking whether a service is ready where it does not say so itself (key `ready`): ready = fd:N, port: and path:.
+ * Looking whether a service is ready where it does not say so itself (key `ready`): ready = fd:N, port:, path: and log:.
  * Looked is only while it is waited for, soon first and then a few times a second.
  *
  * What is written to the descriptor of fd:N goes to a file in RUNTIME/notify, not to a pipe: so it is there for the next

@@ -28,7 +28,7 @@
  *   sockets.c     what services listen at, over their restarts and our death
  *   kept.c        descriptors that services leave with us
  *   health.c      their checks     health_probe.c   over the network
- *   logs.c        their logs, where suplog writes those (logs_pipe.c, logs_suplog.c)
+ *   logs.c        their logs, where suplog writes those (logs_pipe.c, logs_suplog.c, logs_match.c)
  *   messages.c    what services tell us    readiness.c   are they ready?
  *   schedules.c   when the next runs of schedules are due
  *   remember.c    what outlives the boot: enable and disable, the last runs of schedules

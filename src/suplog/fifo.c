@@ -4,22 +4,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/log_stream.h"
 
-int fifo_open(int dir, const char *name)
+int fifo_open(int dir, const char *name, uint64_t inode)
 {
     int fd = openat(dir, name, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     struct stat st;
 
     if (fd < 0)
         return -errno;
-    if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+    bool is_fifo = fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+    if (is_fifo && (inode == 0 || inode == st.st_ino))
         return fd;
     close(fd);
-    return -EINVAL;
+    return is_fifo ? -ESTALE : -EINVAL;
 }
 
 bool fifo_open_glass(int glass[2])
@@ -57,6 +59,13 @@ int fifo_take(int fifo, char *buf, size_t len)
         len -= (size_t)n;
     }
     return 0;
+}
+
+size_t fifo_left(int fifo)
+{
+    int left = 0;
+
+    return ioctl(fifo, FIONREAD, &left) == 0 && left > 0 ? (size_t)left : 0;
 }
 
 bool fifo_is_full(int fifo)

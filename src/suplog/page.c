@@ -147,6 +147,9 @@ void page_begin(struct page *page, const char *stream, const char *data, size_t 
     head->offset = place->offset;
     head->wall = place->wall;
     head->start = place->start;
+    head->match = place->match;
+    head->match_taken = place->match_taken;
+    head->passed_on = place->passed_on;
     head->mark_len = mark_len;
     for (uint32_t i = 0; i < mark_len; i++)
         head->mark[i] = (char)~data[len - mark_len + i];

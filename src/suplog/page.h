@@ -42,6 +42,9 @@ struct page_head {
     uint32_t mark_len;
     char mark[PAGE_MARK_MAX];
     char stream[PAGE_STREAM_MAX]; /* log_stream_encode() */
+    uint64_t match;               /* id of the file of core/log_match.h that counts these bytes; 0: none does */
+    uint64_t match_taken;         /* its .taken once they are read */
+    uint32_t passed_on;           /* they are where they go already, and are only taken out of the FIFO */
 };
 
 struct page {
@@ -73,6 +76,9 @@ struct page_place {
     int64_t wall;    /* us */
     int32_t pid;
     uint32_t start; /* enum batch_start */
+    uint64_t match; /* these as in the head */
+    uint64_t match_taken;
+    uint32_t passed_on;
 };
 
 /*

@@ -36,13 +36,59 @@ static void drop_page(struct stream *stream)
     stream->page = NULL;
 }
 
-static void drop_all(struct stream *stream)
+ssize_t stream_peek(struct stream *stream)
+{
+    ssize_t len = fifo_peek(stream->fifo, stream->desk->glass, stream->desk->peeked, LOG_LINE_MAX);
+
+    if (len <= 0 || !stream->match)
+        return len;
+    uint64_t may_go = match_free(stream->match);
+    return (uint64_t)len < may_go ? len : (ssize_t)may_go;
+}
+
+int stream_take(struct stream *stream, size_t len)
+{
+    struct desk *desk = stream->desk;
+    struct page_place place = {.passed_on = 1};
+
+    if (!stream->match)
+        return fifo_take(stream->fifo, desk->peeked, len);
+    struct page *page = page_take(desk->common->pages);
+    if (!page)
+        return -errno;
+    match_will_take(stream->match, len, &place);
+    page_begin(page, stream->encoded, desk->peeked, len, &place);
+    int rc = fifo_take(stream->fifo, page->data, len);
+    if (rc == 0)
+        match_took(stream->match, len);
+    page_end(page);
+    page_give(desk->common->pages, page);
+    return rc;
+}
+
+/* How much was dropped; 0: there is nothing left that could be. */
+static size_t drop_some(struct stream *stream, const struct timestamp *now)
 {
     ssize_t n;
 
+    if (stream->match)
+        match_look(stream, now);
+    if (stream->match)
+        n = stream_peek(stream);
+    else
+        n = read(stream->fifo, stream->desk->peeked, LOG_LINE_MAX);
+    if (n <= 0 || (stream->match && stream_take(stream, (size_t)n) < 0))
+        return 0;
+    return (size_t)n;
+}
+
+static void drop_all(struct stream *stream, const struct timestamp *now)
+{
+    size_t n;
+
     drop_page(stream);
-    while ((n = read(stream->fifo, stream->desk->peeked, LOG_LINE_MAX)) > 0)
-        stream->lost_bytes += (uint64_t)n;
+    while ((n = drop_some(stream, now)) > 0)
+        stream->lost_bytes += n;
 }
 
 /* The sink took nothing: that is said once, and it is tried again later. */
@@ -55,7 +101,7 @@ static void be_stuck(struct stream *stream, int error, const struct timestamp *n
     stream->stuck = true;
     stream->wake = now->mono + stream->delay;
     if (stream->conf.drop_when_full)
-        drop_all(stream);
+        drop_all(stream, now);
 }
 
 static void be_unstuck(struct stream *stream)
@@ -133,10 +179,12 @@ size_t stream_within_rate(struct stream *stream, size_t len, const struct timest
 
 ssize_t stream_drop_over_rate(struct stream *stream, size_t len)
 {
-    int rc = fifo_take(stream->fifo, stream->desk->peeked, len);
+    int rc = stream_take(stream, len);
 
+    if (rc < 0)
+        return rc;
     rate_dropped(&stream->rate, stream->desk->peeked, len);
-    return rc < 0 ? rc : (ssize_t)len;
+    return (ssize_t)len;
 }
 
 enum batch_start stream_batch_start(const struct stream *stream)
@@ -207,9 +255,11 @@ static ssize_t step(struct stream *stream, const struct timestamp *now)
 {
     if (stream->fifo < 0) /* it was opened to finish a page, and that alone */
         return stream->page ? stream_file_ready(stream, now) : 0;
+    if (stream->match)
+        match_look(stream, now);
     if (stream->conf.kind != LOG_SINK_FILE)
         return way_lines(stream, now);
-    return log_stream_needs_copy(&stream->conf) ? way_text(stream, now) : way_plain(stream, now);
+    return log_stream_needs_copy(&stream->conf) || stream->match ? way_text(stream, now) : way_plain(stream, now);
 }
 
 /* One turn. */
@@ -228,19 +278,32 @@ static enum stream_result run(struct stream *stream, const struct timestamp *now
     return STREAM_MORE;
 }
 
+/* At AT, mono us, if not before; 0: never. */
+static void wake_at(struct stream *stream, int64_t at)
+{
+    if (at > 0 && (stream->wake == 0 || at < stream->wake))
+        stream->wake = at;
+}
+
 enum stream_result stream_run(struct stream *stream, const struct timestamp *now)
 {
-    if (stream->stuck && now->mono < stream->wake)
+    if (stream->stuck && now->mono < stream->wake) {
+        if (stream->match) /* that what it has to say cannot be written does not make the service less ready */
+            match_look(stream, now);
         return STREAM_EMPTY;
+    }
     stream->wake = 0;
     enum stream_result result = run(stream, now);
     if (stream->rate.bytes > 0 && stream->wake == 0)
         stream->wake = stream->rate.began + stream->conf.rate_period;
+    if (stream->match)
+        wake_at(stream, match_wake(stream->match));
     return result;
 }
 
 void stream_clear(struct stream *stream)
 {
+    match_leave(stream);
     if (stream->fifo >= 0)
         close(stream->fifo);
     log_stream_clear(&stream->conf);

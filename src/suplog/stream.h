@@ -5,6 +5,7 @@
  * There are three ways.  A plain stream to a file is spliced (way_plain).  One whose text is worked on is read into a page
  * that outlives us and written (way_text).  What goes to the journal, the system log or our standard output is handed
  * over line by line and taken out of the FIFO afterwards (way_lines): suplog's death between the two repeats lines.
+ * While a line is waited for in it (match.h), a plain stream goes the way of one that is worked on.
  */
 #ifndef SUPD_SUPLOG_STREAM_H
 #define SUPD_SUPLOG_STREAM_H
@@ -21,6 +22,7 @@
 #include "suplog/compress.h"
 #include "suplog/file.h"
 #include "suplog/format.h"
+#include "suplog/match.h"
 #include "suplog/page.h"
 #include "suplog/rate.h"
 #include "suplog/worker.h"
@@ -37,6 +39,7 @@ struct desk {
     const struct suplog_common *common;
     int glass[2];    /* fifo_open_glass() */
     char *peeked;    /* LOG_LINE_MAX bytes */
+    char *line;      /* twice as many, and a NUL: for match.c */
     struct buf text; /* formatted */
     struct compressor *compressor;
     int journal; /* sockets; -1: not connected */
@@ -49,6 +52,7 @@ struct stream {
     char *encoded; /* log_stream_encode() */
     int fifo;
     struct log_file *file; /* of LOG_SINK_FILE; may be shared with others */
+    struct match *match;   /* a line that it is looked through for; NULL: none */
     struct page *page;     /* its bytes were read and are not written yet; NULL: none */
     int64_t wake;          /* mono us when it is to be run again though nothing may have come in; 0: never */
     bool stuck;            /* its sink took nothing the last time: not before .wake */
@@ -79,6 +83,12 @@ ssize_t way_text(struct stream *stream, const struct timestamp *now);
 ssize_t way_lines(struct stream *stream, const struct timestamp *now);
 
 /* What follows is for the ways. */
+
+/* Copies what may go now, LOG_LINE_MAX bytes at most, to the desk and leaves it in the FIFO.  How much, or -errno. */
+ssize_t stream_peek(struct stream *stream);
+
+/* Takes LEN bytes out that were peeked, and that are where they go, or go nowhere.  0 or -errno: they are still there. */
+int stream_take(struct stream *stream, size_t len);
 
 /* Is the file open, and rotated if that was due?  0; 1: an unfinished line has to end before it is rotated; -errno. */
 int stream_file_ready(struct stream *stream, const struct timestamp *now);

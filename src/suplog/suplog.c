@@ -20,8 +20,10 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "core/log_match.h"
 #include "core/log_stream.h"
 #include "suplog/handed.h"
+#include "suplog/match.h"
 #include "suplog/mounts.h"
 #include "suplog/say.h"
 #include "suplog/worker.h"
@@ -257,7 +259,9 @@ static void recover(struct suplog *suplog, struct page *begun)
 
         begun = page->next;
         if (page_was_read(page) && log_stream_decode(page->head->stream, &conf, err, sizeof err)) {
-            device = device_of(suplog, &conf);
+            match_recover(suplog->common.dir, conf.fifo, page->head);
+            if (!page->head->passed_on)
+                device = device_of(suplog, &conf);
             log_stream_clear(&conf);
         }
         if (device) {
@@ -273,7 +277,7 @@ static void recover(struct suplog *suplog, struct page *begun)
 
 static bool take_lock(struct suplog *suplog)
 {
-    suplog->lock = openat(suplog->common.dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    suplog->lock = openat(suplog->common.dir, LOG_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     while (suplog->lock >= 0 && flock(suplog->lock, LOCK_EX) < 0) {
         if (errno != EINTR)
             return false;
@@ -321,18 +325,30 @@ static bool open_all(struct suplog *suplog, const char *runtime_dir, struct page
     return suplog->common.pages != NULL;
 }
 
+/* FIFO: as for worker_match().  Its stream may be on its way from one thread to another, so all are told. */
+static void tell_match(const struct suplog *suplog, const char *fifo)
+{
+    for (const struct device *device = suplog->devices; device; device = device->hh.next)
+        worker_match(device->worker, fifo);
+}
+
 /* True when the list of streams may be another now. */
-static bool read_news(int news)
+static bool read_news(const struct suplog *suplog)
 {
     char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
     bool replaced = false;
     ssize_t n;
 
-    while ((n = read(news, events, sizeof events)) > 0) {
+    while ((n = read(suplog->news, events, sizeof events)) > 0) {
         for (ssize_t at = 0; at < n;) {
             const struct inotify_event *event = (const struct inotify_event *)(events + at);
+            bool lost = (event->mask & IN_Q_OVERFLOW) != 0;
+            char *fifo = lost ? NULL : log_match_fifo(event->name);
 
-            replaced = replaced || (event->mask & IN_Q_OVERFLOW) || strcmp(event->name, LOG_STREAMS_FILE) == 0;
+            replaced = replaced || lost || strcmp(event->name, LOG_STREAMS_FILE) == 0;
+            if (lost || fifo)
+                tell_match(suplog, fifo);
+            free(fifo);
             at += (ssize_t)(sizeof *event + event->len);
         }
     }
@@ -364,7 +380,7 @@ static void loop(struct suplog *suplog)
 
     do {
         take_handed(suplog); /* before the list of a new supd, which tells what is to become of it */
-        if (read_news(suplog->news))
+        if (read_news(suplog))
             read_streams(suplog);
         wait_for[3].fd = suplog->handed.connection;
         wait_for[2].fd = suplog->handed.connection < 0 ? suplog->handed.listener : -1;

@@ -129,7 +129,7 @@ ssize_t way_lines(struct stream *stream, const struct timestamp *now)
 
     if (rc < 0)
         return rc;
-    ssize_t len = fifo_peek(stream->fifo, desk->glass, desk->peeked, LOG_LINE_MAX);
+    ssize_t len = stream_peek(stream);
     size_t portion = len > 0 ? stream_portion(stream, desk->peeked, (size_t)len, now) : 0;
     if (portion == 0)
         return len < 0 ? len : 0;
@@ -139,6 +139,6 @@ ssize_t way_lines(struct stream *stream, const struct timestamp *now)
     ssize_t n = hand_over(stream, desk->peeked, pass, now);
     if (n <= 0)
         return n;
-    rc = fifo_take(stream->fifo, desk->peeked, (size_t)n);
+    rc = stream_take(stream, (size_t)n);
     return rc < 0 ? rc : n;
 }

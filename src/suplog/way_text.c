@@ -54,15 +54,22 @@ static ssize_t move_some(struct stream *stream, size_t len, bool line_only, cons
     struct batch batch = {desk->peeked, len, now->wall, stream_pid(stream), stream_batch_start(stream)};
     uint64_t limit = line_only ? 1 : log_file_room(file);
 
+    /* The text of one that is not worked on stays as it is, whatever stands in the file before it. */
+    if (!log_stream_needs_copy(&stream->conf))
+        batch.start = BATCH_CONTINUES;
     buf_reset(&desk->text);
     size_t taken = format_batch(&stream->conf, &batch, (size_t)limit, &desk->text);
     struct page *page = page_take(desk->common->pages);
     if (!page)
         return -errno;
-    page_begin(page, stream->encoded, desk->peeked, taken,
-               &(struct page_place){file->dev, file->ino, file->size, batch.wall, batch.pid, batch.start});
+    struct page_place place = {file->dev, file->ino, file->size, batch.wall, batch.pid, batch.start, 0, 0, 0};
+    if (stream->match)
+        match_will_take(stream->match, taken, &place);
+    page_begin(page, stream->encoded, desk->peeked, taken, &place);
     int rc = fifo_take(stream->fifo, page->data, taken);
     if (rc == 0) {
+        if (stream->match)
+            match_took(stream->match, taken);
         rc = log_file_append(file, desk->text.data, desk->text.len);
         if (rc < 0) {
             page_move(page, 0, 0, PAGE_APPENDS);
@@ -86,7 +93,7 @@ ssize_t way_text(struct stream *stream, const struct timestamp *now)
     int rc = stream_write_notice(stream, now);
     if (rc < 0)
         return rc;
-    ssize_t len = fifo_peek(stream->fifo, stream->desk->glass, stream->desk->peeked, LOG_LINE_MAX);
+    ssize_t len = stream_peek(stream);
     size_t portion = len > 0 ? stream_portion(stream, stream->desk->peeked, (size_t)len, now) : 0;
     if (portion == 0)
         return len < 0 ? len : 0;

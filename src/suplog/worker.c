@@ -18,7 +18,7 @@
 
 #define EVENTS_MAX 64
 
-enum order_kind { ORDER_RECOVER, ORDER_ADD, ORDER_REMOVE, ORDER_REOPEN, ORDER_END };
+enum order_kind { ORDER_RECOVER, ORDER_ADD, ORDER_REMOVE, ORDER_MATCH, ORDER_REOPEN, ORDER_END };
 
 struct order {
     enum order_kind kind;
@@ -174,13 +174,15 @@ static bool open_fifo(struct worker *worker, struct stream *stream, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = stream};
 
-    stream->fifo = fd >= 0 ? fd : fifo_open(worker->common->dir, stream->conf.fifo);
+    stream->fifo = fd >= 0 ? fd : fifo_open(worker->common->dir, stream->conf.fifo, stream->conf.inode);
     if (stream->fifo < 0) {
         say(LOG_LEVEL_ERROR, "%s: log/%s: %s", stream->conf.service, stream->conf.fifo, strerror(-stream->fifo));
         return false;
     }
-    if (epoll_ctl(worker->epoll, EPOLL_CTL_ADD, stream->fifo, &event) == 0)
+    if (epoll_ctl(worker->epoll, EPOLL_CTL_ADD, stream->fifo, &event) == 0) {
+        match_attach(stream);
         return true;
+    }
     say(LOG_LEVEL_ERROR, "%s: log/%s: %s", stream->conf.service, stream->conf.fifo, strerror(errno));
     close(stream->fifo);
     stream->fifo = -1;
@@ -234,6 +236,17 @@ static void add(struct worker *worker, struct log_stream *conf, int fd)
     queue(worker, stream); /* one that is closing at once may have something to finish */
 }
 
+/* FIFO: NULL: any may be waited for. */
+static void look_for_matches(struct worker *worker, const char *fifo)
+{
+    for (struct stream *stream = worker->streams; stream; stream = stream->hh.next) {
+        if (stream->fifo < 0 || (fifo && strcmp(stream->conf.fifo, fifo) != 0))
+            continue;
+        match_attach(stream);
+        queue(worker, stream);
+    }
+}
+
 static void close_stream(struct worker *worker, struct stream *stream)
 {
     stream->closing = true;
@@ -262,6 +275,9 @@ static void carry_out(struct worker *worker, struct order *order)
         stream->heir_conf = order->stream;
         order->stream = (struct log_stream){0};
         close_stream(worker, stream);
+        break;
+    case ORDER_MATCH:
+        look_for_matches(worker, order->fifo);
         break;
     case ORDER_REOPEN:
         for (stream = worker->streams; stream; stream = stream->hh.next) {
@@ -448,6 +464,14 @@ void worker_move(struct worker *worker, struct worker *heir, struct log_stream *
     give_order(worker, order);
 }
 
+void worker_match(struct worker *worker, const char *fifo)
+{
+    struct order *order = new_order(ORDER_MATCH);
+
+    order->fifo = xstrdup(fifo);
+    give_order(worker, order);
+}
+
 void worker_reopen(struct worker *worker)
 {
     give_order(worker, new_order(ORDER_REOPEN));
@@ -478,6 +502,7 @@ static void close_all(struct worker *worker)
     compressor_free(worker->desk.compressor);
     buf_free(&worker->desk.text);
     free(worker->desk.peeked);
+    free(worker->desk.line);
     pthread_mutex_destroy(&worker->lock);
     free(worker);
 }
@@ -492,6 +517,7 @@ struct worker *worker_new(const struct suplog_common *common, char *err, size_t 
     pthread_mutex_init(&worker->lock, NULL);
     worker->desk = (struct desk){.common = common, .glass = {-1, -1}, .journal = -1, .syslog = -1};
     worker->desk.peeked = xmalloc(LOG_LINE_MAX);
+    worker->desk.line = xmalloc(2 * LOG_LINE_MAX + 1);
     worker->desk.compressor = compressor_new();
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
     worker->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

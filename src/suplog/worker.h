@@ -40,6 +40,9 @@ void worker_remove(struct worker *worker, const char *fifo);
 /* The same, and then HEIR begins with STREAM, which has the same FIFO and whose contents pass on: it has one reader only. */
 void worker_move(struct worker *worker, struct worker *heir, struct log_stream *stream);
 
+/* A line may be waited for in the stream of that FIFO, if it has it; NULL: in any. */
+void worker_match(struct worker *worker, const char *fifo);
+
 /* Opens all files anew. */
 void worker_reopen(struct worker *worker);
 

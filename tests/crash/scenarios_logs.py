@@ -2,7 +2,7 @@
 """Logs that suplog writes, while supd is killed: suplog runs once, and what services write is in their logs once."""
 import re
 
-from processes import eventually
+from processes import SLOWER, eventually
 from scenarios import Scenario
 
 WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
@@ -49,4 +49,36 @@ class Logs(Scenario):
         eventually(complete, f"{name} is {times} times {pattern!r}: {t.read(name)!r}")
 
 
-SCENARIOS = {"logs": Logs}
+class Awaited(Scenario):
+    """The restart of services that are ready with a line of their output, which the life before has written, too."""
+
+    def world(self, t):
+        keys = {"ready": "log:^up$", "restart_delay": "20ms", "start_timeout": f"{10 * SLOWER:.0f}s"}
+        t.configure(
+            t.lines("calm"),
+            t.service("says", first=("print", "up"), log=t.path("says.out"), **keys),
+            t.service("sighs", first=("complain", "up"), log="none", log_error=t.path("sighs.err"), **keys),
+        )
+
+    def before(self, t):
+        self.pids = {name: status["pid"] for name, status in t.all().items()}
+
+    def act(self, t):
+        t.ask("restart", "service.restart", names=["says", "sighs"])
+        t.until_marks(says=2, sighs=2)
+
+    def verify(self, t):
+        s = t.settled()
+        t.expect_same("calm", s["calm"], self.pids["calm"])
+        for name, log in (("says", "says.out"), ("sighs", "sighs.err")):
+            if s[name]["pid"] == self.pids[name]:
+                t.check("restart" not in t.acknowledged, f"{name}: its restart was acknowledged and is forgotten")
+                t.expect_same(name, s[name], self.pids[name])
+            else:
+                t.expect_up(name, s[name], 2)
+            Logs.expect_log(t, log, "up\n", len(t.marks(name)))
+        t.check("taken for ready" not in t.log_text(), "what was seen is known")
+        eventually(lambda: len(t.live("supd:log")) == 1, "suplog runs once")
+
+
+SCENARIOS = {"logs": Logs, "awaited": Awaited}

@@ -9,6 +9,7 @@ SIGHUP is noted, too.  A line is a word and a text that may hold "\\n":
     store NAME     a file in memory that holds NAME, which is left with supd    hangup NAME    the same of a dead pipe
     read N         what is in the file that is descriptor N
     succeed        names a child, which goes on in its place, and ends    appoint    the same, and lives on
+    print TEXT     complain TEXT     to its standard output, or error, at once
     flood N        the same STATUS N times  listen PORT    touch PATH    exit CODE
 """
 import array
@@ -108,6 +109,8 @@ def obey(line):
     if word == "fd":
         os.write(int(text), b"\n")
         os.close(int(text))
+    elif word in ("print", "complain"):
+        os.write(1 if word == "print" else 2, text.encode())
     elif word == "flood":
         return [send(f"STATUS={i}") for i in range(int(text))].count("sent")
     elif word == "listen":

@@ -60,14 +60,18 @@ ERRORS = {
     "an unknown % of instances": (
         f'service "a" {{\n    {COMMAND}\n    instances = 3\n    directory = "/x%q" @@\n}}', r"directory.*'%q'.*%i.*%n.*%%"
     ),
+    "an expression that is none": (
+        f'service "a" {{\n    {COMMAND}\n    ready = "log:up (now" @@\n}}', r"ready.*'up \(now' is no extended regular"
+    ),
+    "no output to look at": (
+        f'service "a" {{ @@\n    {COMMAND}\n    log = none\n    ready = "log:up"\n}}', r"no output to look at with log = none"
+    ),
+    "output of a terminal": (
+        f'service "a" {{ @@\n    {COMMAND}\n    tty = /dev/tty9\n    ready = "log:up"\n}}', r"where that goes to a tty"
+    ),
     "missing include": ('# one\ninclude("/nonexistent/x.conf") @@', r"/nonexistent/x\.conf.*No such file"),
     "stray word": (f'service "a" {{\n    {COMMAND}\n}}\n\nnonsense @@\n', r"nonsense|syntax|unexpected|unknown"),
 }
-
-NOT_YET = [
-    'ready = "log:up"',
-]
-
 
 def check_run(t, *args):
     done = t.run("-t", *args)
@@ -152,18 +156,6 @@ def all_errors_at_once(t):
     done = t.run()
     t.eq(done.code, 1, "supd does not start either")
     t.check(f"{t.conf}:4: " in done.err, "and says the same")
-
-
-@test
-def unsupported_keys(t):
-    for line in NOT_YET:
-        key = line.split(" ")[0]
-        text = f'service "a" {{\n    {COMMAND}\n    {line}\n}}\n'
-        t.write("supd.conf", text)
-        done, said = check_run(t)
-        t.eq(done.code, 1, f"{line}: exit code")
-        t.check("not supported yet" in said and key in said, f"{line}: {said!r}")
-        t.check(f"{t.conf}:3: " in said, f"{line}: place in {said!r}")
 
 
 @test

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """A service is running once it is of use: what it says (sd_notify), what is looked for, and what a crash of supd leaves."""
 import concurrent.futures
+import contextlib
 import json
 import os
 import shutil
@@ -248,6 +249,163 @@ def readiness_is_looked_for(t):
     t.eq(os.listdir(os.path.join(t.run_dir, "notify")), [], "nothing is left behind")
     for name, teller in tellers.items():
         t.eq(services[name]["pid"], teller.notes()[0]["pid"], f"{name}: one process")
+
+
+# ---- a line in its output
+
+
+def suplog(t):
+    """Its pid; 0: there is none, or none that has begun."""
+    for pid in t.live("supd:log"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8") as f:
+            if f.read() == "suplog\n":
+                return pid
+    return 0
+
+
+def kill_suplog(t):
+    pid = eventually(lambda: suplog(t), "suplog runs")
+    kill(pid, signal.SIGKILL)
+    eventually(lambda: not is_alive(pid), "it is dead")
+
+
+def matches(t):
+    return [name for name in os.listdir(os.path.join(t.run_dir, "log")) if "match" in name]
+
+
+@test
+def a_line_is_waited_for(t):
+    """On standard output or error, wherever that goes, of a program that is forked or stays, of each instance."""
+    keys = {"ready": "log:^ready( [0-9]+)?$", "start_timeout": "1h"}
+    tellers = {
+        "file": Teller(t, "file", log=t.path("file.log"), **keys),
+        "error": Teller(t, "error", log="none", log_error=t.path("error.log"), **keys),
+        "apart": Teller(t, "apart", log=t.path("out.log"), log_error=t.path("err.log"), log_timestamp=True, **keys),
+        "inherit": Teller(t, "inherit", pre_start=t.worker("print", "ready", "complain", "ready"), **keys),
+    }
+    forks = ["/bin/sh", "-c", f"echo ready 1; (echo pid; sleep 1; echo ready now; exec sleep 1000) & echo $! >{t.path('pid')}"]
+    t.configure(
+        *[teller.section for teller in tellers.values()],
+        service("forks", forks, type="forking", pid_file=t.path("pid"), ready="log:^ready now$"),
+        service("each", ["/bin/sh", "-c", "echo this is %i; exec sleep 1000"], instances=2, ready="log:^this is %i$"),
+        service("other", ["/bin/sh", "-c", "echo this is 3; exec sleep 1000"], instances=1, ready="log:^this is %i$"),
+    )
+    t.start()
+    for name, teller in tellers.items():
+        teller.wait_began()
+        teller.do("complain " if name == "error" else "print not ready\\nready not\\n")
+    t.wait_state("forks", "running")
+    t.eq([t.wait_state(f"each@{k}", "running")["state"] for k in (1, 2)], ["running"] * 2, "each its own")
+    t.match(t.status("file")["reason"], r"a line of output that matches \^ready", "what is waited for")
+    for name in ("file", "error", "apart", "inherit", "other@1"):
+        t.eq(shown(t, name)[:2], ("starting", False), f"{name}: not yet")
+    tellers["file"].do("print rea")
+    tellers["error"].do("complain ready 80\\n")
+    tellers["apart"].do("complain ready\\n")
+    tellers["inherit"].do("print ready\\n")
+    tellers["file"].do("print dy\\nmore\\n")
+    for name, teller in tellers.items():
+        t.eq(t.wait_state(name, "running")["pid"], teller.notes()[0]["pid"], f"{name}: one process")
+    eventually(lambda: t.read("file.log") == "not ready\nready not\nready\nmore\n", "the log is what it would be")
+    t.eq(t.ctl("stop", "other").code, 0, "one that is not ready")
+    t.eq(matches(t), [], "nothing is left behind")
+    t.eq(t.terminate(), 0, "exit status")
+
+
+@test
+def the_line_of_an_earlier_life(t):
+    """Each life has to say it anew; what was not yet taken out of the FIFO of what was said before is of no life any more."""
+    a = Teller(t, "a", "print up\\n", log=t.path("a.log"), ready="log:^up$", restart_delay="0", start_timeout="1h")
+    b = Teller(t, "b", log=t.path("b.log"), ready="log:^up$", restart_delay="0", start_timeout="1h")
+    t.configure(a.section, b.section)
+    t.start()
+    for life in range(1, 6):
+        t.wait_for("a", lambda s: s["restarts"] == life - 1 and s["state"] == "running", f"life {life} is ready")
+        b.wait_began(life)
+        t.eq(shown(t, "b")[:2], ("starting", False), f"life {life}: not yet")
+        b.do("print up\\n")
+        t.wait_state("b", "running")
+        for teller in (a, b):
+            teller.do("print " + "up\\n" * 500)
+            teller.begin("exit 1")
+        t.wait_for("b", lambda s: s["restarts"] == life and s["state"] == "starting", "the next life")
+    # Nobody takes out anything while the next life begins.
+    writer = suplog(t)
+    kill(writer, signal.SIGSTOP)
+    b.wait_began(6)
+    b.do("print up\\nup\\nu")
+    b.begin("exit 1")
+    t.wait_for("b", lambda s: s["pid"] and s["restarts"] == 6, "there is a process")
+    kill(writer, signal.SIGKILL)
+    b.wait_began(7)
+    b.do("print p\\nup!\\n")
+    a.do("print done\\n")
+    eventually(lambda: t.read("b.log").endswith("up\nup\nup\nup!\n"), "all is in the log")
+    t.eq(shown(t, "b")[:2], ("starting", False), "not yet")
+    b.do("print up\\n")
+    t.wait_state("b", "running")
+
+
+@test
+def one_that_never_says_it_is_ended(t):
+    t.configure(
+        service("mute", ["/bin/sh", "-c", "echo ready; exec sleep 1000"], ready="log:^up$", log=t.path("mute.log"),
+                start_timeout="1s", restart="no"),
+        service("brief", ["/bin/sh", "-c", "echo ready"], ready="log:^up$", log=t.path("brief.log"), restart="no"),
+    )
+    t.start()
+    reason = "start timed out after 1s: waited in vain for a line of output that matches ^up$"
+    t.eq(t.wait_state("mute", "failed")["reason"], reason, "the reason")
+    t.eq(t.wait_state("brief", "failed")["reason"], "exit 0 before it was ready", "success is to get ready first")
+    t.eq((t.read("mute.log"), matches(t)), ("ready\n", []), "its log, and nothing else")
+
+
+@test
+def a_line_that_comes_while_somebody_is_dead(t):
+    """supd, suplog or both die while it starts; it is ready all the same, and in the same process."""
+    kinds = ("first", "second", "both", "upgrade")
+    tellers = {kind: Teller(t, kind, log=t.path(kind + ".log"), ready="log:^up$", start_timeout="1h") for kind in kinds}
+    t.configure(*[teller.section for teller in tellers.values()])
+    t.start()
+    for teller in tellers.values():
+        teller.wait_began()
+        teller.do("print one\\nu")
+    kill_suplog(t)
+    tellers["second"].do("print p\\n")
+    t.wait_state("second", "running")
+    t.eq(t.ctl("upgrade").code, 0, "an upgrade")
+    tellers["upgrade"].do("print p\\n")
+    t.wait_state("upgrade", "running")
+    t.crash()
+    tellers["first"].do("print p\\n")
+    eventually(lambda: t.read("first.log").endswith("up\n"), "suplog goes on")
+    kill_suplog(t)
+    tellers["both"].do("print p\\n")
+    t.start()
+    services = t.wait_all("running")
+    for kind, teller in tellers.items():
+        t.eq((services[kind]["pid"], services[kind]["restarts"]), (teller.notes()[0]["pid"], 0), f"{kind}: one process")
+    t.check("taken for ready" not in t.log_text(), "nothing was lost")
+    eventually(lambda: [t.read(kind + ".log") for kind in kinds] == ["one\nup\n"] * 4, "the logs")
+    t.crash_and_start()
+    t.eq({s["state"] for s in t.all().values()}, {"running"}, "that is remembered")
+    t.eq(matches(t), [], "nothing is left behind")
+
+
+@test
+def a_start_while_suplog_does_not_answer(t):
+    """It fails and says why, for nobody could see the line; and the next one is as good as ever."""
+    a = Teller(t, "a", "print up\\n", log=t.path("a.log"), ready="log:^up$", restart="no")
+    t.configure(a.section)
+    t.start()
+    t.wait_state("a", "running")
+    writer = suplog(t)
+    kill(writer, signal.SIGSTOP)
+    done = t.ctl("restart", "a")
+    t.eq(done.code, 1, f"restart: {done}")
+    t.match(t.wait_state("a", "failed")["reason"], "ready: suplog does not answer for 10 s", "the reason")
+    kill(writer, signal.SIGCONT)
+    t.eq(t.ctl("start", "a").code, 0, "start")
 
 
 # ---- descriptors that it leaves with supd

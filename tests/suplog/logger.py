@@ -76,6 +76,10 @@ class Logger:
         while data:
             data = data[os.write(fd, data):]
 
+    def await_line(self, name, pattern, life=1):
+        """What supd and the process that is to write do before that begins; once suplog knows of it, where it runs."""
+        return Match(self, name, pattern, life)
+
     def left(self, name):
         """Bytes in the FIFO."""
         return struct.unpack("i", fcntl.ioctl(self.fds[name + ".fifo"], termios.FIONREAD, b"\0" * 4))[0]
@@ -95,6 +99,61 @@ class Logger:
             with gzip.open(name) if name.endswith(".gz") else open(name, "rb") as file:
                 parts.append(file.read())
         return b"".join(parts)
+
+
+class Match:
+    """The file by which suplog is told what line is waited for, as supd writes it (core/log_match.h)."""
+
+    HEAD = struct.Struct("=IIQQIIQQQQ1024s")
+    MAGIC = 0x7250554D
+    ids = iter(range(1, 1 << 60))
+
+    def __init__(self, logger, name, pattern, life):
+        fifo = logger.fds[name + ".fifo"]
+        self.path = logger.t.path("run", "log", name + ".match")
+        head = self.HEAD.pack(
+            self.MAGIC, life, os.fstat(fifo).st_ino, next(self.ids), 0, 0, 0, 0, 0, 0, pattern.encode()
+        )
+        with open(self.path + ".new", "wb") as file:
+            file.write(head.ljust(4096, b"\0"))
+        os.rename(self.path + ".new", self.path)
+        self.file = open(self.path, "r+b", buffering=0)
+        self.lock = os.open(logger.t.path("run", "log", "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        eventually(lambda: self.measured() or self.measure(logger.left(name)), f"the FIFO of {name} is measured")
+        os.close(self.lock)
+
+    def read(self):
+        return self.HEAD.unpack(os.pread(self.file.fileno(), self.HEAD.size, 0))
+
+    def measured(self):
+        return self.read()[4] == 1
+
+    def measure(self, old):
+        """Where no suplog is."""
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if not self.measured():
+            os.pwrite(self.file.fileno(), struct.pack("=Q", old), 32)
+            os.pwrite(self.file.fileno(), struct.pack("=I", 1), 24)
+        return True
+
+    def found(self):
+        return self.read()[5] == 1
+
+    def old(self):
+        return self.read()[6]
+
+    def taken(self):
+        return self.read()[9]
+
+    def wait_found(self, what):
+        eventually(self.found, f"it is seen: {what}")
+
+    def forget(self):
+        """Nobody waits any more."""
+        os.unlink(self.path)
 
 
 class Numbers(threading.Thread):

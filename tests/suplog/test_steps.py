@@ -37,7 +37,11 @@ WAYS = {
     "stamped": ({"timestamp": "rfc3339"}, lambda text: re.sub(HEAD, b"", text)),
     "json": ({"format": "json"}, messages),
     "compressed": ({"compress": True}, lambda text: text),
+    "watched": ({}, lambda text: text),
+    "watched and stamped": ({"timestamp": "rfc3339"}, lambda text: re.sub(HEAD, b"", text)),
 }
+# The line that is waited for in those two: the last; the same stands in the text of the life before.
+BEFORE = LINES[-1] * 20
 
 
 class Stepper:
@@ -81,18 +85,29 @@ def run_point(way, point):
     path = t.path("web.log")
     logger.tell(stream("web", path, keep=1000, max_size=1000, **keys))
     half = len(LINES) // 2
+    before = BEFORE if way.startswith("watched") else b""
+    match = None
     try:
+        logger.write("web", before)
+        if before:
+            match = logger.await_line("web", f"^{LINES[-1].decode().strip()}$")
         logger.write("web", b"".join(LINES[:half])[:-3])
         stepper = Stepper(logger, point)
         calls = stepper.outcome()
         logger.write("web", b"".join(LINES[:half])[-3:])
         if logger.process.poll() is not None:
             logger.start()
-        logger.write("web", b"".join(LINES[half:]))
+        logger.write("web", b"".join(LINES[half:-1]))
+        logger.drained("web")
+        if match and match.found():
+            t.failures.append("the line was seen before it was there")
+        logger.write("web", LINES[-1])
+        if match:
+            match.wait_found("the line")
         logger.drained("web")
         logger.end()
         got = unformat(logger.text(path))
-        if got != b"".join(LINES):
+        if got != before + b"".join(LINES):
             t.failures.append(f"the log is not what was written:\n{got.decode(errors='replace')}")
         shutil.rmtree(directory)
     finally:

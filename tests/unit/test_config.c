@@ -526,6 +526,8 @@ static void set_random(struct spec *spec, const struct spec_key *key)
         else if (key->type == KEY_PATH || key->type == KEY_LOG || key->type == KEY_INPUT ||
                  (key->flags & KEY_F_PATHS) != 0)
             values[i] = xasprintf("/%s", raw);
+        else if (key->type == KEY_READY)
+            values[i] = xasprintf("log:%s", raw);
         else if (command || key->type == KEY_USER || key->type == KEY_GROUP || key->type == KEY_GROUPS)
             values[i] = xstrdup(raw);
         else
@@ -605,6 +607,9 @@ static struct config *random_config(void)
         if (spec->tty != NULL)
             ck_assert(spec_set(spec, spec_key_find("stdin"), null, 1, false, err, sizeof(err)));
         char *none[] = {(char *)"none", NULL};
+        char *exec[] = {(char *)"exec", NULL};
+        if (spec->type == TYPE_ONESHOT || spec->persistent || !spec_log_validate(spec, err, sizeof(err)))
+            ck_assert(spec_set(spec, spec_key_find("ready"), exec, 1, false, err, sizeof(err)));
         if (!spec_log_validate(spec, err, sizeof(err)))
             ck_assert(spec_set(spec, spec_key_find("log"), none, 1, false, err, sizeof(err)) &&
                       spec_set(spec, spec_key_find("log-error"), none, 1, false, err, sizeof(err)));

@@ -8,10 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/grep.h"
 #include "base/units.h"
 #include "base/utf8.h"
 #include "supctl/log_file.h"
-#include "base/grep.h"
 #include "supctl/log_line.h"
 #include "supctl/log_list.h"
 #include "supctl/log_order.h"

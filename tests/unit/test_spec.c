@@ -173,7 +173,10 @@ static const struct {
     {"check.on-failure", "mark", NULL},
     {"check.on-failure", "/bin/alert me", NULL},
     {"check.on-failure", "reboot", "none of restart, stop, mark"},
-    {"ready", "log:up", "not supported yet"},
+    {"ready", "log:up", NULL},
+    {"ready", "log:^(a|b)[0-9]+ \\.$", NULL},
+    {"ready", "log:", "says nothing to look for"},
+    {"ready", "log:a(b", "'a(b' is no extended regular expression: "},
     {"ready", "notfy", "none of exec, notify"},
     {"notify-access", "all", NULL},
     {"notify-access", "any", "none of none, main, exec, all"},
@@ -621,6 +624,16 @@ START_TEST(logs_by_fifo)
     ck_assert(!spec_log_is_piped(spec, false));
     must_set(spec, "log", "/dev/null");
     ck_assert_int_eq(spec->log.kind, LOG_KIND_NONE);
+    spec_free(spec);
+
+    spec = spec_new("web");
+    must_set(spec, "ready", "log:^up$");
+    ck_assert(spec_log_is_piped(spec, false));
+    ck_assert(!spec_log_is_piped(spec, true));
+    must_set(spec, "log-error", "/l");
+    must_set(spec, "tty", "/dev/tty9");
+    ck_assert(!spec_log_is_piped(spec, false));
+    ck_assert(spec_log_is_piped(spec, true));
     spec_free(spec);
 
     ck_assert(!sees_another("/l", "log", NULL, "/m"));
