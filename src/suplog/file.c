@@ -200,6 +200,17 @@ uint64_t log_file_room(const struct log_file *file)
     return limited ? file->max_size - file->size : 0;
 }
 
+size_t log_file_line_room(const struct log_file *file, size_t len)
+{
+    uint64_t most = file->max_size + LOG_LINE_MAX;
+
+    if (file->max_size == 0)
+        return len;
+    if (file->size >= most)
+        return 0;
+    return most - file->size < len ? (size_t)(most - file->size) : len;
+}
+
 bool log_file_at_line_start(const struct log_file *file)
 {
     char last;

@@ -9,6 +9,7 @@
 #define SUPD_SUPLOG_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -70,6 +71,9 @@ bool log_file_is_due(const struct log_file *file, const struct timestamp *now);
 
 /* How many bytes it may grow by until it is time to rotate; 0: by as many as come, also where it could not be rotated. */
 uint64_t log_file_room(const struct log_file *file);
+
+/* How many of the next LEN bytes may go in though it is due, for they go on with a line: one of LOG_LINE_MAX has room. */
+size_t log_file_line_room(const struct log_file *file, size_t len);
 
 /* Whether the next byte begins a line. */
 bool log_file_at_line_start(const struct log_file *file);

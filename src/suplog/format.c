@@ -154,3 +154,10 @@ size_t format_whole_lines(const char *data, size_t len)
         return (size_t)(newline - data) + 1;
     return len >= LOG_LINE_MAX ? len : 0;
 }
+
+size_t format_lines_within(const char *data, size_t len, size_t room)
+{
+    const char *newline = room < len ? memchr(data + room - 1, '\n', len - room + 1) : NULL;
+
+    return newline ? (size_t)(newline - data) + 1 : len;
+}

@@ -37,6 +37,9 @@ size_t format_batch(const struct log_stream *stream, const struct batch *batch, 
 /* How much of DATA is whole lines; all of it when that is nothing and LEN is LOG_LINE_MAX or more. */
 size_t format_whole_lines(const char *data, size_t len);
 
+/* How much of DATA that is up to the end of the line in which ROOM bytes (at least 1) are reached; all where LEN is less. */
+size_t format_lines_within(const char *data, size_t len, size_t room);
+
 /* WALL as STYLE (log_stream.timestamp) wants it.  Returns the length; the text is cut where BUF ends. */
 size_t format_time(const char *style, int64_t wall, char *buf, size_t size);
 

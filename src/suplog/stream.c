@@ -240,7 +240,7 @@ int stream_file_ready(struct stream *stream, const struct timestamp *now)
         file->rotation_wanted = false;
     if (!log_file_is_due(file, now))
         return 0;
-    if (!log_file_at_line_start(file) && (file->max_size == 0 || file->size < file->max_size + LOG_LINE_MAX))
+    if (!log_file_at_line_start(file) && log_file_line_room(file, 1) > 0)
         return 1;
     rc = log_file_rotate(file, stream->desk->compressor, now);
     if (rc < 0) {

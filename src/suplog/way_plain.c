@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 
 #include "suplog/fifo.h"
+#include "suplog/format.h"
 #include "suplog/stream.h"
-
-/* The bytes up to the end of the present line, as far as they are there. */
-static ssize_t rest_of_line(const char *data, size_t len)
-{
-    const char *newline = memchr(data, '\n', len);
-
-    return newline ? newline - data + 1 : (ssize_t)len;
-}
 
 /*
  * How many bytes may be spliced now: none beyond the size at which the file is rotated, whole lines into a file that
@@ -21,6 +13,7 @@ static ssize_t rest_of_line(const char *data, size_t len)
 static ssize_t allowance(struct stream *stream, bool line_only, const struct timestamp *now)
 {
     const struct log_file *file = stream->file;
+    const char *peeked = stream->desk->peeked;
     size_t n = STREAM_TURN;
 
     uint64_t room = log_file_room(file);
@@ -32,8 +25,8 @@ static ssize_t allowance(struct stream *stream, bool line_only, const struct tim
     if (len <= 0)
         return len;
     if (line_only)
-        return rest_of_line(stream->desk->peeked, (size_t)len);
-    return (ssize_t)stream_portion(stream, stream->desk->peeked, (size_t)len, now);
+        return (ssize_t)format_lines_within(peeked, log_file_line_room(file, (size_t)len), 1);
+    return (ssize_t)format_lines_within(peeked, stream_portion(stream, peeked, (size_t)len, now), n);
 }
 
 /* Into the place where the file ends: splice(2) takes out of the FIFO what it has written, also when it is interrupted. */

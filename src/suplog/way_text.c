@@ -57,6 +57,8 @@ static ssize_t move_some(struct stream *stream, size_t len, bool line_only, cons
     /* The text of one that is not worked on stays as it is, whatever stands in the file before it. */
     if (!log_stream_needs_copy(&stream->conf))
         batch.start = BATCH_CONTINUES;
+    if (line_only)
+        batch.len = log_file_line_room(file, len);
     buf_reset(&desk->text);
     size_t taken = format_batch(&stream->conf, &batch, (size_t)limit, &desk->text);
     struct page *page = page_take(desk->common->pages);

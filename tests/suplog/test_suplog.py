@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """suplog by itself: nothing is lost, doubled or out of order, whatever happens to it and around it."""
+import glob
 import json
 import os
 import random
@@ -149,6 +150,54 @@ def rotation(t):
     t.eq(os.path.getsize(path + ".1"), 1000, "as large as it may be")
     for name in there:
         t.eq(os.stat(name).st_mode & 0o7777, 0o600, name)
+
+
+def sizes_of(path):
+    return [os.path.getsize(name) for name in glob.glob(glob.escape(path) + "*")]
+
+
+@test
+def no_longer_than_by_a_line(t):
+    """No line, however long, makes a file larger than its size and 64 KiB, and the time in front of it."""
+    size, line = 100000, 65536
+    data = b"x" * 29999 + b"\n" + b"y" * 10**6 + b"\n" + b"z" * 10**6
+    ways = {
+        "plain": ({}, 0),
+        "stamped": ({"timestamp": "rfc3339"}, len("2026-11-21T18:40:00.123456Z ")),
+        "prefixed": ({"prefix": "> "}, len("> ")),
+        "shared": ({}, 0),
+    }
+    logger = Logger(t)
+    streams = [stream(way, t.path(way, "log"), max_size=size, keep=1000, **keys) for way, (keys, _) in ways.items()]
+    logger.tell(*streams, stream("other", t.path("shared", "log"), max_size=size, keep=1000))
+    logger.start()
+    for way in ways:
+        logger.write(way, data)
+        logger.drained(way)
+    logger.end()
+    for way, (_, head) in ways.items():
+        sizes = sizes_of(t.path(way, "log"))
+        t.check(len(sizes) > 10 and max(sizes) <= size + line + head, f"{way}: {sorted(sizes)}")
+        text = logger.text(t.path(way, "log"))
+        t.eq(re.sub(rb"(?:%s|> )(?=[xyz])" % WHEN, b"", text), data, f"{way}: nothing is lost")
+
+
+@test
+def whole_lines_up_to_the_size(t):
+    """Also where several write into a file, it is over its size by one line only."""
+    logger = Logger(t)
+    path = t.path("both.log")
+    logger.tell(*(stream(name, path, max_size=10000, keep=1000) for name in "ab"))
+    lines = b"".join(b"%098d\n" % i for i in range(5000))
+    for name in "ab":
+        logger.write(name, lines[:60000])
+    logger.start()
+    logger.write("a", lines[60000:])
+    logger.drained("a")
+    logger.drained("b")
+    logger.end()
+    sizes = sizes_of(path)
+    t.check(len(sizes) > 40 and max(sizes) < 10000 + 99, f"sizes: {sorted(sizes)}")
 
 
 @test

@@ -127,6 +127,17 @@ START_TEST(whole_lines)
 }
 END_TEST
 
+START_TEST(lines_within)
+{
+    ck_assert_uint_eq(format_lines_within("ab\ncd\nef", 8, 1), 3);
+    ck_assert_uint_eq(format_lines_within("ab\ncd\nef", 8, 3), 3);
+    ck_assert_uint_eq(format_lines_within("ab\ncd\nef", 8, 4), 6);
+    ck_assert_uint_eq(format_lines_within("ab\ncd\nef", 8, 7), 8);
+    ck_assert_uint_eq(format_lines_within("ab\ncd\nef", 8, 100), 8);
+    ck_assert_uint_eq(format_lines_within("", 0, 1), 0);
+}
+END_TEST
+
 START_TEST(rate)
 {
     struct rate limit = {0};
@@ -278,6 +289,7 @@ Suite *check_suite(void)
     tcase_add_loop_test(tc, json, 0, N(json_lines));
     tcase_add_test(tc, no_more_than_the_line_that_reaches_the_limit);
     tcase_add_test(tc, whole_lines);
+    tcase_add_test(tc, lines_within);
     tcase_add_test(tc, rate);
     tcase_add_loop_test(tc, mount_points, 0, N(mounts));
     tcase_add_test(tc, a_stream_goes_and_comes_back);
