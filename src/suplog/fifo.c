@@ -10,6 +10,8 @@
 
 #include "core/log_stream.h"
 
+#define GLASS_SIZE (4 * LOG_LINE_MAX)
+
 int fifo_open(int dir, const char *name, uint64_t inode)
 {
     int fd = openat(dir, name, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
@@ -26,7 +28,10 @@ int fifo_open(int dir, const char *name, uint64_t inode)
 
 bool fifo_open_glass(int glass[2])
 {
-    return pipe2(glass, O_CLOEXEC | O_NONBLOCK) == 0;
+    if (pipe2(glass, O_CLOEXEC | O_NONBLOCK) < 0)
+        return false;
+    fcntl(glass[1], F_SETPIPE_SZ, GLASS_SIZE); /* EPERM: less is seen at a time */
+    return true;
 }
 
 ssize_t fifo_peek(int fifo, const int glass[2], char *buf, size_t max)

@@ -16,7 +16,10 @@
  */
 int fifo_open(int dir, const char *name, uint64_t inode);
 
-/* A pipe to look into FIFOs by: what goes in is taken out again at once.  False with errno set. */
+/*
+ * A pipe to look into FIFOs by: what goes in is taken out again at once.  Each write(2) into a FIFO may fill a page of it half
+ * only, so this one has more pages than LOG_LINE_MAX, if that is allowed.  False with errno set.
+ */
 bool fifo_open_glass(int glass[2]);
 
 /*

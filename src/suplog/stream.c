@@ -149,6 +149,13 @@ static bool wants_whole_lines(const struct stream *stream)
            stream->conf.rate_period > 0;
 }
 
+/* Is there more than the LEN bytes of a line that were peeked, and nothing more to be seen of it? */
+static bool is_beyond_sight(const struct stream *stream, size_t len)
+{
+    return fifo_left(stream->fifo) > len &&
+           fifo_peek(stream->fifo, stream->desk->glass, stream->desk->peeked, LOG_LINE_MAX) == (ssize_t)len;
+}
+
 size_t stream_portion(struct stream *stream, const char *data, size_t len, const struct timestamp *now)
 {
     size_t whole = wants_whole_lines(stream) ? format_whole_lines(data, len) : len;
@@ -159,7 +166,8 @@ size_t stream_portion(struct stream *stream, const char *data, size_t len, const
     }
     if (stream->line_since == 0)
         stream->line_since = now->mono;
-    if (stream->closing || now->mono - stream->line_since >= LINE_PATIENCE || fifo_is_full(stream->fifo)) {
+    if (stream->closing || now->mono - stream->line_since >= LINE_PATIENCE || fifo_is_full(stream->fifo) ||
+        is_beyond_sight(stream, len)) {
         stream->line_since = 0;
         return len;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * To be preloaded: the time of day is wrong by as many seconds as $CLOCK_FILE tells, an int64_t that may change at any
- * time.  The clocks that only run forward are as they are.
+ * time.  The clocks that only run forward are as they are, or stand still where $CLOCK_STILL is set.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -30,6 +30,11 @@ static int64_t offset(void)
     return *seconds;
 }
 
+static int stands_still(clockid_t clock)
+{
+    return clock == CLOCK_MONOTONIC && getenv("CLOCK_STILL") != NULL;
+}
+
 typedef int (*clock_fn)(clockid_t clock, struct timespec *now);
 
 int clock_gettime(clockid_t clock, struct timespec *now)
@@ -41,6 +46,8 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     int rc = real(clock, now);
     if (rc == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
         now->tv_sec += offset();
+    if (stands_still(clock))
+        *now = (struct timespec){.tv_sec = 1000};
     return rc;
 }
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """suplog by itself: nothing is lost, doubled or out of order, whatever happens to it and around it."""
+import fcntl
 import glob
 import json
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from harness import main, test  # noqa: E402
 from logger import Logger, Numbers, stream  # noqa: E402
-from processes import SLOWER, eventually, skip  # noqa: E402
+from processes import SLOWER, eventually, is_sanitized, skip  # noqa: E402
 
 WHEN = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
 KILLS = 24 // SLOWER
@@ -198,6 +200,53 @@ def whole_lines_up_to_the_size(t):
     logger.end()
     sizes = sizes_of(path)
     t.check(len(sizes) > 40 and max(sizes) < 10000 + 99, f"sizes: {sorted(sizes)}")
+
+
+def messages(text):
+    return [json.loads(line)["message"].encode() for line in text.splitlines()]
+
+
+@test
+def a_long_line_waits_for_nothing(t):
+    """What shows no end of its line, for it is longer than a line may be or comes in too many pieces, goes on at once."""
+    if is_sanitized(os.environ["SUPLOG"]):
+        skip("a sanitizer wants to be preloaded first")
+    logger = Logger(t)
+    path = t.path("web.log")
+    logger.tell(stream("web", path, format="json"))
+    fifo = logger.fds["web.fifo"]
+    fcntl.fcntl(fifo, fcntl.F_SETPIPE_SZ, MIB)
+    logger.write("web", b"short\n" + b"x" * 10**6 + b"\n")
+    # Where the clock stands still, nobody can wait for an unfinished line until it has waited long enough.
+    logger.start(env=dict(os.environ, LD_PRELOAD=os.environ["CLOCK"], CLOCK_STILL="1"))
+    logger.drained("web")
+    logger.process.send_signal(signal.SIGSTOP)
+    fcntl.fcntl(fifo, fcntl.F_SETFL, os.O_DIRECT)  # each write is a piece of its own
+    for _ in range(200):
+        os.write(fifo, b"y" * 10)
+    os.write(fifo, b"\n")
+    logger.process.send_signal(signal.SIGCONT)
+    logger.drained("web")
+    logger.end()
+    got = messages(logger.text(path))
+    t.eq([len(message) for message in got[:17]], [5] + [65536] * 15 + [10**6 - 15 * 65536], "cut into lines of 64 KiB")
+    t.eq(b"".join(got[17:]), b"y" * 2000, "what came in small pieces")
+
+
+@test
+def a_line_in_pieces(t):
+    """A line that was written in many pieces is one line, though they fill more pages than it would."""
+    logger = Logger(t)
+    path = t.path("web.log")
+    logger.tell(stream("web", path, format="json"))
+    fcntl.fcntl(logger.fds["web.fifo"], fcntl.F_SETPIPE_SZ, MIB)
+    for _ in range(29):
+        logger.write("web", b"x" * 2100)
+    logger.write("web", b"\n")
+    logger.start()
+    logger.drained("web")
+    logger.end()
+    t.eq([len(message) for message in messages(logger.text(path))], [29 * 2100], "messages")
 
 
 @test
