@@ -149,15 +149,18 @@ static int open_file(struct log_file *file, const struct timestamp *now)
     return 0;
 }
 
-/* Does the name still belong to the file that is open? */
+/* Does the name not belong to the file that is open any more? */
 static bool has_moved(struct log_file *file, int64_t now)
 {
     struct stat st;
 
-    if (now - file->looked < LOOK_INTERVAL)
-        return false;
     file->looked = now;
     return stat(file->path, &st) < 0 || st.st_dev != file->dev || st.st_ino != file->ino;
+}
+
+static bool is_to_be_looked_at(const struct log_file *file, int64_t now)
+{
+    return now - file->looked >= LOOK_INTERVAL;
 }
 
 int log_file_ready(struct log_file *file, const struct timestamp *now, bool *opened)
@@ -165,7 +168,7 @@ int log_file_ready(struct log_file *file, const struct timestamp *now, bool *ope
     struct stat st;
 
     *opened = false;
-    if (file->fd < 0 || has_moved(file, now->mono)) {
+    if (file->fd < 0 || (is_to_be_looked_at(file, now->mono) && has_moved(file, now->mono))) {
         int rc = open_file(file, now);
         *opened = rc == 0;
         return rc;
@@ -224,11 +227,16 @@ int log_file_rotate(struct log_file *file, struct compressor *compressor, const 
 {
     struct rotated names = {file->dir, file->name, file->keep};
 
+    file->rotation_wanted = false;
+    file->wanted_since = 0;
+    if (has_moved(file, now->mono)) {
+        log_file_close(file);
+        return 0;
+    }
     compressor_lock(compressor);
     int rc = file->linked ? -ELOOP : rotated_shift(&names);
     compressor_unlock(compressor);
     file->rotation_failed = rc < 0 ? now->mono : 0;
-    file->rotation_wanted = false;
     if (rc < 0)
         return rc;
     if (file->compress)

@@ -33,6 +33,7 @@ struct log_file {
     int64_t looked;          /* mono us: when it was last looked whether PATH is still this file */
     int64_t rotation_failed; /* mono us; 0: it did not */
     bool rotation_wanted;    /* now, whatever its size and age */
+    int64_t wanted_since;    /* mono us: since when that waits for the end of a line; 0: it does not */
     uint32_t mode;
     uint32_t uid;
     uint32_t gid;
@@ -81,8 +82,8 @@ bool log_file_at_line_start(const struct log_file *file);
 /*
  * NAME becomes NAME.1, that NAME.2, and so on; the one past KEEP is removed.  Files move only as far as the first free
  * number, so one that died half-way and is done again loses nothing.  The file is closed then.  What is to be compressed
- * is told to COMPRESSOR.  0 or -errno: it goes on as it is, and is not due for a minute.  -ELOOP: it has a symbolic link for a
- * name, of which nobody has said that it may go.
+ * is told to COMPRESSOR.  One that somebody has moved or removed is only closed.  0 or -errno: it goes on as it is, and is
+ * not due for a minute.  -ELOOP: it has a symbolic link for a name, of which nobody has said that it may go.
  */
 int log_file_rotate(struct log_file *file, struct compressor *compressor, const struct timestamp *now);
 

@@ -11,7 +11,7 @@
 #include "suplog/format.h"
 #include "suplog/say.h"
 
-#define LINE_PATIENCE USEC_PER_SEC /* an unfinished line waits so long for its rest */
+#define LINE_PATIENCE USEC_PER_SEC /* an unfinished line waits so long for its rest, and a rotation for its end */
 #define DELAY_FIRST (50 * USEC_PER_MSEC)
 #define DELAY_MAX USEC_PER_SEC
 
@@ -138,6 +138,13 @@ void stream_told(struct stream *stream)
     stream->lost_bytes = 0;
 }
 
+/* At AT, mono us, if not before. */
+static void wake_at(struct stream *stream, int64_t at)
+{
+    if (stream->wake == 0 || at < stream->wake)
+        stream->wake = at;
+}
+
 static bool shares_file(const struct stream *stream)
 {
     return stream->file && stream->file->users > 1;
@@ -171,7 +178,7 @@ size_t stream_portion(struct stream *stream, const char *data, size_t len, const
         stream->line_since = 0;
         return len;
     }
-    stream->wake = stream->line_since + LINE_PATIENCE;
+    wake_at(stream, stream->line_since + LINE_PATIENCE);
     return 0;
 }
 
@@ -228,6 +235,26 @@ int32_t stream_pid(const struct stream *stream)
     return common->pids && stream->conf.slot < common->n_pids ? common->pids[stream->conf.slot] : 0;
 }
 
+/*
+ * Has the file, which is due, to wait for the end of a line that is in it?  Not for more than a line may have, and one that is
+ * to be rotated because somebody wants it, not for long.
+ */
+static bool waits_for_line(struct stream *stream, const struct timestamp *now)
+{
+    struct log_file *file = stream->file;
+
+    if (log_file_at_line_start(file) || log_file_line_room(file, 1) == 0)
+        return false;
+    if (!file->rotation_wanted)
+        return true;
+    if (file->wanted_since == 0)
+        file->wanted_since = now->mono;
+    if (now->mono - file->wanted_since >= LINE_PATIENCE)
+        return false;
+    wake_at(stream, file->wanted_since + LINE_PATIENCE);
+    return true;
+}
+
 int stream_file_ready(struct stream *stream, const struct timestamp *now)
 {
     struct log_file *file = stream->file;
@@ -248,7 +275,7 @@ int stream_file_ready(struct stream *stream, const struct timestamp *now)
         file->rotation_wanted = false;
     if (!log_file_is_due(file, now))
         return 0;
-    if (!log_file_at_line_start(file) && log_file_line_room(file, 1) > 0)
+    if (waits_for_line(stream, now))
         return 1;
     rc = log_file_rotate(file, stream->desk->compressor, now);
     if (rc < 0) {

@@ -106,6 +106,36 @@ def one_file_for_several(t):
 
 
 @test
+def rotated_when_it_is_wanted(t):
+    """Also in the middle of a line that does not end, and where somebody has moved the file away just before."""
+    logger = Logger(t)
+    path = t.path("web.log")
+
+    def want(number):
+        logger.tell(stream("web", path, rotation=number))
+
+    want(0)
+    logger.start()
+    logger.write("web", b"begun")
+    eventually(lambda: logger.text(path) == b"begun", "the line is begun")
+    want(1)
+    eventually(lambda: os.path.exists(path + ".1"), "a new file, though the line has no end")
+    logger.write("web", b", ended\n")
+    eventually(lambda: os.path.exists(path) and t.read("web.log") == ", ended\n", "the rest of the line")
+    for number in range(2, 12):
+        os.rename(path, t.path(f"moved.{number}"))
+        want(number)
+        eventually(lambda: os.path.exists(path), "the name has a file again")
+        logger.write("web", b"%d\n" % number)
+        eventually(lambda: logger.left("web") == 0 and os.path.getsize(path), "which is written")
+    logger.end()
+    t.eq(logger.said(), "", "complaints")
+    t.eq(t.read("web.log.1"), "begun", "the file that was rotated")
+    t.eq(t.read("moved.2") + t.read("moved.3"), ", ended\n2\n", "those that were moved")
+    t.check(not os.path.exists(path + ".2"), "and not rotated, too")
+
+
+@test
 def moved_and_truncated(t):
     """logrotate's ways: a file that is moved away, one that is copied and truncated, and SIGUSR1."""
     logger = Logger(t)
