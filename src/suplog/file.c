@@ -77,9 +77,9 @@ static int give_rights(const struct log_file *file)
 }
 
 /* As the name is in DIR.  Where everybody may write, neither a link is followed nor a file written that has other names. */
-static int open_name(struct log_file *file, bool shared)
+static int open_name(struct log_file *file)
 {
-    int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (shared ? O_NOFOLLOW : 0);
+    int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (file->shared ? O_NOFOLLOW : 0);
     struct stat st;
 
     file->linked = false;
@@ -122,18 +122,18 @@ static int open_file(struct log_file *file, const struct timestamp *now)
 {
     int own = own_stream(file->path);
     struct stat st;
-    bool shared;
 
     log_file_close(file);
+    file->shared = false;
     if (own >= 0)
         return open_own(file, own, now);
-    file->dir = directory_open(file->path, &shared);
+    file->dir = directory_open(file->path, &file->shared);
     if (file->dir < 0)
         return file->dir;
-    int rc = open_name(file, shared);
+    int rc = open_name(file);
     if (rc == 0 && fstat(file->fd, &st) < 0)
         rc = -errno;
-    if (rc == 0 && shared && S_ISREG(st.st_mode) && st.st_nlink > 1)
+    if (rc == 0 && file->shared && S_ISREG(st.st_mode) && st.st_nlink > 1)
         rc = -EMLINK;
     if (rc < 0) {
         log_file_close(file);
@@ -184,6 +184,17 @@ int log_file_ready(struct log_file *file, const struct timestamp *now, bool *ope
 bool log_file_is_older(const struct log_file *file, uint32_t seconds)
 {
     return file->regular && file->born < (int64_t)seconds * USEC_PER_SEC;
+}
+
+const char *log_file_error(const struct log_file *file, int error)
+{
+    if (file->shared && error == ELOOP)
+        return "a symbolic link where everybody may write is not followed: give the path that it leads to, or "
+               "let nobody else write there";
+    if (file->shared && error == EMLINK)
+        return "a file with another name (a hard link) is not written where everybody may write: remove the "
+               "other name, or let nobody else write there";
+    return strerror(error);
 }
 
 bool log_file_is_due(const struct log_file *file, const struct timestamp *now)

@@ -27,6 +27,7 @@ struct log_file {
     uint64_t dev;
     uint64_t ino;
     uint64_t size;           /* where the next byte goes */
+    bool shared;             /* everybody may write where it was looked for the last time */
     bool regular;            /* else a terminal, a pipe or the like: written as it comes, not rotated */
     bool linked;             /* the name is that of a symbolic link: not rotated */
     int64_t born;            /* wall us */
@@ -60,6 +61,9 @@ void log_file_free(struct log_file *file);
  * 0 or -errno: -ELOOP for a symbolic link in a directory that everybody may write to.
  */
 int log_file_ready(struct log_file *file, const struct timestamp *now, bool *opened);
+
+/* What ERROR (an errno) of log_file_ready() says, and where we refused by ourselves, what can be done. */
+const char *log_file_error(const struct log_file *file, int error);
 
 /* Closes it, so that log_file_ready() opens what has the name then. */
 void log_file_close(struct log_file *file);

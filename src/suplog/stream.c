@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "suplog/fifo.h"
 #include "suplog/format.h"
+#include "suplog/message.h"
 #include "suplog/say.h"
 
 #define LINE_PATIENCE USEC_PER_SEC /* an unfinished line waits so long for its rest, and a rotation for its end */
@@ -18,12 +19,22 @@
 static const char *sink_name(const struct stream *stream)
 {
     static const char *const names[LOG_SINK_N] = {
-        [LOG_SINK_JOURNAL] = "the journal",
-        [LOG_SINK_SYSLOG] = "the system log",
+        [LOG_SINK_JOURNAL] = "the journal (" MESSAGE_JOURNAL_SOCKET ")",
+        [LOG_SINK_SYSLOG] = "the system log (" MESSAGE_SYSLOG_SOCKET ")",
         [LOG_SINK_INHERIT] = "standard output",
     };
 
     return stream->file ? stream->file->path : names[stream->conf.kind];
+}
+
+/* Why it takes nothing, and what can be done. */
+static const char *sink_error(const struct stream *stream, int error)
+{
+    if (stream->file)
+        return log_file_error(stream->file, error);
+    if (error == ENOENT || error == ECONNREFUSED)
+        return "nobody listens there: start what does, or let log be a file";
+    return strerror(error);
 }
 
 static void drop_page(struct stream *stream)
@@ -96,7 +107,8 @@ static void be_stuck(struct stream *stream, int error, const struct timestamp *n
 {
     if (!stream->stuck)
         say(LOG_LEVEL_ERROR, "%s: cannot write its log to %s: %s; %s until it can be", stream->conf.service,
-            sink_name(stream), strerror(error), stream->conf.drop_when_full ? "its output is dropped" : "it waits");
+            sink_name(stream), sink_error(stream, error),
+            stream->conf.drop_when_full ? "its output is dropped" : "it waits");
     stream->delay = !stream->stuck ? DELAY_FIRST : stream->delay * 2 < DELAY_MAX ? stream->delay * 2 : DELAY_MAX;
     stream->stuck = true;
     stream->wake = now->mono + stream->delay;

@@ -447,14 +447,42 @@ def links_in_shared_places(t):
     os.chmod(shared, 0o1777)
     t.write("precious", "")
     os.symlink(t.path("precious"), shared + "/web.log")
-    logger.tell(stream("web", shared + "/web.log"))
+    os.link(t.path("precious"), shared + "/linked.log")
+    os.symlink(t.path("loop.log"), t.path("loop.log"))
+    names = {"web": shared + "/web.log", "linked": shared + "/linked.log", "loop": t.path("loop.log")}
+    logger.tell(*(stream(name, path) for name, path in names.items()))
     logger.start()
-    logger.write("web", b"x\n")
-    eventually(lambda: "symbolic links" in logger.said(), "it is told")
+    for name in names:
+        logger.write(name, b"x\n")
+    for name, why in (
+        ("web", "a symbolic link where everybody may write is not followed: give the path that it leads to"),
+        ("linked", "a file with another name (a hard link) is not written where everybody may write: remove"),
+        ("loop", "Too many levels of symbolic links; it waits until"),
+    ):
+        eventually(lambda: f"{name}: cannot write its log to {names[name]}: {why}" in logger.said(), f"{name} is told")
+    os.unlink(shared + "/linked.log")
+    os.unlink(t.path("loop.log"))
     os.unlink(shared + "/web.log")
     eventually(lambda: os.path.exists(shared + "/web.log") and os.path.getsize(shared + "/web.log"), "then it is written")
     logger.end()
     t.eq(t.read("precious"), "", "what the link led to")
+
+
+@test
+def nobody_listens(t):
+    """Where there is no journal or system log, it is told where that would be, and what to do."""
+    sinks = {"journal": "the journal (/run/systemd/journal/socket)", "syslog": "the system log (/dev/log)"}
+    missing = [sink for sink in sinks if not os.path.exists(re.search(r"\((.*)\)", sinks[sink])[1])]
+    if not missing:
+        skip("both are there")
+    logger = Logger(t)
+    logger.tell(*(stream(sink, sink=sink) for sink in missing))
+    logger.start()
+    for sink in missing:
+        logger.write(sink, b"x\n")
+        want = f"{sink}: cannot write its log to {sinks[sink]}: nobody listens there: start what does, or let log be a file; it"
+        eventually(lambda: want in logger.said(), f"{sink} is told")
+    logger.kill()
 
 
 @test
