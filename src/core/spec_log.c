@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
+#include "core/instance.h"
 #include "core/spec.h"
 
 static const enum log_sink_kind sinks[] = {
@@ -86,6 +88,29 @@ static enum log_channel channel_of(const struct spec *spec, bool error)
     return spec->log_error.kind == LOG_KIND_UNSET ? LOG_CHANNEL_BOTH : LOG_CHANNEL_OUT;
 }
 
+/*
+ * The text before each line.  One prefix, in defaults, is to do for all services: so %n is the name, and %% a %, also of one
+ * that is no instance.  The values of instances are expanded already.
+ */
+static char *prefix_of(const struct spec *spec)
+{
+    const char *text = spec->logging.prefix;
+    struct buf out = {0};
+
+    if (text == NULL || instance_is(spec->name))
+        return xstrdup(text);
+    buf_add_string(&out, "");
+    for (; *text != '\0'; text++) {
+        if (strncmp(text, "%n", 2) == 0)
+            buf_add_string(&out, spec->name);
+        else
+            buf_add_char(&out, *text);
+        if (strncmp(text, "%n", 2) == 0 || strncmp(text, "%%", 2) == 0)
+            text++;
+    }
+    return buf_steal(&out);
+}
+
 struct log_stream spec_log_stream(const struct spec *spec, bool error)
 {
     const struct spec_logging *l = &spec->logging;
@@ -106,7 +131,7 @@ struct log_stream spec_log_stream(const struct spec *spec, bool error)
         .compress = l->compress,
         .format = l->format,
         .timestamp = xstrdup(l->timestamp),
-        .prefix = xstrdup(l->prefix),
+        .prefix = prefix_of(spec),
         .rate_bytes = l->rate.bytes,
         .rate_period = l->rate.period,
         .drop_when_full = l->when_full == LOG_FULL_DROP,

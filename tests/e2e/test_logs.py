@@ -76,7 +76,7 @@ def where_it_goes(t):
         service("plain", t.worker("print", "out", "complain", "err", "for-ever"), log=t.path("plain.txt")),
         service(
             "stamped", t.worker("print", "out", "complain", "err", "for-ever"), log=t.path("stamped.txt"),
-            log_timestamp=True, log_prefix="> ", log_mode="0600",
+            log_timestamp=True, log_prefix="%n> ", log_mode="0600",
         ),
         service(
             "apart", t.worker("print", "out", "complain", "err", "for-ever"), log=t.path("out.json"),
@@ -103,7 +103,7 @@ def where_it_goes(t):
         t.eq(os.readlink(f"/proc/{t.status(name)['pid']}/fd/1"), path, f"stdout of {name}")
     pid = t.status("apart")["pid"]
     eventually(lambda: t.read("stamped.txt").count("\n") == 2, "both lines are there")
-    t.match(t.read("stamped.txt"), f"^{WHEN}> out\n{WHEN}> err\n$", "with time and prefix")
+    t.match(t.read("stamped.txt"), f"^{WHEN}stamped> out\n{WHEN}stamped> err\n$", "with time and prefix")
     t.eq(os.stat(t.path("stamped.txt")).st_mode & 0o777, 0o600, "the mode of the log")
     eventually(lambda: t.read("out.json").count("\n") == 2 and t.read("err.json").count("\n") == 1, "JSON is there")
     for line, stream, message in ((t.read("out.json").splitlines()[1], "out", "out"), (t.read("err.json"), "err", "err")):

@@ -648,6 +648,31 @@ START_TEST(logs_by_fifo)
 }
 END_TEST
 
+static const struct {
+    const char *name;
+    const char *prefix;
+    const char *want;
+} prefixes[] = {
+    {"web", "%n: ", "web: "},
+    {"web", "[%n", "[web"},
+    {"web", "%%n %n%n %i %", "%n webweb %i %"},
+    {"web", "%%%n", "%web"},
+    {"web@2", "%n %% is expanded before", "%n %% is expanded before"},
+};
+
+START_TEST(log_prefix_has_the_name)
+{
+    struct spec *spec = spec_new(prefixes[_i].name);
+
+    must_set(spec, "log-prefix", prefixes[_i].prefix);
+    struct log_stream stream = spec_log_stream(spec, false);
+    ck_assert_str_eq(stream.prefix, prefixes[_i].want);
+    ck_assert_str_eq(spec->logging.prefix, prefixes[_i].prefix);
+    log_stream_clear(&stream);
+    spec_free(spec);
+}
+END_TEST
+
 START_TEST(exit_set_reads_back)
 {
     struct spec *a = spec_new("x");
@@ -765,6 +790,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, cgroup_settings);
     tcase_add_test(tc, every_key);
     tcase_add_test(tc, logs_by_fifo);
+    tcase_add_loop_test(tc, log_prefix_has_the_name, 0, sizeof(prefixes) / sizeof(prefixes[0]));
     tcase_add_test(tc, exit_set_reads_back);
     tcase_add_test(tc, resolved_ids_count);
     tcase_add_test(tc, digest_is_stable);
