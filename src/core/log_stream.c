@@ -17,6 +17,11 @@ const char *log_channel_name(enum log_channel channel)
     return channel_names[channel];
 }
 
+int32_t log_pid_fresh(enum log_channel channel)
+{
+    return channel == LOG_CHANNEL_ERR ? 1 << 30 : 1 << 29;
+}
+
 static json_t *text_or_null(const char *text)
 {
     return text ? json_string(text) : json_null();

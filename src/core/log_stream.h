@@ -2,6 +2,10 @@
 /*
  * One stream of a service's output on its way into a log, and how supd tells suplog of it: a line of JSON in
  * RUNTIME/log/streams.  Both programs write and read it through this module, so that they cannot mean different things.
+ *
+ * Where a process has ended in the middle of a line, the next one's begins on a line of its own.  No byte in a FIFO says who
+ * wrote it.  But where the FIFO is empty when a process is about to be started, all that comes later is of it, or of a later
+ * one; supd says so by log_pid_fresh() beside its pid, and suplog takes that away again when something of it is in the log.
  */
 #ifndef SUPD_CORE_LOG_STREAM_H
 #define SUPD_CORE_LOG_STREAM_H
@@ -14,6 +18,7 @@
 #define LOG_LOCK_FILE "lock"             /* in RUNTIME/log: suplog's, as long as it lives, flock(2) */
 #define LOG_STREAMS_FILE "streams"       /* in RUNTIME/log */
 #define LOG_PIDS_FILE "pids"             /* the same: numbers of 32 bits, the pid of the service in each slot */
+#define LOG_PID_MASK ((1 << 22) - 1)     /* of such a number: the pid, which the kernel lets be no larger */
 #define LOG_LINE_MAX ((size_t)64 * 1024) /* a longer line is cut */
 #define LOG_STREAM_LINE_MAX 12000        /* no line of LOG_STREAMS_FILE is longer */
 #define LOG_ID_NONE UINT32_MAX           /* of .uid and .gid: whose suplog is */
@@ -74,6 +79,9 @@ bool log_stream_equal(const struct log_stream *a, const struct log_stream *b);
 bool log_stream_needs_copy(const struct log_stream *stream);
 
 void log_stream_clear(struct log_stream *stream);
+
+/* The bit beside a pid that says that nothing of this process has come to the log of CHANNEL yet, and nothing before it will. */
+int32_t log_pid_fresh(enum log_channel channel);
 
 /* "out", "err" or "both". */
 const char *log_channel_name(enum log_channel channel);

@@ -51,6 +51,7 @@ struct spawn_request {
     int match_fds[2];         /* logmatch_new() for the one and the other; 0: none */
     const char *log_lock;     /* suplog's, for them */
     int32_t *pid_slot;        /* shared memory that its pid is to stand in; NULL: none */
+    int32_t pid_flags;        /* bits that are to stand beside it */
     bool cgroup_join;         /* it goes there by itself, before its record */
 };
 

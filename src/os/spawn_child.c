@@ -82,7 +82,7 @@ static void record_self(const struct child *child)
     if (n != (ssize_t)req->record_len)
         spawn_fail(child, STEP_OTHER, "record: %s", strerror(n == -1 ? errno : ENOSPC));
     if (req->pid_slot != NULL)
-        *req->pid_slot = getpid();
+        *req->pid_slot = getpid() | req->pid_flags;
 }
 
 /* For kernels whose close_range(2) has no CLOSE_RANGE_CLOEXEC (before 5.11), or that have none (before 5.9). */

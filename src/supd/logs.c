@@ -287,6 +287,20 @@ static int32_t *slot_of(const struct service *service)
     return pipe && logs->pids && pipe->conf.slot != LOG_ID_NONE ? &logs->pids[pipe->conf.slot] : NULL;
 }
 
+/* log_pid_fresh() of the FIFOs that are empty. */
+static int32_t fresh_flags(const struct service_logs *of)
+{
+    int32_t flags = 0;
+
+    for (int error = 0; error < 2; error++) {
+        const struct log_pipe *pipe = of->pipes[error];
+
+        if (pipe && logfifo_left(pipe->fd) == 0)
+            flags |= log_pid_fresh(pipe->conf.channel);
+    }
+    return flags;
+}
+
 bool logs_prepare(struct service *service, enum svc_role role, struct spawn_request *request, char *err,
                   size_t err_size)
 {
@@ -300,6 +314,7 @@ bool logs_prepare(struct service *service, enum svc_role role, struct spawn_requ
     if (!service->logs || (role != ROLE_SERVICE && role != ROLE_START))
         return true;
     request->pid_slot = slot_of(service);
+    request->pid_flags = fresh_flags(service->logs);
     return logs_match_prepare(service, request, err, err_size);
 }
 
@@ -321,7 +336,7 @@ void logs_follow(struct service *service)
 {
     int32_t *slot = service->logs && svc_has_process(&service->svc) ? slot_of(service) : NULL;
 
-    if (slot && *slot != service->svc.proc.pid)
+    if (slot && (*slot & LOG_PID_MASK) != service->svc.proc.pid)
         *slot = service->svc.proc.pid;
     logs_match_follow(service);
 }

@@ -141,7 +141,7 @@ void page_begin(struct page *page, const char *stream, const char *data, size_t 
 
     snprintf(head->stream, sizeof head->stream, "%s", stream);
     head->len = (uint32_t)len;
-    head->pid = place->pid;
+    head->life = place->life;
     head->dev = place->dev;
     head->ino = place->ino;
     head->offset = place->offset;

@@ -33,7 +33,7 @@ struct page_head {
     uint32_t magic;
     uint32_t begun;
     uint32_t len;
-    int32_t pid;  /* of the service */
+    int32_t life; /* of the service: its pid, and what stands beside that in LOG_PIDS_FILE */
     uint64_t dev; /* of the log file */
     uint64_t ino;
     uint64_t offset; /* PAGE_APPENDS: wherever the file ends */
@@ -74,7 +74,7 @@ struct page_place {
     uint64_t ino;
     uint64_t offset; /* in the file */
     int64_t wall;    /* us */
-    int32_t pid;
+    int32_t life;
     uint32_t start; /* enum batch_start */
     uint64_t match; /* these as in the head */
     uint64_t match_taken;

@@ -150,10 +150,10 @@ void stream_told(struct stream *stream)
     stream->lost_bytes = 0;
 }
 
-/* At AT, mono us, if not before. */
+/* At AT, mono us, if not before; 0: never. */
 static void wake_at(struct stream *stream, int64_t at)
 {
-    if (stream->wake == 0 || at < stream->wake)
+    if (at > 0 && (stream->wake == 0 || at < stream->wake))
         stream->wake = at;
 }
 
@@ -214,11 +214,48 @@ ssize_t stream_drop_over_rate(struct stream *stream, size_t len)
     return (ssize_t)len;
 }
 
-enum batch_start stream_batch_start(const struct stream *stream)
+/* Where the present life of its service stands; NULL: it is not known. */
+static int32_t *life_slot(const struct stream *stream)
 {
+    const struct suplog_common *common = stream->desk->common;
+
+    return common->pids && stream->conf.slot < common->n_pids ? &common->pids[stream->conf.slot] : NULL;
+}
+
+int32_t stream_life(const struct stream *stream)
+{
+    const int32_t *slot = life_slot(stream);
+
+    return slot ? __atomic_load_n(slot, __ATOMIC_SEQ_CST) : 0;
+}
+
+int32_t stream_pid(const struct stream *stream)
+{
+    return stream_life(stream) & LOG_PID_MASK;
+}
+
+enum batch_start stream_batch_start(const struct stream *stream, int32_t life)
+{
+    bool is_fresh = (life & log_pid_fresh(stream->conf.channel)) != 0;
+
     if (log_file_at_line_start(stream->file))
         return BATCH_AT_LINE_START;
-    return shares_file(stream) || stream->conf.format == LOG_FORMAT_JSON ? BATCH_BREAKS_LINE : BATCH_CONTINUES;
+    return is_fresh || shares_file(stream) || stream->conf.format == LOG_FORMAT_JSON ? BATCH_BREAKS_LINE
+                                                                                     : BATCH_CONTINUES;
+}
+
+void stream_batch_written(struct stream *stream, int32_t life)
+{
+    int32_t known = life & ~log_pid_fresh(stream->conf.channel);
+    int32_t *slot = life_slot(stream);
+
+    /* Another life may have begun meanwhile, or something of the other stream have been written. */
+    while (slot && life != known &&
+           !__atomic_compare_exchange_n(slot, &life, known, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        if ((life & LOG_PID_MASK) != (known & LOG_PID_MASK))
+            return;
+        known = life & ~log_pid_fresh(stream->conf.channel);
+    }
 }
 
 int stream_write_notice(struct stream *stream, const struct timestamp *now)
@@ -228,7 +265,7 @@ int stream_write_notice(struct stream *stream, const struct timestamp *now)
 
     if (!notice)
         return 0;
-    struct batch batch = {notice, strlen(notice), now->wall, stream_pid(stream), stream_batch_start(stream)};
+    struct batch batch = {notice, strlen(notice), now->wall, stream_pid(stream), stream_batch_start(stream, 0)};
     if (batch.start == BATCH_CONTINUES)
         batch.start = BATCH_BREAKS_LINE;
     buf_reset(text);
@@ -238,13 +275,6 @@ int stream_write_notice(struct stream *stream, const struct timestamp *now)
         stream_told(stream);
     free(notice);
     return rc;
-}
-
-int32_t stream_pid(const struct stream *stream)
-{
-    const struct suplog_common *common = stream->desk->common;
-
-    return common->pids && stream->conf.slot < common->n_pids ? common->pids[stream->conf.slot] : 0;
 }
 
 /*
@@ -323,13 +353,6 @@ static enum stream_result run(struct stream *stream, const struct timestamp *now
         left = (size_t)n < left ? left - (size_t)n : 0;
     }
     return STREAM_MORE;
-}
-
-/* At AT, mono us, if not before; 0: never. */
-static void wake_at(struct stream *stream, int64_t at)
-{
-    if (at > 0 && (stream->wake == 0 || at < stream->wake))
-        stream->wake = at;
 }
 
 enum stream_result stream_run(struct stream *stream, const struct timestamp *now)

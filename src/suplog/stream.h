@@ -102,8 +102,12 @@ void stream_told(struct stream *stream);
 /* Appends that line to the file.  0 or -errno. */
 int stream_write_notice(struct stream *stream, const struct timestamp *now);
 
-/* How the next batch begins in the file. */
-enum batch_start stream_batch_start(const struct stream *stream);
+/*
+ * How what was peeked begins in the file, LIFE being stream_life() after that; and that it is in the file, whole or in part.
+ * Before the page is ended: who does it again after our death begins it in the same way.
+ */
+enum batch_start stream_batch_start(const struct stream *stream, int32_t life);
+void stream_batch_written(struct stream *stream, int32_t life);
 
 /* How many of the LEN bytes that were peeked may go now: whole lines where STREAM wants them.  0: wait for more. */
 size_t stream_portion(struct stream *stream, const char *data, size_t len, const struct timestamp *now);
@@ -112,6 +116,8 @@ size_t stream_portion(struct stream *stream, const char *data, size_t len, const
 size_t stream_within_rate(struct stream *stream, size_t len, const struct timestamp *now);
 ssize_t stream_drop_over_rate(struct stream *stream, size_t len);
 
+/* What stands of its service in LOG_PIDS_FILE; 0: nothing. */
+int32_t stream_life(const struct stream *stream);
 /* The pid of its service; 0: not known. */
 int32_t stream_pid(const struct stream *stream);
 

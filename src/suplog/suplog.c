@@ -86,13 +86,13 @@ static char *read_text(int dir, const char *file)
 
 static void map_pids(struct suplog *suplog)
 {
-    int fd = openat(suplog->common.dir, LOG_PIDS_FILE, O_RDONLY | O_CLOEXEC);
+    int fd = openat(suplog->common.dir, LOG_PIDS_FILE, O_RDWR | O_CLOEXEC);
     struct stat st;
 
     if (fd < 0)
         return;
     if (fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof(int32_t) && !suplog->pids) {
-        void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        void *map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
         if (map != MAP_FAILED) {
             suplog->pids = map;
@@ -448,6 +448,7 @@ int suplog_run(const char *runtime_dir, int ready_fd)
     handed_open(&suplog.handed, STDIN_FILENO);
     if (!open_all(&suplog, runtime_dir, &begun))
         return EXIT_FAILURE;
+    map_pids(&suplog);
     recover(&suplog, begun);
     read_streams(&suplog);
     tell_ready(ready_fd);

@@ -54,5 +54,11 @@ ssize_t way_plain(struct stream *stream, const struct timestamp *now)
     if (rc < 0)
         return rc;
     ssize_t max = allowance(stream, ready == 1, now);
-    return max > 0 ? splice_some(stream, (size_t)max) : max;
+    if (max <= 0)
+        return max;
+    int32_t life = stream_life(stream);
+    ssize_t n = splice_some(stream, (size_t)max);
+    if (n > 0)
+        stream_batch_written(stream, life);
+    return n;
 }

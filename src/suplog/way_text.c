@@ -27,7 +27,8 @@ static int find_place(struct stream *stream)
 int stream_finish_page(struct stream *stream)
 {
     const struct page_head *head = stream->page->head;
-    const struct batch batch = {stream->page->data, head->len, head->wall, head->pid, (enum batch_start)head->start};
+    const struct batch batch = {stream->page->data, head->len, head->wall, head->life & LOG_PID_MASK,
+                                (enum batch_start)head->start};
     struct buf *text = &stream->desk->text;
     int rc = find_place(stream);
 
@@ -40,6 +41,7 @@ int stream_finish_page(struct stream *stream)
         page_move(stream->page, 0, 0, PAGE_APPENDS);
         return rc;
     }
+    stream_batch_written(stream, head->life);
     page_end(stream->page);
     page_give(stream->desk->common->pages, stream->page);
     stream->page = NULL;
@@ -51,7 +53,8 @@ static ssize_t move_some(struct stream *stream, size_t len, bool line_only, cons
 {
     struct desk *desk = stream->desk;
     struct log_file *file = stream->file;
-    struct batch batch = {desk->peeked, len, now->wall, stream_pid(stream), stream_batch_start(stream)};
+    int32_t life = stream_life(stream);
+    struct batch batch = {desk->peeked, len, now->wall, life & LOG_PID_MASK, stream_batch_start(stream, life)};
     uint64_t limit = line_only ? 1 : log_file_room(file);
 
     /* The text of one that is not worked on stays as it is, whatever stands in the file before it. */
@@ -64,7 +67,7 @@ static ssize_t move_some(struct stream *stream, size_t len, bool line_only, cons
     struct page *page = page_take(desk->common->pages);
     if (!page)
         return -errno;
-    struct page_place place = {file->dev, file->ino, file->size, batch.wall, batch.pid, batch.start, 0, 0, 0};
+    struct page_place place = {file->dev, file->ino, file->size, batch.wall, life, batch.start, 0, 0, 0};
     if (stream->match)
         match_will_take(stream->match, taken, &place);
     page_begin(page, stream->encoded, desk->peeked, taken, &place);
@@ -78,6 +81,7 @@ static ssize_t move_some(struct stream *stream, size_t len, bool line_only, cons
             stream->page = page;
             return rc;
         }
+        stream_batch_written(stream, life);
     }
     page_end(page);
     page_give(desk->common->pages, page);

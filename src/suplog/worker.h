@@ -18,7 +18,7 @@ struct worker;
 struct suplog_common {
     int dir; /* RUNTIME/log */
     struct page_pool *pages;
-    const int32_t *pids; /* LOG_PIDS_FILE, mapped; NULL: there is none */
+    int32_t *pids; /* LOG_PIDS_FILE, mapped; NULL: there is none */
     uint32_t n_pids;
 };
 

@@ -290,6 +290,28 @@ def another_configuration(t):
 
 
 @test
+def killed_in_a_line(t):
+    """The first line of a process begins one, with its time, though the last of the one before has no end."""
+    script = "echo out; echo err >&2; printf 'no end'; printf 'nor here' >&2; exec sleep 1000"
+    t.configure(
+        service("both", ["/bin/sh", "-c", script], log=t.path("both.txt"), log_timestamp=True),
+        service("apart", ["/bin/sh", "-c", script], log=t.path("out.txt"), log_error=t.path("err.txt"), log_prefix="> "),
+    )
+    t.start()
+    lives = {
+        "both": {"both.txt": f"{WHEN}out\n{WHEN}err\n{WHEN}no endnor here"},
+        "apart": {"out.txt": "> out\n> no end", "err.txt": "> err\n> nor here"},
+    }
+    for name, files in lives.items():
+        for count in range(1, 4):
+            for file, life in files.items():
+                text = "\n".join([life] * count)
+                eventually(lambda: re.fullmatch(text, t.read(file)), f"{file} tells of {count} lives")
+            if count < 3:
+                kill(t.wait_state(name, "running")["pid"], signal.SIGKILL)
+
+
+@test
 def rotation(t):
     """supctl rotate, by name and for all; logrotate's way, a rename and SIGUSR1."""
     gate = t.gate("gate")

@@ -136,6 +136,65 @@ def rotated_when_it_is_wanted(t):
 
 
 @test
+def lives(t):
+    """A process that ends in the middle of a line does not spoil the first line of the next, whenever suplog is killed."""
+    logger = Logger(t)
+    paths = {name: t.path(name + ".log") for name in ("stamped", "prefixed", "plain", "out", "err")}
+    logger.tell(
+        stream("stamped", paths["stamped"], slot=0, timestamp="rfc3339"),
+        stream("prefixed", paths["prefixed"], slot=1, prefix="> "),
+        stream("plain", paths["plain"], slot=2),
+        stream("out", paths["out"], slot=3, prefix="> ", channel="out"),
+        stream("err", paths["err"], slot=3, prefix="> ", channel="err"),
+    )
+    logger.live(0, 0)
+    logger.start()
+    count = 40 // SLOWER
+    for i in range(count):
+        for slot in range(4):
+            logger.live(slot, 1000 + i, ("out", "err"))
+        for piece in (b"%d first\n%d" % (i, i), b" sec", b"ond"):
+            for name in paths:
+                logger.write(name, piece)
+            time.sleep(random.random() * 0.004)
+            if random.random() < 0.5:
+                logger.kill()
+                logger.start()
+        for name in paths:
+            logger.drained(name)
+    logger.end()
+    want = b"".join(b"%d first\n%d second\n" % (i, i) for i in range(count))[:-1]
+    t.eq(re.sub(rb"(?m)^" + WHEN, b"", logger.text(paths["stamped"])), want, "with times")
+    t.eq(len(re.findall(rb"(?m)^" + WHEN, logger.text(paths["stamped"]))), 2 * count, "times")
+    for name in ("prefixed", "out", "err"):
+        t.eq(logger.text(paths[name]), re.sub(rb"(?m)^", b"> ", want), name)
+    t.eq(logger.text(paths["plain"]), want.replace(b" second\n", b" second"), "plain: what was written")
+
+
+@test
+def lives_that_are_not_told_apart(t):
+    """Where the last words of one were not taken yet when the next was started, nothing is guessed."""
+    logger = Logger(t)
+    path = t.path("web.log")
+    logger.tell(stream("web", path, slot=0, prefix="> "))
+    logger.live(0, 1000)
+    logger.start()
+    logger.write("web", b"la")
+    eventually(lambda: os.path.exists(path) and t.read("web.log") == "> la", "half of a line")
+    logger.kill()
+    logger.write("web", b"st words")
+    logger.live(0, 1001, ())
+    logger.write("web", b" and first\nsecond")
+    logger.start()
+    logger.drained("web")
+    logger.live(0, 1002)
+    logger.write("web", b"third\n")
+    logger.drained("web")
+    logger.end()
+    t.eq(t.read("web.log"), "> last words and first\n> second\n> third\n", "the log")
+
+
+@test
 def moved_and_truncated(t):
     """logrotate's ways: a file that is moved away, one that is copied and truncated, and SIGUSR1."""
     logger = Logger(t)
