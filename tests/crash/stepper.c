@@ -27,6 +27,7 @@
  *   ended N                  supd ended by itself after N calls
  * When FD is closed at the other end, the tracer kills the children that it holds and ends.
  */
+#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -177,28 +178,40 @@ static const char *name_of(pid_t pid)
     return pid == tracer.supd ? "supd" : "child";
 }
 
-static bool is_thread(pid_t pid)
+/* One of supd's threads but the first, ended and not reaped or not yet ended; or 0. */
+static pid_t other_thread(void)
 {
     char path[64];
+    pid_t found = 0;
 
-    snprintf(path, sizeof path, "/proc/%d/task/%d", (int)tracer.supd, (int)pid);
-    return access(path, F_OK) == 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)tracer.supd);
+    DIR *dir = opendir(path);
+    if (!dir)
+        err(EXIT_FAILURE, "%s", path);
+    for (struct dirent *entry = readdir(dir); entry && found == 0; entry = readdir(dir)) {
+        pid_t tid = atoi(entry->d_name);
+
+        if (tid != tracer.supd)
+            found = tid; /* "." and ".." are 0 */
+    }
+    closedir(dir);
+    return found;
 }
 
-/* Of a program that has threads the first one's end is told when we know that of all the others. */
+/*
+ * Behind SIGKILL.  Of a program that has threads the first one's end is told when we know that of all the others: also
+ * of one that has only just begun, and has reported nothing yet.
+ */
 static void reap_threads(void)
 {
+    pid_t pid;
     int status;
 
-    for (size_t i = 0; i < tracer.n_children;) {
-        pid_t pid = tracer.children[i];
-
-        if (!is_thread(pid)) {
-            i++;
-            continue;
-        }
-        while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))
-            ;
+    while ((pid = other_thread()) > 0) {
+        do {
+            if (waitpid(pid, &status, __WALL) != pid)
+                err(EXIT_FAILURE, "thread %d", (int)pid);
+        } while (WIFSTOPPED(status));
         child_remove(pid);
     }
 }
