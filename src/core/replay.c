@@ -170,6 +170,16 @@ static void come_to_role(struct svc *svc, enum svc_role role)
     }
 }
 
+/* The start command has ended, or ROLE would not be there: what it started may be in its group.  Behind post-stop's
+ * beginning nothing is. */
+static void take_group_of_start(struct svc *svc, enum svc_role role)
+{
+    if (svc->control.role != ROLE_START || role == ROLE_START || role == ROLE_POST_STOP || svc->group != 0)
+        return;
+    svc->group = svc->control.pid;
+    svc->group_start = svc->control.start_ticks != 0 ? svc->control.start_ticks : 1;
+}
+
 static void take_control(struct svc_image *image, const struct spawn *spawn)
 {
     struct svc *svc = &image->svc;
@@ -179,6 +189,7 @@ static void take_control(struct svc_image *image, const struct spawn *spawn)
         return; /* that one is done with, and a later snapshot says so */
     if (spawn->number == svc->controls && control->ended)
         return;
+    take_group_of_start(svc, spawn->role);
     svc->began = true;
     svc->controls = spawn->number;
     *control = (struct svc_control){

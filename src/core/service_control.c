@@ -188,6 +188,8 @@ static void control_done(struct step *s)
         svc->group_start = svc->control.start_ticks != 0 ? svc->control.start_ticks : 1;
     }
     step_drop_control(svc);
+    if (role == ROLE_POST_START)
+        svc->todo &= ~(unsigned)TODO_POST_START;
     if (svc->state == SVC_STOPPING) {
         /* Unless it took too long, and the stop-signal was sent meanwhile. */
         if (role == ROLE_STOP && svc->stop_phase == STOP_COMMAND)
@@ -218,7 +220,6 @@ static void control_done(struct step *s)
         step_act(s, ACT_FIND_MAIN, 0);
         return;
     case ROLE_POST_START:
-        svc->todo &= ~(unsigned)TODO_POST_START;
         if (svc->todo & TODO_FIND_MAIN) {
             step_act(s, ACT_FIND_MAIN, 0); /* it was found once, but that could not be recorded */
             return;

@@ -18,6 +18,9 @@ static bool end_control(struct step *s)
         step_drop_control(svc);
         return false;
     }
+    /* It comes behind this end, which an earlier supd could not record. */
+    if (svc->type == TYPE_ONESHOT && svc->control.role == ROLE_POST_START && policy_success(s->spec, &svc->exit))
+        return false;
     step_state(s, SVC_STOPPING);
     svc->stop_cause = STOP_OF_LEFTOVERS;
     step_send_stop(s);

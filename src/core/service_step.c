@@ -240,6 +240,14 @@ static bool oneshot_goes_on(struct step *s)
     if (!(svc->todo & TODO_POST_START) && !s->spec->remain_after_exit)
         return false;
     svc->stop_phase = STOP_NONE;
+    if (svc->control.role == ROLE_POST_START) {
+        /* An earlier supd had come to it, but could not record that. */
+        if (svc->state == SVC_STOPPING) {
+            step_state(s, SVC_STARTING);
+            svc->deadline = step_start_deadline(s);
+        }
+        return true;
+    }
     if (!(svc->todo & TODO_POST_START)) {
         step_up(s);
         return true;

@@ -218,6 +218,107 @@ START_TEST(post_start_of_a_main_process_that_could_not_be_recorded)
 }
 END_TEST
 
+/* The same, and its start command's end could not be recorded either. */
+START_TEST(post_start_behind_a_start_command_that_seems_to_run)
+{
+    spec->type = TYPE_FORKING;
+    spec->post_start = hook("/bin/post");
+    start();
+    control_runs(ROLE_START);
+    supd_dies(ROLE_POST_START, 2);
+    ck_assert_int_eq(svc.group, PID + 1);
+    ck_assert_uint_ne(svc.group_start, 0);
+    step(SVC_EV_CONTROL_ADOPTED);
+    step(SVC_EV_BOOT);
+    step(SVC_EV_STOP);
+    ck_assert(acted(ACT_SIGNAL_GROUP) && acted(ACT_SIGNAL_CONTROL) && acted(ACT_CHECK_GROUP));
+    control_exits(0);
+    ck_assert(acted(ACT_CHECK_GROUP)); /* where its daemon is */
+    ck_assert_int_eq(svc.state, SVC_STOPPING);
+}
+END_TEST
+
+/* Up to the main process of a oneshot, which runs. */
+static void oneshot_runs(void)
+{
+    all_hooks();
+    spec->type = TYPE_ONESHOT;
+    start();
+    control_runs(ROLE_PRE_START);
+    control_exits(0);
+    main_runs();
+}
+
+/* post-start, which has recorded itself, goes on: it is not run again. */
+static void post_start_goes_on(void)
+{
+    ck_assert_int_eq(svc.state, SVC_STARTING);
+    ck_assert_int_eq(svc.control.role, ROLE_POST_START);
+    ck_assert_uint_eq(svc.control.number, 2);
+    ck_assert(!acted(ACT_QUEUE) && !acted(ACT_SIGNAL_CONTROL));
+    ck_assert_int_ne(svc.deadline, 0);
+}
+
+START_TEST(post_start_of_a_oneshot_whose_end_was_the_last_record)
+{
+    oneshot_runs();
+    feed((struct svc_event){.type = SVC_EV_EXITED, .exit = {.how = EXIT_HOW_EXITED}});
+    supd_dies(ROLE_POST_START, 2);
+    step(SVC_EV_CONTROL_ADOPTED);
+    step(SVC_EV_BOOT);
+    ck_assert(acted(ACT_CHECK_GROUP));
+    step(SVC_EV_GROUP);
+    post_start_goes_on();
+    control_exits(0);
+    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP);
+}
+END_TEST
+
+START_TEST(post_start_of_a_oneshot_whose_end_could_not_be_recorded)
+{
+    oneshot_runs();
+    supd_dies(ROLE_POST_START, 2);
+    feed((struct svc_event){.type = SVC_EV_EXITED, .exit = {.how = EXIT_HOW_EXITED}});
+    step(SVC_EV_CONTROL_ADOPTED);
+    step(SVC_EV_BOOT);
+    step(SVC_EV_GROUP);
+    post_start_goes_on();
+    control_exits(0);
+    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP);
+}
+END_TEST
+
+START_TEST(post_start_of_a_oneshot_goes_on_behind_what_was_left)
+{
+    oneshot_runs();
+    supd_dies(ROLE_POST_START, 2);
+    feed((struct svc_event){.type = SVC_EV_EXITED, .exit = {.how = EXIT_HOW_EXITED}});
+    step(SVC_EV_CONTROL_ADOPTED);
+    step(SVC_EV_BOOT);
+    feed((struct svc_event){.type = SVC_EV_GROUP, .group_left = 1});
+    ck_assert(acted(ACT_SIGNAL_GROUP) && acted(ACT_WATCH_GROUP));
+    step(SVC_EV_GROUP);
+    post_start_goes_on();
+    control_exits(0);
+    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP);
+}
+END_TEST
+
+START_TEST(post_start_of_a_oneshot_ends_before_what_was_left)
+{
+    oneshot_runs();
+    supd_dies(ROLE_POST_START, 2);
+    feed((struct svc_event){.type = SVC_EV_EXITED, .exit = {.how = EXIT_HOW_EXITED}});
+    step(SVC_EV_CONTROL_ADOPTED);
+    step(SVC_EV_BOOT);
+    feed((struct svc_event){.type = SVC_EV_GROUP, .group_left = 1});
+    control_exits(0);
+    ck_assert_int_eq(svc.state, SVC_STOPPING);
+    step(SVC_EV_GROUP);
+    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP); /* and not post-start once more */
+}
+END_TEST
+
 /* ---- without a crash ---- */
 
 START_TEST(no_main_process_is_spared_by_kill_mode_process)
@@ -299,6 +400,11 @@ Suite *check_suite(void)
     tcase_add_test(tc, stop_command_that_only_its_own_record_tells_of);
     tcase_add_test(tc, reload_command_that_only_its_own_record_tells_of);
     tcase_add_test(tc, post_start_of_a_main_process_that_could_not_be_recorded);
+    tcase_add_test(tc, post_start_behind_a_start_command_that_seems_to_run);
+    tcase_add_test(tc, post_start_of_a_oneshot_whose_end_was_the_last_record);
+    tcase_add_test(tc, post_start_of_a_oneshot_whose_end_could_not_be_recorded);
+    tcase_add_test(tc, post_start_of_a_oneshot_goes_on_behind_what_was_left);
+    tcase_add_test(tc, post_start_of_a_oneshot_ends_before_what_was_left);
     tcase_add_test(tc, no_main_process_is_spared_by_kill_mode_process);
     tcase_add_test(tc, an_end_beside_stop_command_is_recorded);
     tcase_add_test(tc, stop_command_comes_behind_a_reload_that_hangs);
