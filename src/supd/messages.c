@@ -280,11 +280,16 @@ static bool find_path(struct messages *m, char *err, size_t err_size)
     return m->path != NULL;
 }
 
+static void store_it(struct messages *m)
+{
+    if (!m->stored)
+        m->stored = store_add_socket(m->service, SOCKET_NAME, m->fd);
+}
+
 static void opened(struct messages *m, int fd)
 {
     m->fd = fd;
-    if (!m->stored)
-        m->stored = store_add_socket(m->service, SOCKET_NAME, fd);
+    store_it(m);
 }
 
 static void close_it(struct messages *m)
@@ -354,7 +359,7 @@ static void follow_record(struct messages *m)
         m->stored = false;
         m->withdrawn = true;
     } else if (!m->service->unrecorded && m->withdrawn && m->fd >= 0) {
-        m->stored = store_add_socket(m->service, SOCKET_NAME, m->fd);
+        store_it(m);
         m->withdrawn = false;
     }
 }
@@ -407,19 +412,18 @@ void messages_recover(struct service *service)
         fd = notifysock_open(m->path, err, sizeof err);
     if (fd < 0)
         log_error("%s: %s; what it says is not heard", service->spec->name, err);
+    else if (m->lost)
+        m->fd = fd; /* stored once it is recorded what was lost, or a supd that comes before would not know */
     else
         opened(m, fd);
 }
 
-void messages_resume(struct service *service)
+static void tell_unheard(const struct messages *m)
 {
-    struct messages *m = service->messages;
+    struct service *service = m->service;
     bool awaited = svc_awaits_ready(&service->svc);
 
-    if (!m)
-        return;
-    watch(m);
-    if (!m->lost || (awaited && service->spec->ready.kind != READY_NOTIFY))
+    if (awaited && service->spec->ready.kind != READY_NOTIFY)
         return;
     if (awaited)
         log_warning("%s: it may have said READY=1 while supd was dead: if it does not say so again it is taken for "
@@ -428,6 +432,25 @@ void messages_resume(struct service *service)
     else if (service->svc.watchdog_at != 0)
         log_info("%s: its watchdog begins with its next sign of life", service->spec->name);
     tell(service, (struct svc_event){.type = SVC_EV_UNHEARD});
+}
+
+void messages_resume(struct service *service)
+{
+    struct messages *m = service->messages;
+
+    if (!m)
+        return;
+    watch(m);
+    if (!m->lost)
+        return;
+    m->lost = false;
+    tell_unheard(m);
+    if (m->fd < 0)
+        return;
+    if (service->unrecorded)
+        m->withdrawn = true;
+    else
+        store_it(m);
 }
 
 static bool is_in_use(const struct supervisor *sup, const char *path)

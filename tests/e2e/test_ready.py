@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import sys
+import threading
 import time
 
 from harness import main, test
@@ -653,6 +654,48 @@ def what_is_said_while_the_socket_is_kept(t):
     a.begin("exit 1")
     t.eq(given(a.wait_began(2)), (["x"], [3]), "for its next start")
     t.eq(t.terminate(), 0, "exit status")
+
+
+class Manager(threading.Thread):
+    """Who started supd: takes what comes to its NOTIFY_SOCKET, and counts the sockets, but not pidfds, it is to keep."""
+
+    def __init__(self, address):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.sockets = 0
+        self.start()
+
+    def run(self):
+        while True:
+            text, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
+            self.sockets += b"FDSTORE=1" in text and b"FDNAME=s" in text
+            for fd in fds:
+                os.close(fd)  # for BARRIER=1, too
+
+
+@test
+def a_supd_that_does_not_get_up_hides_no_loss(t):
+    """The new socket is kept once it is recorded that something may be lost, or the next supd would not know."""
+    a = Teller(t, "a", start_timeout="2s")
+    t.configure(a.section)
+    t.start()
+    a.wait_began()
+    t.crash()
+    t.eq(a.do("send READY=1"), "Connection refused", "nobody waits for a supd that is dead")
+    os.mkdir(t.path("run", "state.new"))
+    manager = Manager(t.path("manager"))
+    env = {"NOTIFY_SOCKET": t.path("manager")}
+    t.spawn(env=env)
+    t.check(t.wait_end() != 0, "one that cannot write its state ends")
+    t.match(t.log_text(), "cannot write .*/state", "for that")
+    t.eq(manager.sockets, 0, "sockets that it has stored")
+    os.rmdir(t.path("run", "state.new"))
+    t.start(env=env)
+    t.wait_state("a", "running")
+    t.match(t.log_text(), "a: it may have said READY=1", "that is said")
+    t.eq(t.terminate(), 0, "exit status")
+    t.eq(manager.sockets, 1, "sockets that the next one has stored")
 
 
 @test

@@ -22,7 +22,7 @@ void messages_forked(struct world *w, struct proc *p, const struct spec *spec)
     p->speaks = spec_notify_access(spec) != NOTIFY_NONE;
     p->says_ready = spec->ready.kind == READY_NOTIFY;
     /* The socket is empty, whatever stood there was of an earlier life. */
-    w->mail[p->service] = (struct mail){.open = p->speaks, .uid = p->uid};
+    w->mail[p->service] = (struct mail){.open = p->speaks, .stored = true, .uid = p->uid};
 }
 
 bool messages_say_ready(struct world *w, struct proc *p)
@@ -94,7 +94,7 @@ void messages_supd_is_gone(struct world *w)
 {
     for (int i = 0; i < SERVICES; i++) {
         /* What was heard and could not be recorded: the socket was taken out of the store. */
-        if (!w->keeps_sockets || w->supd.services[i].unrecorded)
+        if (!w->keeps_sockets || !w->mail[i].stored || w->supd.services[i].unrecorded)
             w->mail[i] = (struct mail){.uid = w->mail[i].uid};
     }
 }
@@ -107,12 +107,16 @@ bool messages_recover(struct world *w, struct service *s)
     if (spec_notify_access(s->spec) == NOTIFY_NONE || !svc_is_busy(&s->svc))
         return false;
     mail->open = true;
+    mail->stored = kept;
     return !kept;
 }
 
 void messages_resume(struct world *w, struct service *s, bool lost)
 {
-    if (!lost || (svc_awaits_ready(&s->svc) && s->spec->ready.kind != READY_NOTIFY))
+    if (!lost)
         return;
-    model_event(w, s, (struct svc_event){.type = SVC_EV_UNHEARD, .life = s->svc.life});
+    if (!svc_awaits_ready(&s->svc) || s->spec->ready.kind == READY_NOTIFY)
+        model_event(w, s, (struct svc_event){.type = SVC_EV_UNHEARD, .life = s->svc.life});
+    /* Not before that is recorded; where it cannot be, messages_supd_is_gone() sees that. */
+    w->mail[service_index(w, s)].stored = true;
 }

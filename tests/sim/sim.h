@@ -204,6 +204,7 @@ struct oracle {
 /* The socket of a service that its main process writes to. */
 struct mail {
     bool open;
+    bool stored;  /* in the fd store, where there is one */
     uint64_t uid; /* of that process */
     bool ready;   /* READY=1 stands in the queue */
 };
