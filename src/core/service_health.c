@@ -32,10 +32,18 @@ void step_begin_health(struct svc *svc)
     svc->alarm = false;
 }
 
+/* on-failure's command is not due any more where a new configuration has none. */
+static void drop_stale_alarm(struct step *s)
+{
+    if (!svc_command(s->spec, ROLE_UNHEALTHY))
+        s->svc->alarm = false;
+}
+
 void step_health_config(struct step *s)
 {
     struct svc *svc = s->svc;
 
+    drop_stale_alarm(s);
     if (spec_has_check(&s->spec->check))
         return;
     if (svc->state == SVC_RUNNING && svc->health.state == HEALTH_UNHEALTHY)
@@ -114,9 +122,12 @@ static void drop_check(struct svc *svc)
 }
 
 /* The process that was to be has not run: what is due once is due again. */
-static void take_back(struct svc *svc)
+static void take_back(struct step *s)
 {
+    struct svc *svc = s->svc;
+
     svc->alarm = svc->alarm || svc->check.role == ROLE_UNHEALTHY;
+    drop_stale_alarm(s);
     drop_check(svc);
 }
 
@@ -152,7 +163,7 @@ void step_on_check_forked(struct step *s)
 
 void step_on_check_fork_failed(struct step *s)
 {
-    take_back(s->svc);
+    take_back(s);
 }
 
 static void learn_start_ticks(struct step *s)
@@ -214,7 +225,7 @@ void step_boot_check(struct step *s)
     if (svc->check.ended)
         step_act(s, ACT_CHECK_CHECK, 0);
     else if (svc->check.pid == 0)
-        take_back(svc); /* it has not recorded itself */
+        take_back(s); /* it has not recorded itself */
 }
 
 void step_end_check(struct step *s)

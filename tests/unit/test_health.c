@@ -334,6 +334,30 @@ START_TEST(alarm_is_run_once)
 }
 END_TEST
 
+START_TEST(alarm_goes_with_its_command)
+{
+    set("check.on-failure", "/bin/alert");
+    come_up();
+    result(false);
+    result(false);
+    ck_assert(svc_alarm_is_due(&svc));
+    step(SVC_EV_CHECK_DUE);
+    ck_assert_int_eq(svc.check.role, ROLE_UNHEALTHY);
+    set("check.on-failure", "mark");
+    feed((struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
+    feed_check((struct svc_event){.type = SVC_EV_CHECK_FORK_FAILED});
+    ck_assert(!svc.alarm);
+    set("check.on-failure", "/bin/alert");
+    result(true);
+    result(false);
+    result(false);
+    ck_assert(svc_alarm_is_due(&svc));
+    set("check.on-failure", "mark");
+    feed((struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
+    ck_assert(!svc.alarm);
+}
+END_TEST
+
 /* ---- over a crash ---- */
 
 static uint8_t file[8 * RECORD_MAX];
@@ -437,6 +461,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, process);
     tcase_add_test(tc, ends_with_a_service_that_ends);
     tcase_add_test(tc, alarm_is_run_once);
+    tcase_add_test(tc, alarm_goes_with_its_command);
     tcase_add_test(tc, check_is_taken_back);
     tcase_add_test(tc, alarm_is_not_lost_and_not_doubled);
     suite_add_tcase(suite, tc);
