@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -19,7 +20,12 @@
 #define STAT_MAX 1536 /* 52 numbers of at most 20 digits and a name of at most 64 bytes are less */
 #define STAT_FIELDS 52
 
+/* How often, and after how long each time, the environment of a process that stands amid its exec is looked for again. */
+#define EXEC_LOOKS 20
+#define EXEC_PAUSE_NS 100000
+
 /* PF_EXITING and PF_FORKNOEXEC of the kernel's <linux/sched.h>, in the flags of /proc/PID/stat. */
+#define EXITING UINT64_C(0x4)
 #define DIED_BEFORE_EXEC UINT64_C(0x44)
 
 /* Fields of /proc/PID/stat by their number in proc(5). */
@@ -40,6 +46,8 @@ enum {
     FIELD_NUM_THREADS = 20,
     FIELD_STARTTIME = 22,
     FIELD_RSS = 24,
+    FIELD_ENV_START = 50,
+    FIELD_ENV_END = 51,
     FIELD_EXIT_CODE = 52,
 };
 
@@ -122,6 +130,9 @@ int procfs_read_stat(pid_t pid, struct procfs_stat *st)
     st->num_threads = numbers[FIELD_NUM_THREADS];
     st->start_ticks = clock_machine_ticks(numbers[FIELD_STARTTIME]);
     st->rss_pages = numbers[FIELD_RSS];
+    st->env_start = numbers[FIELD_ENV_START];
+    st->env_end = numbers[FIELD_ENV_END];
+    st->exiting = (numbers[FIELD_FLAGS] & EXITING) != 0;
     st->died_before_exec = (numbers[FIELD_FLAGS] & DIED_BEFORE_EXEC) == DIED_BEFORE_EXEC;
     st->exit_code = (int)numbers[FIELD_EXIT_CODE];
     return 0;
@@ -212,12 +223,33 @@ static char *read_whole(const char *path, size_t *len)
     return buf;
 }
 
+/* Is that all there is?  Amid an exec the new address space has nothing in it yet; by now it may have. */
+static bool is_without_environ(pid_t pid)
+{
+    struct procfs_stat st;
+
+    if (procfs_read_stat(pid, &st) < 0 || st.exiting)
+        return true;
+    return st.env_end != 0 && st.env_end == st.env_start;
+}
+
 char *procfs_environ(pid_t pid, size_t *len)
 {
+    const struct timespec pause = {.tv_nsec = EXEC_PAUSE_NS};
     char path[32];
 
     snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-    return read_whole(path, len);
+    for (int i = 0; i < EXEC_LOOKS; i++) {
+        char *block = read_whole(path, len);
+
+        /* Who may read it may read where it ends, too. */
+        if (block == NULL || *len > 0 || is_without_environ(pid))
+            return block;
+        free(block);
+        nanosleep(&pause, NULL);
+    }
+    errno = EAGAIN;
+    return NULL;
 }
 
 const char *procfs_environ_find(const char *block, size_t len, const char *key)

@@ -24,6 +24,9 @@ struct procfs_stat {
     uint64_t num_threads;
     uint64_t start_ticks; /* since boot */
     uint64_t rss_pages;
+    uint64_t env_start; /* where its environment is; 0: not to be seen, or there is none yet, amid its exec */
+    uint64_t env_end;
+    bool exiting;          /* it is ending, or has ended */
     bool died_before_exec; /* it is ending, or has ended, and has executed nothing since it was forked */
     int exit_code;         /* wait status, field 52; 0 without CAP_SYS_PTRACE-like rights, whatever it was */
 };
@@ -56,7 +59,10 @@ int procfs_each_child(pid_t pid, void (*fn)(void *ctx, pid_t child), void *ctx);
 #define PROCFS_COMM_MAX 64
 void procfs_comm(pid_t pid, char comm[PROCFS_COMM_MAX]);
 
-/* The whole of /proc/PID/environ, to be freed, of *LEN bytes and a NUL behind; NULL when it cannot be read. */
+/*
+ * The whole of /proc/PID/environ, to be freed, of *LEN bytes and a NUL behind; NULL with errno set when it cannot be read.
+ * Amid its exec, for some microseconds, a process has none: it is waited for, 2 ms at most; then errno is EAGAIN.
+ */
 char *procfs_environ(pid_t pid, size_t *len);
 /* The value of KEY in such a block, or NULL. */
 const char *procfs_environ_find(const char *block, size_t len, const char *key);

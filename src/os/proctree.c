@@ -17,6 +17,7 @@ struct stranger {
     pid_t pid;
     struct procfs_stat st;
     bool asked;    /* its environment was read */
+    bool unknown;  /* it could not be: it stands amid its exec */
     char *service; /* whose it says to be; NULL: nobody's of ours */
     pid_t exec_pid;
     UT_hash_handle by_pid;
@@ -216,8 +217,10 @@ static void ask_environment(const struct proctree_look *look, struct stranger *s
         return;
     stranger->asked = true;
     char *block = procfs_environ(stranger->pid, &len);
-    if (block == NULL)
+    if (block == NULL) {
+        stranger->unknown = errno == EAGAIN;
         return;
+    }
     const char *instance = procfs_environ_find(block, len, "SUPD_INSTANCE");
     const char *exec_pid = procfs_environ_find(block, len, "SUPD_EXEC_PID");
     if (instance != NULL && strcmp(instance, look->instance) == 0) {
@@ -243,6 +246,8 @@ static bool says_so(const struct search *search, struct stranger *stranger)
     const struct proctree_owner *owner = search->owner;
 
     ask_environment(search->look, stranger);
+    if (stranger->unknown)
+        search->tree->err = -EAGAIN;
     if (stranger->service == NULL || strcmp(stranger->service, owner->service) != 0)
         return false;
     if (stranger->exec_pid != owner->leader && (owner->alone || is_leader(search->look, stranger->exec_pid)))

@@ -486,6 +486,43 @@ START_TEST(environ_of_a_program)
 }
 END_TEST
 
+static bool is_ending(pid_t pid)
+{
+    struct procfs_stat st;
+
+    return procfs_read_stat(pid, &st) == 0 && st.exiting;
+}
+
+/* Between the old program and the new one there is none for a moment, and that is said: a process that executes itself over
+ * and over. */
+START_TEST(environ_amid_an_exec)
+{
+    static char script[] = "test $1 -eq 0 || exec /bin/sh -c \"$0\" \"$0\" $(($1 - 1))";
+    char *argv[] = {"sh", "-c", script, script, "500", NULL};
+    char *envp[] = {"SUPD_INSTANCE=ab=c", NULL};
+    unsigned looks = 0;
+    char *value;
+
+    pid_t pid = fork();
+    if (pid == 0) {
+        execve("/bin/sh", argv, envp);
+        _exit(1);
+    }
+    while ((value = procfs_environ_get(pid, "SUPD_INSTANCE")) == NULL)
+        ck_assert(!is_ending(pid));
+    while (value != NULL || !is_ending(pid)) {
+        ck_assert_msg(value != NULL || errno == EAGAIN, "there was none at look %u", looks);
+        ck_assert(value == NULL || strcmp(value, "ab=c") == 0);
+        free(value);
+        looks++;
+        errno = 0;
+        value = procfs_environ_get(pid, "SUPD_INSTANCE");
+    }
+    ck_assert_uint_gt(looks, 0);
+    waitpid(pid, NULL, 0);
+}
+END_TEST
+
 Suite *check_suite(void)
 {
     Suite *suite = suite_create("identity");
@@ -506,6 +543,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, each_process_once);
     tcase_add_test(tc, owner);
     tcase_add_test(tc, environ_of_a_program);
+    tcase_add_test(tc, environ_amid_an_exec);
     suite_add_tcase(suite, tc);
     return suite;
 }
