@@ -4,7 +4,7 @@ import os
 import re
 
 from instance import service
-from processes import eventually, read_stat, skip
+from processes import Pid, eventually, read_stat, skip
 
 
 def mounts():
@@ -80,7 +80,7 @@ def read(path):
 
 
 def members(path):
-    return sorted(int(pid) for pid in read(path + "/cgroup.procs").split())
+    return sorted(Pid(pid) for pid in read(path + "/cgroup.procs").split())
 
 
 def event(path, key):

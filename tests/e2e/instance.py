@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from processes import DEADLINE, Failed, descendants, environment_after_exec, environment_of
+from processes import DEADLINE, Failed, Pid, descendants, environment_after_exec, environment_of
 from processes import eventually, is_alive, run_program
 from rpc import Client, RpcError
 
@@ -227,11 +227,17 @@ class Supd:
             [os.environ["SUPCTL"], "-s", self.socket, *[str(a) for a in args]], cwd=self.dir, env=env, timeout=timeout
         )
 
+    def list(self, **params):
+        services = self.call("service.list", **params)
+        for status in services:
+            status["pid"] = status["pid"] and Pid(status["pid"])
+        return services
+
     def all(self):
-        return {s["name"]: s for s in self.call("service.list")}
+        return {s["name"]: s for s in self.list()}
 
     def status(self, name):
-        return self.call("service.list", names=[name])[0]
+        return self.list(names=[name])[0]
 
     def wait_for(self, name, condition, what, deadline=DEADLINE):
         last = [None]
@@ -269,13 +275,13 @@ class Supd:
         for pid in descendants(os.getppid()):  # orphans come to our parent
             env = environment_of(pid) or environment_after_exec(pid)
             if is_alive(pid) and any(v.startswith(b"SUPD_SERVICE=") for v in env):
-                found[pid] = env
+                found[Pid(pid)] = env
         return found
 
     def others(self):
         """pids of all live processes below this test but supd: also of those that have overwritten their environment."""
         ours = (os.getpid(), self.process and self.process.pid)
-        return sorted(pid for pid in descendants(os.getppid()) if pid not in ours and is_alive(pid))
+        return sorted(Pid(pid) for pid in descendants(os.getppid()) if pid not in ours and is_alive(pid))
 
     def live(self, name=None):
         """pids of live processes that run as part of a service, or of any."""

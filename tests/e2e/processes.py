@@ -35,9 +35,27 @@ def read_stat(pid):
     return fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
 
 
+class Pid(int):
+    """
+    The number of a process that was there when this was made, and its start time.  Numbers come again, and on a machine
+    where much is started they come again soon: is_alive() and kill() do not take another one for it.
+    """
+
+    def __new__(cls, number):
+        self = super().__new__(cls, number)
+        stat = read_stat(int(self))
+        self.start = stat[4] if stat else None
+        return self
+
+
+def is_itself(pid, stat):
+    """Is that, of read_stat(), the process that was meant?  Of a plain number nothing more is known."""
+    return stat is not None and (not isinstance(pid, Pid) or stat[4] == pid.start)
+
+
 def is_alive(pid):
     stat = read_stat(pid)
-    return stat is not None and stat[0] not in "ZX"
+    return is_itself(pid, stat) and stat[0] not in "ZX"
 
 
 def all_pids():
@@ -83,6 +101,8 @@ def kill(pid, sig):
     except OSError:
         return False
     try:
+        if not is_itself(pid, read_stat(pid)):
+            return False
         signal.pidfd_send_signal(fd, sig)
         return True
     except OSError:

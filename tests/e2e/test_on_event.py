@@ -7,7 +7,7 @@ import re
 
 from harness import main, test
 from instance import quote, service, setting
-from processes import eventually, is_alive
+from processes import Pid, eventually, is_alive
 
 # Each run appends what it was given to files of its own name, as one write.
 TELL = (
@@ -107,9 +107,10 @@ def a_command_that_hangs_is_ended_with_its_tree(t):
         on_event(t, "hung", ["failed"], script=hang, timeout="500ms"),
     )
     t.start("-v")
+    t.wait_state("other", "running")
     t.ctl("start", "bad")
     pids = eventually(lambda: [int(p) for p in (t.read("hung.pids") or "").split()][1:] and
-                      [int(p) for p in t.read("hung.pids").split()], "the command runs")
+                      [Pid(p) for p in t.read("hung.pids").split()], "the command runs")
     t.eq(t.status("other")["state"], "running", "supd answers meanwhile")
     eventually(lambda: not any(is_alive(p) for p in pids), "all of it has ended")
     t.ctl("start", "bad")

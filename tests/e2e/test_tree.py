@@ -11,7 +11,7 @@ import subprocess
 
 from harness import main, test
 from instance import service
-from processes import eventually, is_alive, kill, read_stat, skip
+from processes import Pid, eventually, is_alive, kill, read_stat, skip
 
 # What a child does: a process group of its own, a session of its own, or a daemon whose parent has ended.
 PYTHON = "/usr/bin/python3"
@@ -67,7 +67,7 @@ def children(t, name, count=1):
     """The pids of the children, once all have come so far as to wait."""
 
     def read():
-        pids = [int(line) for line in t.read(name + ".pids").splitlines()]
+        pids = [Pid(line) for line in t.read(name + ".pids").splitlines()]
         return pids if len(pids) >= count else None
 
     return eventually(read, f"{name}: {count} children")
@@ -315,12 +315,12 @@ def start_stop_daemon(t):
     t.start()
     t.wait_state("d", "running")
     for adopted in (False, True):
-        daemon = eventually(lambda: t.read("pid").strip(), "its pid")
+        daemon = Pid(eventually(lambda: t.read("pid").strip(), "its pid"))
         if adopted:
             t.crash_and_start()
-        t.check(is_alive(int(daemon)), "the daemon runs")
+        t.check(is_alive(daemon), "the daemon runs")
         t.eq(t.ctl("stop", "d").code, 0, "stop")
-        gone(t, [int(daemon)], "the daemon")
+        gone(t, [daemon], "the daemon")
         os.unlink(t.path("pid"))
         t.eq(t.ctl("start", "d").code, 0, "start")
     t.terminate()
