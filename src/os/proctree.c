@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/cgroup.h"
@@ -12,12 +13,17 @@
 #define KTHREADD 2    /* the parent of the kernel's own threads */
 #define ROUNDS_MAX 64 /* a tree whose processes end faster than they are read does not hold the loop */
 
+/* How often, and after how long each time, one that is ending is looked at again. */
+#define END_LOOKS 20
+#define END_PAUSE_NS 100000
+
 /* A process that nobody knows by its number or session. */
 struct stranger {
     pid_t pid;
     struct procfs_stat st;
     bool asked;    /* its environment was read */
     bool unknown;  /* it could not be: it stands amid its exec */
+    bool ended;    /* it could not be: it has ended since it was seen */
     char *service; /* whose it says to be; NULL: nobody's of ours */
     pid_t exec_pid;
     UT_hash_handle by_pid;
@@ -209,6 +215,26 @@ static size_t first_child(const struct proctree_look *look, pid_t parent)
 
 /* ---- who is one of them? ---- */
 
+/* Who is ending has no environment any more, and keeps its children until it has: it is waited for, a few ms at most. */
+static bool has_ended(pid_t pid)
+{
+    const struct timespec pause = {.tv_nsec = END_PAUSE_NS};
+    struct procfs_stat st;
+
+    for (int i = 0; i < END_LOOKS; i++) {
+        int rc = procfs_read_stat(pid, &st);
+
+        if (rc < 0)
+            return rc == -ESRCH;
+        if (procfs_is_dead(&st))
+            return true;
+        if (!st.exiting || st.state == 'Z')
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
 static void ask_environment(const struct proctree_look *look, struct stranger *stranger)
 {
     size_t len;
@@ -217,8 +243,10 @@ static void ask_environment(const struct proctree_look *look, struct stranger *s
         return;
     stranger->asked = true;
     char *block = procfs_environ(stranger->pid, &len);
-    if (block == NULL) {
-        stranger->unknown = errno == EAGAIN;
+    stranger->unknown = block == NULL && errno == EAGAIN;
+    if (block == NULL || len == 0) {
+        stranger->ended = !stranger->unknown && has_ended(stranger->pid);
+        free(block);
         return;
     }
     const char *instance = procfs_environ_find(block, len, "SUPD_INSTANCE");
@@ -241,13 +269,15 @@ static bool user_is_right(const struct search *search, pid_t pid)
     return procfs_uid(pid, &uid) && (uid == search->owner->uid || uid == 0);
 }
 
-static bool says_so(const struct search *search, struct stranger *stranger)
+static bool says_so(struct search *search, struct stranger *stranger)
 {
     const struct proctree_owner *owner = search->owner;
 
     ask_environment(search->look, stranger);
-    if (stranger->unknown)
+    /* A child of ours is one of ours, whose ever; of all that execute something on the machine that is not known. */
+    if (stranger->unknown && stranger->st.ppid == search->look->self)
         search->tree->err = -EAGAIN;
+    search->again = search->again || stranger->ended;
     if (stranger->service == NULL || strcmp(stranger->service, owner->service) != 0)
         return false;
     if (stranger->exec_pid != owner->leader && (owner->alone || is_leader(search->look, stranger->exec_pid)))
@@ -260,7 +290,7 @@ static bool is_of_session(const struct search *search, const struct procfs_stat 
     return search->session > 0 && st->session == search->session && st->start_ticks >= search->owner->leader_start;
 }
 
-static bool belongs(const struct search *search, struct stranger *stranger)
+static bool belongs(struct search *search, struct stranger *stranger)
 {
     pid_t session = stranger->st.session;
 

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/identity.h"
@@ -18,6 +19,8 @@
 #include "tests/check_main.h"
 
 #define INSTANCE "0123456789abcdef"
+#define CHAIN "BE_A_CHAIN" /* in the environment of this program: be one, and no test */
+#define CHAIN_SECONDS 60   /* it ends then, whoever has forgotten it */
 
 /* How the orphans are found, as the loop variable of the tests. */
 enum way { WAY_CHILDREN, WAY_SCAN, WAY_NOT_OURS, N_WAYS };
@@ -311,6 +314,69 @@ START_TEST(another_user)
 }
 END_TEST
 
+/* Each lives but for a moment, and its child has left the session by then. */
+static _Noreturn void run_chain(void)
+{
+    time_t end = time(NULL) + CHAIN_SECONDS;
+
+    while (time(NULL) < end) {
+        pid_t child = fork();
+
+        if (child > 0)
+            _exit(0);
+        if (child == 0)
+            setsid();
+    }
+    _exit(0);
+}
+
+/* CTX: the leader, whose number is to remain its own. */
+static void reap(void *ctx, pid_t pid)
+{
+    if (pid != *(pid_t *)ctx)
+        waitpid(pid, NULL, WNOHANG);
+}
+
+/* However fast they follow one another, it is never said that nobody is left. */
+START_TEST(a_chain_of_processes)
+{
+    char *argv[] = {"/proc/self/exe", NULL};
+    struct world world = {0};
+    struct procfs_stat st;
+    int err = 0;
+    char buf[3][64];
+    char *env[5] = {NULL};
+    size_t n;
+
+    ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+    pid_t leader = fork();
+    if (leader == 0) {
+        setsid();
+        make_environment(buf, env, INSTANCE, "web", getpid());
+        env[3] = CHAIN "=1";
+        execve(argv[0], argv, env);
+        _exit(1);
+    }
+    world.pids[LEADER] = leader;
+    while (procfs_read_stat(leader, &st) == 0 && !procfs_is_dead(&st))
+        usleep(1000);
+    world.owner =
+        (struct proctree_owner){.service = "web", .leader = leader, .leader_start = st.start_ticks, .ours = true};
+    for (int i = 0; i < 1000; i++) {
+        n = look_as_far_as_can_be(&world);
+        ck_assert_msg(n > 0 || world.tree.err < 0, "nobody was found at look %d", i);
+        procfs_each_child(getpid(), reap, &leader);
+    }
+    do {
+        n = look_as_far_as_can_be(&world);
+        proctree_signal(&world.tree, SIGKILL, false, 0, false, &err);
+        procfs_each_child(getpid(), reap, &leader);
+    } while (n > 0 || world.tree.err < 0);
+    waitpid(leader, NULL, 0);
+    proctree_clear(&world.tree);
+}
+END_TEST
+
 START_TEST(words)
 {
     struct world world;
@@ -337,6 +403,9 @@ END_TEST
 
 Suite *check_suite(void)
 {
+    if (getenv(CHAIN) != NULL)
+        run_chain();
+
     Suite *suite = suite_create("proctree");
     TCase *tcase = tcase_create("proctree");
 
@@ -347,6 +416,7 @@ Suite *check_suite(void)
     tcase_add_loop_test(tcase, each_once, 0, N_WAYS);
     tcase_add_loop_test(tcase, number_used_again, 0, N_WAYS);
     tcase_add_loop_test(tcase, another_user, 0, N_WAYS);
+    tcase_add_test(tcase, a_chain_of_processes);
     tcase_add_test(tcase, words);
     suite_add_tcase(suite, tcase);
     return suite;
