@@ -25,6 +25,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness  # noqa: E402
 import scenarios  # noqa: E402
 import scenarios_graph  # noqa: E402
+import scenarios_health  # noqa: E402
 import scenarios_logs  # noqa: E402
 import scenarios_supd  # noqa: E402
 import scenarios_types  # noqa: E402
@@ -36,6 +37,7 @@ SCENARIOS = {
     **scenarios.SCENARIOS,
     **scenarios_types.SCENARIOS,
     **scenarios_graph.SCENARIOS,
+    **scenarios_health.SCENARIOS,
     **scenarios_logs.SCENARIOS,
     **scenarios_supd.SCENARIOS,
 }
