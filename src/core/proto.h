@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/json_out.h"
 #include "core/service.h"
 #include "core/spec.h"
 
@@ -80,16 +81,83 @@ struct proto_usage {
     uint64_t tasks;  /* threads */
 };
 
+/* The keys of a service, in the order in which the contract shows them. */
+enum proto_key {
+    PROTO_NAME,
+    PROTO_STATE,
+    PROTO_DESIRED,
+    PROTO_READY,
+    PROTO_PID,
+    PROTO_ADOPTED,
+    PROTO_SINCE,
+    PROTO_UPTIME,
+    PROTO_STARTS,
+    PROTO_RESTARTS,
+    PROTO_NEXT_START_IN,
+    PROTO_REASON,
+    PROTO_CONTROL,
+    PROTO_EXIT,
+    PROTO_CONFIG_STALE,
+    PROTO_STOPPED,
+    PROTO_PAUSED,
+    PROTO_LOG,
+    PROTO_LOG_TO,
+    PROTO_MEMORY,
+    PROTO_CPU,
+    PROTO_TASKS,
+    PROTO_COMMAND,
+    PROTO_ENABLED,
+    PROTO_NEXT_RUN,
+    PROTO_SOCKETS,
+    PROTO_FD_STORE,
+    PROTO_CGROUP,
+    PROTO_MEMORY_MAX,
+    PROTO_HEALTH,
+    PROTO_HEALTH_TEXT,
+    PROTO_STATUS_TEXT,
+    PROTO_N_KEYS
+};
+
+/* A set of them. */
+typedef uint64_t proto_keys;
+#define PROTO_KEY(key) (UINT64_C(1) << (key))
+#define PROTO_ALL_KEYS (PROTO_KEY(PROTO_N_KEYS) - 1)
+
+const char *proto_key_name(enum proto_key key);
+/* False: there is none of that name. */
+bool proto_key_find(const char *name, enum proto_key *key);
+
+/* What is shown of a service; only what the keys that are written need has to be filled in.  All is borrowed. */
+struct proto_service {
+    const char *name;
+    const struct svc *svc;
+    const struct spec *spec;
+    struct timestamp now;
+    const char *waits_for; /* said in place of its reason; NULL: nothing */
+    bool config_stale;     /* its process was started from an older configuration */
+    struct proto_usage usage;
+    bool enabled;
+    int64_t next_run;       /* wall us; 0: none */
+    const json_t *sockets;  /* an array; NULL: an empty one, and so below */
+    const json_t *fd_store; /* an array */
+    const char *cgroup;     /* NULL: it has none */
+    int64_t memory_max;     /* bytes; -1: no limit */
+    const char *health;     /* here and below NULL: nothing to say */
+    const char *health_text;
+    const char *status_text;
+};
+
 /*
  * A service as the contract shows it: every key present, null where there is
  * nothing to say (log.err too where stderr goes to the same place as stdout).
- * CONFIG_STALE: its process was started from an older configuration.
  */
-json_t *proto_service(const char *name, const struct svc *svc, const struct spec *spec, bool config_stale,
-                      const struct proto_usage *usage, struct timestamp now);
+void proto_service_object(struct json_out *out, const struct proto_service *service);
+/* An array of what the object has under these N keys. */
+void proto_service_row(struct json_out *out, const struct proto_service *service, const enum proto_key *keys, size_t n);
 
 /* The "exit" member; null before the first exit. */
-json_t *proto_exit(const struct exit_info *exit);
+void proto_exit(struct json_out *out, const struct exit_info *exit);
+json_t *proto_exit_tree(const struct exit_info *exit);
 
 /* What is said of REASON beside the word STATE: of "stopped by command" beside "stopping" it is "by command".  Borrowed. */
 const char *proto_reason_beside(const char *state, const char *reason);

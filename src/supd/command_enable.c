@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "supd/command_call.h"
-#include "supd/commands.h"
 #include "supd/remember.h"
+#include "supd/show.h"
 
 /* One that waits for the disk. */
 struct enabling {
@@ -39,7 +39,7 @@ static json_t *tell(const struct enabling *enabling)
             continue;
         log_info("%s: %s by command", *name, word);
         service_tell_enabled(service);
-        json_array_append_new(outcomes, command_outcome(service, true, word));
+        json_array_append_new(outcomes, show_outcome(service, true, word));
     }
     return outcomes;
 }

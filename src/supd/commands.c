@@ -15,85 +15,60 @@
 #include "supd/cgroups.h"
 #include "supd/command_call.h"
 #include "supd/events.h"
-#include "supd/health.h"
-#include "supd/kept.h"
 #include "supd/logs.h"
-#include "supd/messages.h"
 #include "supd/order.h"
 #include "supd/process.h"
 #include "supd/reload.h"
 #include "supd/remember.h"
 #include "supd/scale.h"
-#include "supd/schedules.h"
-#include "supd/sockets.h"
+#include "supd/show.h"
 #include "supd/upgrade.h"
 #include "supd/usage.h"
 #include "supd/waiters.h"
 
-/* ---- what is shown ---- */
-
-/* Bytes; null where nothing holds them back. */
-static json_t *memory_max(const struct service *service)
-{
-    const struct cgroup_limit *max = &service->spec->cgroup.memory_max;
-
-    return cgroups_of(service) && max->set && !max->infinite ? json_integer((json_int_t)max->value) : json_null();
-}
-
-/* NULL where it has no check, or does not run. */
-static const char *shown_health(const struct service *service)
-{
-    const struct svc *svc = &service->svc;
-
-    if (!spec_has_check(&service->spec->check) || !svc_has_process(svc) || svc->state == SVC_STOPPING)
-        return NULL;
-    return health_name(svc->health.state == HEALTH_NONE ? HEALTH_STARTING : svc->health.state);
-}
-
-json_t *command_service(const struct service *service)
-{
-    struct proto_usage usage = usage_of(service);
-    char words[SVC_REASON_WORDS_MAX];
-
-    json_t *object = proto_service(service->spec->name, &service->svc, service->spec, service_config_stale(service),
-                                   &usage, clock_now());
-
-    if (order_words(service, words, sizeof words))
-        json_object_set_new(object, "reason", proto_string(words));
-    int64_t next_run = schedules_next_run(service);
-    json_object_set_new(object, "enabled", json_boolean(service_enabled(service)));
-    json_object_set_new(object, "next-run", next_run > 0 ? proto_seconds(next_run) : json_null());
-    json_object_set_new(object, "sockets", sockets_status(service));
-    json_object_set_new(object, "fd-store", kept_status(service));
-    json_object_set_new(object, "cgroup", proto_string(cgroups_of(service)));
-    json_object_set_new(object, "memory-max", memory_max(service));
-    json_object_set_new(object, "health", proto_string(shown_health(service)));
-    json_object_set_new(object, "health-text", proto_string(health_words(service)));
-    json_object_set_new(object, "status-text", proto_string(messages_status(service)));
-    return object;
-}
-
-json_t *command_outcome(const struct service *service, bool ok, const char *message)
-{
-    return json_pack("{s:s, s:b, s:s, s:o}", "name", service->spec->name, "ok", ok, "message", message, "service",
-                     command_service(service));
-}
-
 /* ---- verbs ---- */
+
+/* Which keys are wanted, in which order; *N is 0 where none are named: all, each under its name. */
+static bool fields_param(struct call *call, enum proto_key fields[PROTO_N_KEYS], size_t *n)
+{
+    json_t *names = json_object_get(call->params, "fields");
+    const json_t *name;
+    size_t i;
+
+    *n = 0;
+    if (!names || json_is_null(names))
+        return true;
+    if (!json_is_array(names) || json_array_size(names) == 0 || json_array_size(names) > PROTO_N_KEYS) {
+        call_refuse_param(call, "fields", "must be an array of keys of a service");
+        return false;
+    }
+    json_array_foreach(names, i, name)
+    {
+        if (json_is_string(name) && proto_key_find(json_string_value(name), &fields[i]))
+            continue;
+        call_refuse_param(call, "fields", "must be an array of keys of a service");
+        return false;
+    }
+    *n = json_array_size(names);
+    return true;
+}
 
 static void service_list(struct call *call)
 {
     json_t *names;
     struct selection selection;
+    enum proto_key fields[PROTO_N_KEYS];
+    size_t n_fields;
+    struct json_out out = {0};
 
-    if (!call_known_params(call, (const char *const[]){"names", NULL}) || !call_names_param(call, false, &names) ||
+    if (!call_known_params(call, (const char *const[]){"names", "fields", NULL}) ||
+        !call_names_param(call, false, &names) || !fields_param(call, fields, &n_fields) ||
         !call_select(call, names, &selection))
         return;
-    json_t *array = json_array();
-    for (size_t i = 0; i < selection.n; i++)
-        json_array_append_new(array, command_service(selection.items[i]));
+    reply_begin(call->reply, &out);
+    show_list(&out, selection.items, selection.n, n_fields > 0 ? fields : NULL, n_fields);
+    reply_end(call->reply, &out);
     free(selection.items);
-    reply_result(call->reply, array);
 }
 
 static void service_graph(struct call *call)
@@ -265,13 +240,13 @@ static json_t *signal_one(const struct service *service, int signo)
     char text[128];
 
     if (!svc_has_process(&service->svc))
-        return command_outcome(service, false, "has no process");
+        return show_outcome(service, false, "has no process");
     int rc = process_deliver(&service->main, signo);
     if (rc < 0)
         snprintf(text, sizeof text, "%s", strerror(-rc));
     else
         snprintf(text, sizeof text, "sent %s to pid %d", signal_to_name(signo, name), service->svc.proc.pid);
-    return command_outcome(service, rc == 0, text);
+    return show_outcome(service, rc == 0, text);
 }
 
 static void service_signal(struct call *call)
@@ -295,8 +270,8 @@ static json_t *pause_one(struct service *service, bool on)
     char err[512];
 
     if (!cgroups_pause(service, on, err, sizeof err))
-        return command_outcome(service, false, err);
-    return command_outcome(service, true, on ? "paused" : "running");
+        return show_outcome(service, false, err);
+    return show_outcome(service, true, on ? "paused" : "running");
 }
 
 static void pause_or_resume(struct call *call, bool on)
@@ -319,8 +294,8 @@ static json_t *rotate_one(struct service *service)
     char err[256];
 
     if (!logs_rotate(service, err, sizeof err))
-        return command_outcome(service, false, err);
-    return command_outcome(service, true, "its log is being rotated");
+        return show_outcome(service, false, err);
+    return show_outcome(service, true, "its log is being rotated");
 }
 
 /* Without names all that can be. */

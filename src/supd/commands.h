@@ -14,10 +14,4 @@
 /* Carries out METHOD and answers REPLY, now or later.  ADMIN: the caller may change things. */
 void command_run(struct supervisor *sup, const char *method, const json_t *params, bool admin, struct reply *reply);
 
-/* A service as the contract shows it. */
-json_t *command_service(const struct service *service);
-
-/* {"name", "ok", "message", "service"} */
-json_t *command_outcome(const struct service *service, bool ok, const char *message);
-
 #endif

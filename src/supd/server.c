@@ -94,6 +94,32 @@ void reply_result(struct reply *reply, json_t *result)
     reply_send(reply, proto_result(reply->id, result));
 }
 
+void reply_begin(const struct reply *reply, struct json_out *out)
+{
+    json_out_open(out, '{');
+    json_out_key(out, "jsonrpc");
+    json_out_string(out, "2.0");
+    json_out_key(out, "id");
+    if (reply->id)
+        json_out_tree(out, reply->id);
+    else
+        json_out_null(out);
+    json_out_key(out, "result");
+}
+
+void reply_end(struct reply *reply, struct json_out *out)
+{
+    json_out_close(out, '}');
+    if (reply->batch || !reply->id) {
+        reply_send(reply, json_out_read(out));
+    } else {
+        buf_add_char(&out->text, '\n');
+        ctl_client_send(reply->session->client, out->text.data, out->text.len);
+        reply_free(reply);
+    }
+    buf_free(&out->text);
+}
+
 void reply_error(struct reply *reply, enum proto_error code, json_t *data, const char *fmt, ...)
 {
     va_list ap;
@@ -397,7 +423,7 @@ void server_tell_state(struct service *service, enum svc_state from)
     json_object_set_new(params, "pid", svc_has_process(svc) ? json_integer(svc->proc.pid) : json_null());
     const char *reason = svc_reason_words(svc, words, sizeof words);
     json_object_set_new(params, "reason", reason ? json_string(reason) : json_null());
-    json_object_set_new(params, "exit", proto_exit(&svc->exit));
+    json_object_set_new(params, "exit", proto_exit_tree(&svc->exit));
     tell(service->sup, service->spec->name, params);
 }
 

@@ -13,13 +13,20 @@
 #include "core/proto.h"
 #include "supd/supervisor.h"
 
-/* The place where one request is to be answered.  Used up by reply_result() or reply_error(). */
+/* The place where one request is to be answered.  Used up by reply_result(), reply_end() or reply_error(). */
 struct reply;
 
 /* RESULT and DATA are stolen; DATA may be NULL. */
 void reply_result(struct reply *reply, json_t *result);
 void reply_error(struct reply *reply, enum proto_error code, json_t *data, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+
+/*
+ * A long result, written as text: between the two calls it, and nothing else, is added to OUT, which is empty before and
+ * behind.
+ */
+void reply_begin(const struct reply *reply, struct json_out *out);
+void reply_end(struct reply *reply, struct json_out *out);
 
 /*
  * The answer will come later: FN is called when the caller hangs up before it.

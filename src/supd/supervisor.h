@@ -10,7 +10,7 @@
  *   tree.c        all its processes: reached by a signal, and counted
  *   leftovers.c   what it leaves behind, watched until nothing is left
  *   cgroups.c     its control group, where it has one (cgroups.h); cgroups_limits.c, cgroups_news.c: its limits and news
- *   usage.c       what it uses
+ *   usage.c       what it uses      show.c  how it is shown
  *   announce.c    what becomes of services, in words
  *   persist.c     records: written before what must not happen unrecorded
  *   reattach.c    what the state file of an earlier supd says, made true again

@@ -11,6 +11,15 @@
 /* Not known for a service without a process. */
 struct proto_usage usage_of(const struct service *service);
 
+/* Many services are looked at one after another, for one answer: what would be asked for each is asked once. */
+struct usage_look;
+
+/* SERVICES, N of them, are borrowed.  WHOLE: else nothing is to be told but whether they are stopped or paused. */
+struct usage_look *usage_look_new(struct service *const *services, size_t n, bool whole);
+/* As usage_of() of one of them. */
+struct proto_usage usage_look_at(const struct usage_look *look, const struct service *service);
+void usage_look_free(struct usage_look *look);
+
 /* "some" and "full" of memory, cpu and io for all services together; null where the kernel does not tell. */
 json_t *usage_pressure(const struct supervisor *sup);
 

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "core/proto.h"
 #include "os/clock.h"
-#include "supd/commands.h"
+#include "supd/show.h"
 
 struct wait_item {
     struct waiter *waiter;
@@ -59,7 +59,7 @@ static json_t *outcomes(struct waiter *waiter)
         struct wait_item *item = waiter->items[i];
 
         if (!item->outcome)
-            item->outcome = command_outcome(item->service, false, "not done yet");
+            item->outcome = show_outcome(item->service, false, "not done yet");
         json_array_append(array, item->outcome);
     }
     return array;
@@ -170,7 +170,7 @@ static json_t *outcome_of(struct service *service, bool ok, const char *fmt, ...
     va_start(ap, fmt);
     char *message = xvasprintf(fmt, ap);
     va_end(ap);
-    json_t *outcome = command_outcome(service, ok, message);
+    json_t *outcome = show_outcome(service, ok, message);
     free(message);
     return outcome;
 }
@@ -283,7 +283,7 @@ void waiter_add(struct waiter *waiter, struct service *service, enum wait_kind k
 
 void waiter_add_done(struct waiter *waiter, struct service *service, bool ok, const char *message)
 {
-    new_item(waiter)->outcome = command_outcome(service, ok, message);
+    new_item(waiter)->outcome = show_outcome(service, ok, message);
 }
 
 void waiter_note(struct waiter *waiter, const char *note)

@@ -98,20 +98,25 @@ static void restart(void)
 
 static void tell_status(void)
 {
-    const struct proto_usage usage = {.known = true, .memory = 7340032, .cpu = 0.05, .tasks = 5};
-    json_t *list = json_array();
-    size_t len;
+    const struct proto_service service = {
+        .name = spec->name,
+        .svc = &svc,
+        .spec = spec,
+        .now = now,
+        .usage = {.known = true, .memory = 7340032, .cpu = 0.05, .tasks = 5},
+        .memory_max = -1,
+    };
+    struct json_out out = {0};
 
+    json_out_open(&out, '[');
     for (int i = 0; i < SERVICES; i++)
-        json_array_append_new(list, proto_service(spec->name, &svc, spec, false, &usage, now));
-    json_t *answer = proto_result(NULL, list);
-    char *text = proto_encode(answer, &len);
-    if (len < SERVICES * (size_t)100) {
-        fprintf(stderr, "ratchet: an answer of %zu bytes\n", len);
+        proto_service_object(&out, &service);
+    json_out_close(&out, ']');
+    if (out.text.len < SERVICES * (size_t)100) {
+        fprintf(stderr, "ratchet: an answer of %zu bytes\n", out.text.len);
         exit(1);
     }
-    free(text);
-    json_decref(answer);
+    buf_free(&out.text);
 }
 
 /* ---- the replay of 10,000 records ---- */

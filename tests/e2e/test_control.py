@@ -24,6 +24,29 @@ def answers_others(t, what):
 
 
 @test
+def keys_that_are_asked_for(t):
+    """service.list with `fields`: arrays of just these values, in that order; each is what the object has."""
+    t.configure(t.sleeper("a") + t.sleeper("b", enabled=False))
+    t.start()
+    t.wait_state("a", "running")
+    objects = t.call("service.list")
+    steady = [key for key in objects[0] if key not in ("uptime", "cpu", "memory")]
+    rows = t.call("service.list", fields=steady)
+    t.eq(rows, [[s[key] for key in steady] for s in objects], "all that stays")
+    t.eq(t.call("service.list", names=["b"], fields=["pid", "name", "state"]), [[None, "b", "stopped"]], "of one")
+    memory, uptime = t.call("service.list", names=["a"], fields=["memory", "uptime"])[0]
+    t.check(memory > 0 and uptime >= objects[0]["uptime"], f"what is looked for when asked: {memory}, {uptime}")
+    for fields in ("name", [], ["name", "no-such"], ["name", 5], ["name"] * 100, {}):
+        error = t.error_of("service.list", fields=fields)
+        t.eq((error.code, "fields" in str(error)), (PARAMS, True), f"{fields}: {error}")
+    t.eq([list(s) for s in t.call("service.list", fields=None)], [list(s) for s in objects], "null is none")
+    with t.client() as client:
+        client.send([{"jsonrpc": "2.0", "id": 1, "method": "service.list", "params": {"fields": ["name"]}}, ping(2)])
+        answers = {answer["id"]: answer["result"] for answer in client.receive()}
+        t.eq((answers[1], answers[2]["pid"]), ([["a"], ["b"]], t.process.pid), "in a batch")
+
+
+@test
 def errors_by_the_letter(t):
     t.configure(t.sleeper("a"))
     t.start()

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MIT
 """What an exit tells of the process: the process itself has measured it too."""
 import json
+import signal
 import sys
 
 from cgroups import need_cgroups
 from harness import main, test
 from instance import service
+from processes import eventually, kill
 
 
 HUNGRY = """
@@ -127,6 +129,46 @@ def the_whole_tree_of_an_adopted_service(t):
     usage = t.wait_for("a", lambda s: s["exit"], "its end is told")["exit"]["usage"]
     t.eq((usage["source"], usage["memory-peak"]), ("cgroup", None), "what is known")
     t.check(usage["cpu-user"] + usage["cpu-system"] >= 0.19, f"CPU: {usage}")
+
+
+FAMILY = "sleep 1000 & sh -c 'sleep 1000 & wait' & wait"
+MANY = 20
+
+
+@test
+def many_looked_at_together(t):
+    """However many are asked for in one go, each is told the same as when it is asked for alone."""
+    t.configure("cgroup = no\n" + "".join(t.sleeper(f"s{i:02}") for i in range(MANY)) +
+                service("family", ["/bin/sh", "-c", FAMILY]))
+    t.start()
+    t.wait_for("family", lambda s: s["tasks"] == 4, "it and all below it")
+    t.wait_for(f"s{MANY - 1:02}", lambda s: s["state"] == "running", "the last")
+    together = {s["name"]: s for s in t.call("service.list")}
+    t.eq({name: s["tasks"] for name, s in together.items()}, {**{f"s{i:02}": 1 for i in range(MANY)}, "family": 4}, "tasks")
+    for name in ("family", "s07"):
+        t.eq(together[name]["memory"], t.status(name)["memory"], f"memory of {name}")
+
+
+@test
+def stopped_without_proc(t):
+    """The kernel is asked whether a child is stopped where nothing else is wanted of /proc; of an adopted one it stands there."""
+    t.configure(t.sleeper("a") + t.sleeper("b") + t.sleeper("c", enabled=False))
+    t.start()
+
+    def stopped():
+        return dict(t.call("service.list", fields=["name", "stopped"]))
+
+    for who in ("our child", "adopted"):
+        pid = t.wait_state("b", "running")["pid"]
+        t.eq(stopped(), {"a": False, "b": False, "c": False}, f"{who}: all go on")
+        kill(pid, signal.SIGSTOP)
+        eventually(lambda: stopped() == {"a": False, "b": True, "c": False}, f"{who}: it is stopped")
+        t.eq(stopped()["b"], True, f"{who}: and stays so however often that is asked")
+        t.match(t.ctl("status").out, r"b +running .*stopped by signal \(SIGSTOP\)", f"{who}: in the table")
+        kill(pid, signal.SIGCONT)
+        eventually(lambda: stopped()["b"] is False, f"{who}: it goes on")
+        t.crash()
+        t.start()
 
 
 if __name__ == "__main__":

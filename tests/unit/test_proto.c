@@ -32,6 +32,42 @@ static void check_line(json_t *message, const char *line)
     free(text);
 }
 
+/* What was written, and a newline, is LINE; OUT is emptied. */
+static void check_out(struct json_out *out, const char *line)
+{
+    buf_add_char(&out->text, '\n');
+    ck_assert_str_eq(out->text.data, line);
+    buf_free(&out->text);
+    out->comma = false;
+}
+
+/* As a tree, and as text. */
+static void check_string(const char *text, const char *line)
+{
+    struct json_out out = {0};
+
+    check_line(proto_string(text), line);
+    json_out_string(&out, text);
+    check_out(&out, line);
+}
+
+static void check_seconds(int64_t usec, const char *line)
+{
+    struct json_out out = {0};
+
+    check_line(proto_seconds(usec), line);
+    json_out_seconds(&out, usec);
+    check_out(&out, line);
+}
+
+static void check_exit(const struct exit_info *info, const char *line)
+{
+    struct json_out out = {0};
+
+    proto_exit(&out, info);
+    check_out(&out, line);
+}
+
 START_TEST(a_request_is_taken_apart)
 {
     struct proto_request req;
@@ -133,14 +169,20 @@ START_TEST(any_bytes_make_a_string)
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        check_line(proto_string(cases[i].in), cases[i].out);
-    check_line(proto_string(NULL), "null\n");
+        check_string(cases[i].in, cases[i].out);
+    check_string(NULL, "null\n");
 
     /* Every sequence of up to three bytes. */
     for (unsigned n = 1; n < 1U << 24; n += n < 1U << 16 ? 1 : 251) {
         char text[4] = {(char)(n & 0xff), (char)(n >> 8 & 0xff), (char)(n >> 16), 0};
         json_t *string = proto_string(text);
+        struct json_out out = {0};
+        size_t len;
         ck_assert_msg(json_is_string(string), "%06x", n);
+        char *line = proto_encode(string, &len);
+        json_out_string(&out, text);
+        check_out(&out, line);
+        free(line);
         json_decref(string);
     }
 }
@@ -148,10 +190,14 @@ END_TEST
 
 START_TEST(times_keep_their_microseconds)
 {
-    check_line(proto_seconds(1795286400123456), "1795286400.123456\n");
-    check_line(proto_seconds(100000), "0.1\n");
-    check_line(proto_seconds(0), "0.0\n");
-    check_line(proto_seconds(-1500000), "-1.5\n");
+    check_seconds(1795286400123456, "1795286400.123456\n");
+    check_seconds(100000, "0.1\n");
+    check_seconds(0, "0.0\n");
+    check_seconds(-1500000, "-1.5\n");
+    check_seconds(1500000, "1.5\n");
+    check_seconds(999999, "0.999999\n");
+    check_seconds(-100000, "-0.1\n");
+    check_seconds(1000100, "1.0001\n");
 }
 END_TEST
 
@@ -162,21 +208,18 @@ START_TEST(an_exit_is_told)
     struct exit_info killed = {.how = EXIT_HOW_SIGNALED, .signal = 11, .core = true, .source = EXIT_SOURCE_PIDFD};
     struct exit_info unknown = {.how = EXIT_HOW_UNKNOWN, .code = 9, .signal = 9};
 
-    check_line(proto_exit(&none), "null\n");
-    check_line(proto_exit(&code),
-               "{\"how\":\"exited\",\"code\":3,\"signal\":null,\"core\":false,\"oom\":false,\"at\":1.5,"
-               "\"source\":\"wait\",\"usage\":null}\n");
-    check_line(proto_exit(&killed),
+    check_exit(&none, "null\n");
+    check_exit(&code, "{\"how\":\"exited\",\"code\":3,\"signal\":null,\"core\":false,\"oom\":false,\"at\":1.5,"
+                      "\"source\":\"wait\",\"usage\":null}\n");
+    check_exit(&killed,
                "{\"how\":\"signaled\",\"code\":null,\"signal\":\"SEGV\",\"core\":true,\"oom\":false,\"at\":0.0,"
                "\"source\":\"pidfd\",\"usage\":null}\n");
     killed.core = false;
     killed.oom = true;
-    check_line(proto_exit(&killed),
-               "{\"how\":\"signaled\",\"code\":null,\"signal\":\"SEGV\",\"core\":false,\"oom\":true,"
-               "\"at\":0.0,\"source\":\"pidfd\",\"usage\":null}\n");
-    check_line(proto_exit(&unknown),
-               "{\"how\":\"unknown\",\"code\":null,\"signal\":null,\"core\":false,\"oom\":false,\"at\":0.0,"
-               "\"source\":\"none\",\"usage\":null}\n");
+    check_exit(&killed, "{\"how\":\"signaled\",\"code\":null,\"signal\":\"SEGV\",\"core\":false,\"oom\":true,"
+                        "\"at\":0.0,\"source\":\"pidfd\",\"usage\":null}\n");
+    check_exit(&unknown, "{\"how\":\"unknown\",\"code\":null,\"signal\":null,\"core\":false,\"oom\":false,\"at\":0.0,"
+                         "\"source\":\"none\",\"usage\":null}\n");
 }
 END_TEST
 
@@ -200,8 +243,8 @@ START_TEST(the_usage_of_a_process_is_told)
         .switches_voluntary = 7,
         .switches_involuntary = 8,
     };
-    check_line(
-        proto_exit(&info),
+    check_exit(
+        &info,
         "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\","
         "\"usage\":{\"source\":\"cgroup\",\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,"
         "\"memory-peak\":7340032,\"memory-source\":\"cgroup\",\"io-read\":1,\"io-written\":2,"
@@ -210,8 +253,8 @@ START_TEST(the_usage_of_a_process_is_told)
     info.usage.cpu_from = info.usage.rest_from = USAGE_PROC;
     info.usage.memory_from = USAGE_UNKNOWN;
     info.usage.has_io = false;
-    check_line(
-        proto_exit(&info),
+    check_exit(
+        &info,
         "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\","
         "\"usage\":{\"source\":\"proc\",\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,"
         "\"memory-peak\":null,\"memory-source\":null,\"io-read\":null,\"io-written\":null,"
@@ -232,33 +275,112 @@ START_TEST(a_service_is_shown_whole)
                       .since = {.mono = 5000000, .wall = 1000000},
                       .started = {.mono = 5000000, .wall = 1000000},
                       .proc = {.pid = 4711}};
-    struct proto_usage usage = {.known = true, .stopped = true, .paused = true, .memory = 4096, .cpu = 0.5, .tasks = 2};
-    struct timestamp now = {.mono = 8200000, .wall = 4200000};
+    struct proto_service service = {
+        .name = "web",
+        .svc = &svc,
+        .spec = &spec,
+        .now = {.mono = 8200000, .wall = 4200000},
+        .config_stale = true,
+        .usage = {.known = true, .stopped = true, .paused = true, .memory = 4096, .cpu = 0.5, .tasks = 2},
+        .enabled = true,
+        .next_run = 5000000,
+        .cgroup = "/sys/fs/cgroup/x",
+        .memory_max = 65536,
+        .health = "healthy",
+        .health_text = "200 OK",
+        .status_text = "serving",
+    };
+    struct json_out out = {0};
 
-    check_line(
-        proto_service("web", &svc, &spec, true, &usage, now),
+    proto_service_object(&out, &service);
+    check_out(
+        &out,
         "{\"name\":\"web\",\"state\":\"running\",\"desired\":\"up\",\"ready\":true,\"pid\":4711,\"adopted\":true,"
         "\"since\":1.0,\"uptime\":3.2,\"starts\":3,\"restarts\":2,\"next-start-in\":null,\"reason\":null,"
-        "\"control\":null,\"exit\":null,\"config-stale\":true,\"stopped\":true,\"paused\":true,\"log\":{\"out\":\"/var/"
-        "log/web.log\","
-        "\"err\":null},\"log-to\":{\"out\":\"file\",\"err\":null},\"memory\":4096,\"cpu\":0.5,\"tasks\":2,\"command\":["
-        "\"/bin/x\",\"-y\"]}\n");
+        "\"control\":null,\"exit\":null,\"config-stale\":true,\"stopped\":true,\"paused\":true,"
+        "\"log\":{\"out\":\"/var/log/web.log\",\"err\":null},\"log-to\":{\"out\":\"file\",\"err\":null},"
+        "\"memory\":4096,\"cpu\":0.5,\"tasks\":2,\"command\":[\"/bin/x\",\"-y\"],\"enabled\":true,\"next-run\":5.0,"
+        "\"sockets\":[],\"fd-store\":[],\"cgroup\":\"/sys/fs/cgroup/x\",\"memory-max\":65536,"
+        "\"health\":\"healthy\",\"health-text\":\"200 OK\",\"status-text\":\"serving\"}\n");
 
+    json_t *sockets = json_pack("[{s:b}]", "open", 1);
+    json_t *kept = json_pack("[s, s]", "a", "b");
     svc.state = SVC_BACKOFF;
     svc.deadline = 8300000;
     svc.proc.pid = 0;
     svc.ended = true;
     svc.exit = (struct exit_info){.how = EXIT_HOW_EXITED, .code = 1, .source = EXIT_SOURCE_WAIT};
     snprintf(svc.reason, sizeof svc.reason, "exit 1");
-    usage = (struct proto_usage){.stopped = true};
-    check_line(proto_service("web", &svc, &spec, false, &usage, now),
-               "{\"name\":\"web\",\"state\":\"backoff\",\"desired\":\"up\",\"ready\":false,\"pid\":null,"
-               "\"adopted\":false,\"since\":1.0,\"uptime\":null,\"starts\":3,\"restarts\":2,\"next-start-in\":0.1,"
-               "\"reason\":\"exit 1\",\"control\":null,\"exit\":{\"how\":\"exited\",\"code\":1,\"signal\":null,"
-               "\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\",\"usage\":null},\"config-stale\":false,"
-               "\"stopped\":false,\"paused\":false,\"log\":{\"out\":\"/var/log/"
-               "web.log\",\"err\":null},\"log-to\":{\"out\":\"file\",\"err\":null},"
-               "\"memory\":null,\"cpu\":null,\"tasks\":null,\"command\":[\"/bin/x\",\"-y\"]}\n");
+    service = (struct proto_service){.name = "web",
+                                     .svc = &svc,
+                                     .spec = &spec,
+                                     .now = service.now,
+                                     .usage = {.stopped = true},
+                                     .memory_max = -1,
+                                     .sockets = sockets,
+                                     .fd_store = kept};
+    proto_service_object(&out, &service);
+    check_out(&out,
+              "{\"name\":\"web\",\"state\":\"backoff\",\"desired\":\"up\",\"ready\":false,\"pid\":null,"
+              "\"adopted\":false,\"since\":1.0,\"uptime\":null,\"starts\":3,\"restarts\":2,\"next-start-in\":0.1,"
+              "\"reason\":\"exit 1\",\"control\":null,\"exit\":{\"how\":\"exited\",\"code\":1,\"signal\":null,"
+              "\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\",\"usage\":null},\"config-stale\":false,"
+              "\"stopped\":false,\"paused\":false,\"log\":{\"out\":\"/var/log/web.log\",\"err\":null},"
+              "\"log-to\":{\"out\":\"file\",\"err\":null},\"memory\":null,\"cpu\":null,\"tasks\":null,"
+              "\"command\":[\"/bin/x\",\"-y\"],\"enabled\":false,\"next-run\":null,\"sockets\":[{\"open\":true}],"
+              "\"fd-store\":[\"a\",\"b\"],\"cgroup\":null,\"memory-max\":null,\"health\":null,\"health-text\":null,"
+              "\"status-text\":null}\n");
+    json_decref(sockets);
+    json_decref(kept);
+
+    service.waits_for = "for web";
+    proto_service_row(&out, &service, (const enum proto_key[]){PROTO_STATE, PROTO_NAME, PROTO_REASON}, 3);
+    check_out(&out, "[\"backoff\",\"web\",\"for web\"]\n");
+}
+END_TEST
+
+/* Each way of writing a value, behind another and in front of one. */
+START_TEST(text_reads_back_as_the_tree_does)
+{
+    struct json_out out = {0};
+    json_t *tree = json_pack("{s:[i,n]}", "t", 1);
+
+    json_out_open(&out, '[');
+    json_out_int(&out, 0);
+    json_out_int(&out, INT64_MIN);
+    json_out_int(&out, INT64_MAX);
+    json_out_seconds(&out, INT64_MIN);
+    json_out_real(&out, 3);
+    json_out_real(&out, 0.1);
+    json_out_real(&out, 1e300);
+    json_out_real(&out, -1.0 / 3);
+    json_out_bool(&out, true);
+    json_out_open(&out, '{');
+    json_out_close(&out, '}');
+    json_out_open(&out, '{');
+    json_out_key(&out, "a");
+    json_out_bool(&out, false);
+    json_out_key(&out, "b");
+    json_out_tree(&out, tree);
+    json_out_close(&out, '}');
+    json_out_null(&out);
+    json_out_close(&out, ']');
+    json_decref(tree);
+    check_out(&out, "[0,-9223372036854775808,9223372036854775807,-9223372036854.775808,3.0,0.1,1e+300,"
+                    "-0.3333333333333333,true,{},{\"a\":false,\"b\":{\"t\":[1,null]}},null]\n");
+}
+END_TEST
+
+START_TEST(keys_have_names)
+{
+    enum proto_key key;
+
+    for (enum proto_key k = 0; k < PROTO_N_KEYS; k++) {
+        ck_assert(proto_key_find(proto_key_name(k), &key));
+        ck_assert_int_eq(key, k);
+    }
+    ck_assert(!proto_key_find("nam", &key));
+    ck_assert(!proto_key_find("", &key));
 }
 END_TEST
 
@@ -350,6 +472,8 @@ Suite *check_suite(void)
     tcase_add_test(tc, an_exit_is_told);
     tcase_add_test(tc, the_usage_of_a_process_is_told);
     tcase_add_test(tc, a_service_is_shown_whole);
+    tcase_add_test(tc, text_reads_back_as_the_tree_does);
+    tcase_add_test(tc, keys_have_names);
     tcase_add_test(tc, a_reason_does_not_say_the_state_again);
     tcase_add_test(tc, names_and_globs);
     tcase_add_test(tc, a_hostile_pattern_takes_no_time);
