@@ -8,21 +8,26 @@
 
 #include "base/mem.h"
 
-/* Room for LEN more bytes and the NUL. */
-static void reserve(struct buf *buf, size_t len)
+/* And for the NUL. */
+char *buf_reserve(struct buf *buf, size_t len)
 {
-    if (buf->len + len < buf->room)
-        return;
-    buf->room = 2 * (buf->len + len) + 64;
-    buf->data = xreallocarray(buf->data, buf->room, 1);
+    if (buf->len + len >= buf->room) {
+        buf->room = 2 * (buf->len + len) + 64;
+        buf->data = xreallocarray(buf->data, buf->room, 1);
+    }
+    return buf->data + buf->len;
+}
+
+void buf_commit(struct buf *buf, size_t len)
+{
+    buf->len += len;
+    buf->data[buf->len] = '\0';
 }
 
 void buf_add(struct buf *buf, const void *data, size_t len)
 {
-    reserve(buf, len);
-    memcpy(buf->data + buf->len, data, len);
-    buf->len += len;
-    buf->data[buf->len] = '\0';
+    memcpy(buf_reserve(buf, len), data, len);
+    buf_commit(buf, len);
 }
 
 void buf_add_char(struct buf *buf, char c)

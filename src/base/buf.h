@@ -18,6 +18,10 @@ void buf_add_char(struct buf *buf, char c);
 void buf_add_string(struct buf *buf, const char *s);
 void buf_addf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Room for LEN more bytes; returns where they go.  buf_commit() says how many were put there. */
+char *buf_reserve(struct buf *buf, size_t len);
+void buf_commit(struct buf *buf, size_t len);
+
 /* Empties it and keeps the memory. */
 void buf_reset(struct buf *buf);
 

@@ -13,38 +13,52 @@
 
 #define USEC UINT64_C(1000000)
 
-static void begin_value(struct json_out *out)
+/* Room for a value of at most LEN bytes, and what separates it from the one before; where the value goes. */
+static char *begin_value(struct json_out *out, size_t len)
 {
+    char *at = buf_reserve(&out->text, len + 1);
+
     if (out->comma)
-        buf_add_char(&out->text, ',');
+        *at++ = ',';
     out->comma = true;
+    return at;
+}
+
+/* Its bytes were put up to END. */
+static void end_value(struct json_out *out, const char *end)
+{
+    buf_commit(&out->text, (size_t)(end - out->text.data) - out->text.len);
 }
 
 static void add_literal(struct json_out *out, const char *text, size_t len)
 {
-    begin_value(out);
-    buf_add(&out->text, text, len);
+    char *at = begin_value(out, len);
+
+    memcpy(at, text, len);
+    end_value(out, at + len);
 }
 
 void json_out_open(struct json_out *out, char bracket)
 {
-    begin_value(out);
-    buf_add_char(&out->text, bracket);
+    add_literal(out, &bracket, 1);
     out->comma = false;
 }
 
 void json_out_close(struct json_out *out, char bracket)
 {
-    buf_add_char(&out->text, bracket);
+    buf_add(&out->text, &bracket, 1);
     out->comma = true;
 }
 
 void json_out_key(struct json_out *out, const char *key)
 {
-    begin_value(out);
-    buf_add_char(&out->text, '"');
-    buf_add_string(&out->text, key);
-    buf_add(&out->text, "\":", 2);
+    size_t len = strlen(key);
+    char *at = begin_value(out, len + 3);
+
+    *at++ = '"';
+    memcpy(at, key, len);
+    memcpy(at + len, "\":", 2);
+    end_value(out, at + len + 2);
     out->comma = false;
 }
 
@@ -104,19 +118,6 @@ void json_out_seconds(struct json_out *out, int64_t usec)
     add_literal(out, first, (size_t)(end - first));
 }
 
-void json_out_real(struct json_out *out, double value)
-{
-    char digits[NUMBER_MAX];
-    int n = snprintf(digits, sizeof digits - 2, "%.*g", REAL_DIGITS, value);
-
-    /* Without a point or an exponent it would be an integer. */
-    if (!strpbrk(digits, ".e")) {
-        memcpy(digits + n, ".0", 3);
-        n += 2;
-    }
-    add_literal(out, digits, (size_t)n);
-}
-
 static bool is_plain(unsigned char c)
 {
     return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
@@ -155,22 +156,48 @@ static size_t add_special(struct buf *buf, const char *text, size_t left)
     return n > 0 ? n : 1;
 }
 
+/* So many bytes at TEXT stand for themselves. */
+static size_t plain_length(const char *text)
+{
+    size_t n = 0;
+
+    while (is_plain((unsigned char)text[n]))
+        n++;
+    return n;
+}
+
+/* Nearly all strings need no escapes. */
+static bool add_plain(struct json_out *out, const char *text)
+{
+    size_t len = plain_length(text);
+
+    if (text[len] != '\0')
+        return false;
+    char *at = begin_value(out, len + 2);
+    *at++ = '"';
+    memcpy(at, text, len);
+    at[len] = '"';
+    end_value(out, at + len + 1);
+    return true;
+}
+
 void json_out_string(struct json_out *out, const char *text)
 {
     if (!text) {
         json_out_null(out);
         return;
     }
+    if (add_plain(out, text))
+        return;
     const char *end = text + strlen(text);
 
-    begin_value(out);
+    end_value(out, begin_value(out, 0));
     buf_add_char(&out->text, '"');
     while (text < end) {
-        const char *plain = text;
+        size_t plain = plain_length(text);
 
-        while (text < end && is_plain((unsigned char)*text))
-            text++;
-        buf_add(&out->text, plain, (size_t)(text - plain));
+        buf_add(&out->text, text, plain);
+        text += plain;
         if (text < end)
             text += add_special(&out->text, text, (size_t)(end - text));
     }
@@ -185,7 +212,7 @@ static int append(const char *data, size_t n, void *ctx)
 
 void json_out_tree(struct json_out *out, const json_t *value)
 {
-    begin_value(out);
+    end_value(out, begin_value(out, 0));
     json_dump_callback(value, append, &out->text, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(REAL_DIGITS));
 }
 

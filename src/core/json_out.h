@@ -30,8 +30,6 @@ void json_out_key(struct json_out *out, const char *key);
 void json_out_null(struct json_out *out);
 void json_out_bool(struct json_out *out, bool value);
 void json_out_int(struct json_out *out, int64_t value);
-/* VALUE is finite. */
-void json_out_real(struct json_out *out, double value);
 /* USEC as seconds, exactly. */
 void json_out_seconds(struct json_out *out, int64_t usec);
 /* TEXT may hold any byte: what is no UTF-8 becomes U+FFFD.  NULL is null. */

@@ -11,9 +11,6 @@
 #include "base/utf8.h"
 #include "core/instance.h"
 
-/* Enough for seconds since 1970 with microseconds, and 0.1 stays 0.1. */
-#define REAL_DIGITS 16
-
 void proto_init(void)
 {
     json_set_alloc_funcs(xmalloc, free);
@@ -162,20 +159,14 @@ json_t *proto_string(const char *text)
     return text ? proto_text(text, strlen(text)) : json_null();
 }
 
-static int append(const char *data, size_t n, void *ctx)
-{
-    buf_add(ctx, data, n);
-    return 0;
-}
-
 char *proto_encode(const json_t *message, size_t *len)
 {
-    struct buf buf = {0};
+    struct json_out out = {0};
 
-    json_dump_callback(message, append, &buf, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(REAL_DIGITS));
-    buf_add_char(&buf, '\n');
-    *len = buf.len;
-    return buf_steal(&buf);
+    json_out_tree(&out, message);
+    buf_add_char(&out.text, '\n');
+    *len = out.text.len;
+    return buf_steal(&out.text);
 }
 
 json_t *proto_seconds(int64_t usec)

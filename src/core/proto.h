@@ -77,7 +77,7 @@ struct proto_usage {
     bool stopped;    /* the main process, by job control */
     bool paused;     /* all of them, by their cgroup */
     uint64_t memory; /* bytes: charged to the cgroup, else resident */
-    double cpu;      /* seconds, user + system */
+    int64_t cpu;     /* us, user + system */
     uint64_t tasks;  /* threads */
 };
 

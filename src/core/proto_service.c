@@ -266,10 +266,7 @@ static void tell_memory(struct json_out *out, const struct proto_service *servic
 
 static void tell_cpu(struct json_out *out, const struct proto_service *service)
 {
-    if (service->usage.known)
-        json_out_real(out, service->usage.cpu);
-    else
-        json_out_null(out);
+    seconds_if(out, service->usage.known, service->usage.cpu);
 }
 
 static void tell_tasks(struct json_out *out, const struct proto_service *service)

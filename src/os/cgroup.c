@@ -365,7 +365,7 @@ void cgroup_read_usage(const char *path, struct cgroup_usage *usage)
     usage->has_memory = cgroup_read_number(path, "memory.current", &usage->memory) == 0;
     usage->has_tasks = cgroup_read_number(path, "pids.current", &usage->tasks) == 0;
     usage->has_cpu = cgroup_read_key(path, "cpu.stat", "usage_usec", &usec) == 0;
-    usage->cpu = (double)usec / 1e6;
+    usage->cpu = (int64_t)usec;
 }
 
 /* A line a disk: "8:0 rbytes=1 wbytes=2 rios=3 ..." */

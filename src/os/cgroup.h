@@ -21,7 +21,7 @@ struct cgroup_usage {
     bool has_memory;
     uint64_t memory; /* bytes, with the page cache that is charged to it */
     bool has_cpu;
-    double cpu; /* seconds, of all processes that were ever in it */
+    int64_t cpu; /* us, of all processes that were ever in it */
     bool has_tasks;
     uint64_t tasks; /* threads */
 };

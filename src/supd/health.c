@@ -157,7 +157,7 @@ static bool uses_too_much(struct health *h, char *words, size_t size)
     struct health_use use = {
         .at = clock_now().mono,
         .memory = usage.memory,
-        .cpu = (int64_t)(usage.cpu * (double)USEC_PER_SEC),
+        .cpu = usage.cpu,
     };
     return health_uses_too_much(check, &h->used, &use, words, size);
 }

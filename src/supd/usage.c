@@ -38,7 +38,7 @@ static const struct usage_look alone = {.whole = true};
 static void add_process(struct proto_usage *sum, const struct procfs_stat *st)
 {
     sum->memory += st->rss_pages * (uint64_t)sysconf(_SC_PAGESIZE);
-    sum->cpu += (double)(st->utime + st->stime) / (double)sysconf(_SC_CLK_TCK);
+    sum->cpu += (int64_t)(st->utime + st->stime) * USEC_PER_SEC / sysconf(_SC_CLK_TCK);
     sum->tasks += st->num_threads;
 }
 

@@ -103,7 +103,7 @@ static void tell_status(void)
         .svc = &svc,
         .spec = spec,
         .now = now,
-        .usage = {.known = true, .memory = 7340032, .cpu = 0.05, .tasks = 5},
+        .usage = {.known = true, .memory = 7340032, .cpu = 50000, .tasks = 5},
         .memory_max = -1,
     };
     struct json_out out = {0};

@@ -296,7 +296,7 @@ START_TEST(reads_usage_and_pressure)
     put(path_of("a mount/home/supd-" ID "/web.service/pids.current"), "5\n");
     cgroup_read_usage(web, &usage);
     ck_assert(usage.has_memory && usage.memory == 7340032);
-    ck_assert(usage.has_cpu && usage.cpu > 2.49 && usage.cpu < 2.51);
+    ck_assert(usage.has_cpu && usage.cpu > 2490000 && usage.cpu < 2510000);
     ck_assert(usage.has_tasks && usage.tasks == 5);
 
     put(path_of("a mount/home/supd-" ID "/web.service/memory.pressure"),

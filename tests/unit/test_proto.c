@@ -281,7 +281,7 @@ START_TEST(a_service_is_shown_whole)
         .spec = &spec,
         .now = {.mono = 8200000, .wall = 4200000},
         .config_stale = true,
-        .usage = {.known = true, .stopped = true, .paused = true, .memory = 4096, .cpu = 0.5, .tasks = 2},
+        .usage = {.known = true, .stopped = true, .paused = true, .memory = 4096, .cpu = 500000, .tasks = 2},
         .enabled = true,
         .next_run = 5000000,
         .cgroup = "/sys/fs/cgroup/x",
@@ -350,10 +350,6 @@ START_TEST(text_reads_back_as_the_tree_does)
     json_out_int(&out, INT64_MIN);
     json_out_int(&out, INT64_MAX);
     json_out_seconds(&out, INT64_MIN);
-    json_out_real(&out, 3);
-    json_out_real(&out, 0.1);
-    json_out_real(&out, 1e300);
-    json_out_real(&out, -1.0 / 3);
     json_out_bool(&out, true);
     json_out_open(&out, '{');
     json_out_close(&out, '}');
@@ -366,8 +362,8 @@ START_TEST(text_reads_back_as_the_tree_does)
     json_out_null(&out);
     json_out_close(&out, ']');
     json_decref(tree);
-    check_out(&out, "[0,-9223372036854775808,9223372036854775807,-9223372036854.775808,3.0,0.1,1e+300,"
-                    "-0.3333333333333333,true,{},{\"a\":false,\"b\":{\"t\":[1,null]}},null]\n");
+    check_out(&out, "[0,-9223372036854775808,9223372036854775807,-9223372036854.775808,true,{},{\"a\":false,\"b\":{"
+                    "\"t\":[1,null]}},null]\n");
 }
 END_TEST
 
