@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/bytebuf.h"
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "core/proto.h"
@@ -28,6 +29,8 @@ struct client {
     int64_t deadline; /* us of CLOCK_MONOTONIC, or CLIENT_NO_LIMIT */
     struct bytebuf in;
     size_t scanned; /* bytes of `in` known to hold no newline */
+    size_t lent;    /* bytes of `in`, a line that the caller still looks at */
+    char *text;     /* a result that had to be written anew, for the caller to look at */
     int last_id;
     pid_t peer_pid;
 };
@@ -183,6 +186,7 @@ void client_close(struct client *client)
     if (client->fd >= 0)
         close(client->fd);
     bytebuf_free(&client->in);
+    free(client->text);
     free(client);
 }
 
@@ -327,22 +331,35 @@ static int read_answer(struct client *client, int id, json_t **message)
     }
 }
 
-int client_call(struct client *client, const char *method, json_t *params, struct answer *answer)
+/* What was lent to the caller is looked at no more. */
+static void take_back(struct client *client)
 {
-    int id = ++client->last_id;
-    json_t *request = proto_request(id, method, params);
+    bytebuf_consume(&client->in, client->lent);
+    client->lent = 0;
+    free(client->text);
+    client->text = NULL;
+}
+
+/* The new request has the number client->last_id. */
+static int send_request(struct client *client, const char *method, json_t *params)
+{
+    json_t *request = proto_request(++client->last_id, method, params);
     size_t len;
     char *line = proto_encode(request, &len);
 
-    *answer = (struct answer){0};
+    take_back(client);
     json_decref(request);
     int status = send_all(client, line, len);
     free(line);
-    if (status == SUPCTL_DONE)
-        status = read_answer(client, id, &answer->whole);
+    return status;
+}
+
+static int receive_answer(struct client *client, struct answer *answer)
+{
+    int status = read_answer(client, client->last_id, &answer->whole);
+
     if (status != SUPCTL_DONE)
         return status;
-
     answer->result = json_object_get(answer->whole, "result");
     if (answer->result)
         return SUPCTL_DONE;
@@ -352,6 +369,14 @@ int client_call(struct client *client, const char *method, json_t *params, struc
     answer->message = message ? message : "supd gave an error without a word";
     answer->data = json_object_get(error, "data");
     return SUPCTL_DONE;
+}
+
+int client_call(struct client *client, const char *method, json_t *params, struct answer *answer)
+{
+    int status = send_request(client, method, params);
+
+    *answer = (struct answer){0};
+    return status == SUPCTL_DONE ? receive_answer(client, answer) : status;
 }
 
 void answer_clear(struct answer *answer)
@@ -372,6 +397,65 @@ int client_ask(struct client *client, const char *method, json_t *params, json_t
         *result = json_incref(answer.result);
     answer_clear(&answer);
     return status;
+}
+
+/* The line at the front of `in`, LEN bytes, where it is the answer that is waited for as supd writes it, and has a result. */
+static bool lend_result(struct client *client, size_t len, const char **result, size_t *result_len)
+{
+    struct json_in in = {.at = bytebuf_data(&client->in)};
+    struct json_piece piece;
+    char before[64];
+    size_t n = (size_t)snprintf(before, sizeof before, "{\"jsonrpc\":\"2.0\",\"id\":%d,\"result\":", client->last_id);
+
+    if (len <= n || memcmp(in.at, before, n) != 0)
+        return false;
+    in.end = in.at + len - 2;
+    in.at += n;
+    if (memcmp(in.end, "}\n", 2) != 0 || !json_in_value(&in, &piece) || !json_in_ended(&in))
+        return false;
+    *result = piece.text;
+    *result_len = piece.len;
+    client->lent = len;
+    client->scanned = 0;
+    return true;
+}
+
+/* The answer in whatever way it is written. */
+static int write_anew(struct client *client, bool *refused, const char **result, size_t *len)
+{
+    struct answer answer = {0};
+    int status = receive_answer(client, &answer);
+
+    if (status == SUPCTL_DONE && !answer.result) {
+        if (refused && answer.code == PROTO_E_INVALID_PARAMS)
+            *refused = true;
+        else
+            status = client_tell_error(client, &answer);
+    }
+    if (status == SUPCTL_DONE && answer.result) {
+        client->text = proto_encode(answer.result, len);
+        *result = client->text;
+        *len -= 1; /* the newline */
+    }
+    answer_clear(&answer);
+    return status;
+}
+
+int client_ask_text(struct client *client, const char *method, json_t *params, bool *refused, const char **result,
+                    size_t *len)
+{
+    size_t line;
+    int status = send_request(client, method, params);
+
+    if (refused)
+        *refused = false;
+    if (status == SUPCTL_DONE)
+        status = read_line(client, &line);
+    if (status != SUPCTL_DONE)
+        return status;
+    if (line > 0 && lend_result(client, line, result, len))
+        return SUPCTL_DONE;
+    return write_anew(client, refused, result, len);
 }
 
 int client_fd(const struct client *client)

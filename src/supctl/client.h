@@ -8,6 +8,7 @@
 #define SUPD_SUPCTL_CLIENT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -57,6 +58,13 @@ void answer_clear(struct answer *answer);
  * status that goes with it.  On SUPCTL_DONE *RESULT is a new reference.
  */
 int client_ask(struct client *client, const char *method, json_t *params, json_t **result);
+
+/*
+ * The same as text: on SUPCTL_DONE *RESULT is *LEN bytes of JSON, the client's, until the next call.
+ * REFUSED is NULL, or set where the parameters are none that this supd knows, which is not told then.
+ */
+int client_ask_text(struct client *client, const char *method, json_t *params, bool *refused, const char **result,
+                    size_t *len);
 
 /* Tells the error in ANSWER on stderr, for names that are unknown with the nearest known one; returns the status. */
 int client_tell_error(struct client *client, const struct answer *answer);

@@ -6,76 +6,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/units.h"
+#include "core/proto.h"
 #include "supctl/client.h"
 #include "supctl/log_settle.h"
 #include "supctl/params.h"
+#include "supctl/rows.h"
 #include "supctl/table.h"
 #include "supctl/text.h"
 #include "supctl/view.h"
-#include "supctl/words.h"
 
-static const struct table_column columns[] = {
-    {.heading = "NAME"},
-    {.heading = "STATE", .colour = true},
-    {.heading = "PID", .right = true},
-    {.heading = "UPTIME", .right = true},
-    {.heading = "RESTARTS", .right = true},
-    {.heading = "MEMORY", .right = true, .wide = true},
-    {.heading = "CPU", .right = true, .wide = true},
-    {.heading = "NOTE"},
-};
-
-static const char *memory_of(const json_t *service, char *buf, size_t size)
+static void print_table(struct table *table, size_t n)
 {
-    const json_t *memory = json_object_get(service, "memory");
+    struct table_style style = table_style_of_stdout();
 
-    return json_is_integer(memory) ? size_human((uint64_t)json_integer_value(memory), buf, size) : "-";
+    if (n == 0)
+        puts("No services are configured.");
+    else
+        table_print(table, &style, stdout);
 }
 
-static const char *seconds_of(const json_t *service, const char *key, char *buf, size_t size)
+static void print_objects(const json_t *services)
 {
-    const json_t *seconds = json_object_get(service, key);
-
-    return json_is_number(seconds) ? text_duration_short(json_number_value(seconds), buf, size) : "-";
-}
-
-static void add_service(struct table *table, const json_t *service, double now)
-{
-    const char *name = text_member(service, "name");
-    const char *state = text_member(service, "state");
-    char pid[32], uptime[48], restarts[32], memory[32], cpu[48];
-    char *clean_name = text_clean(*name ? name : "?");
-    char *clean_state = text_clean(*state ? state : "?");
-    char *words = words_of_service(service, now);
-    const char *const cells[] = {
-        clean_name,
-        clean_state,
-        text_integer(service, "pid", pid, sizeof pid),
-        seconds_of(service, "uptime", uptime, sizeof uptime),
-        text_integer(service, "restarts", restarts, sizeof restarts),
-        memory_of(service, memory, sizeof memory),
-        seconds_of(service, "cpu", cpu, sizeof cpu),
-        words,
-    };
-
-    table_add(table, words_colour(service), cells);
-    free(words);
-    free(clean_state);
-    free(clean_name);
-}
-
-static void print_table(const json_t *services, double now, const struct table_style *style)
-{
-    struct table *table = table_new(columns, sizeof columns / sizeof *columns);
+    struct table *table = rows_table();
+    double now = text_now();
     const json_t *service;
     size_t i;
 
     json_array_foreach(services, i, service)
     {
-        add_service(table, service, now);
+        rows_add_object(table, service, now);
     }
-    table_print(table, style, stdout);
+    print_table(table, json_array_size(services));
     table_free(table);
 }
 
@@ -94,18 +55,21 @@ static void settle_last_words(struct client *client, const json_t *services)
     json_decref(telling);
 }
 
-static void print_views(struct client *client, const json_t *services, double now, const struct table_style *style)
+static void print_views(struct client *client, const json_t *services)
 {
+    struct table_style style = table_style_of_stdout();
+    double now = text_now();
     const json_t *service;
     size_t i;
 
+    if (json_array_size(services) == 0)
+        print_table(NULL, 0);
     settle_last_words(client, services);
-
     json_array_foreach(services, i, service)
     {
         if (i > 0)
             putchar('\n');
-        view_print(service, now, style, stdout);
+        view_print(service, now, &style, stdout);
     }
 }
 
@@ -116,19 +80,6 @@ static bool wants_views(const struct options *options, const json_t *services)
         return true;
     return options->n_args == 1 && json_array_size(services) == 1 &&
            strcmp(options->args[0], text_member(json_array_get(services, 0), "name")) == 0;
-}
-
-static void print_services(const struct options *options, struct client *client, const json_t *services)
-{
-    struct table_style style = table_style_of_stdout();
-    double now = text_now();
-
-    if (json_array_size(services) == 0)
-        puts("No services are configured.");
-    else if (wants_views(options, services))
-        print_views(client, services, now, &style);
-    else
-        print_table(services, now, &style);
 }
 
 static bool all_run(const json_t *services)
@@ -144,24 +95,91 @@ static bool all_run(const json_t *services)
     return true;
 }
 
-int cmd_status(const struct options *options)
+/* Views, or the table where it comes to that.  *RUN: all are running. */
+static int show_whole(const struct options *options, struct client *client, bool *run)
 {
     json_t *services;
+    int status = client_ask(client, "service.list", params_of_names(options->args, options->n_args), &services);
+
+    if (status != SUPCTL_DONE)
+        return status;
+    if (wants_views(options, services))
+        print_views(client, services);
+    else
+        print_objects(services);
+    *run = all_run(services);
+    json_decref(services);
+    return status;
+}
+
+/* The answer as it is. */
+static int show_json(const struct options *options, struct client *client, bool *run)
+{
+    const char *result;
+    size_t len;
+    int status =
+        client_ask_text(client, "service.list", params_of_names(options->args, options->n_args), NULL, &result, &len);
+
+    if (status != SUPCTL_DONE)
+        return status;
+    fwrite(result, 1, len, stdout);
+    putchar('\n');
+    *run = true;
+    if (options->n_args == 0)
+        return status;
+    json_t *services = json_loadb(result, len, 0, NULL);
+    *run = all_run(services);
+    json_decref(services);
+    return status;
+}
+
+static int show_table(const struct options *options, struct client *client, bool *run)
+{
+    json_t *params = params_of_names(options->args, options->n_args);
+    const char *result;
+    size_t len, n;
+    bool refused;
+
+    json_object_set_new(params, "fields", rows_fields());
+    int status = client_ask_text(client, "service.list", params, &refused, &result, &len);
+    if (status == SUPCTL_DONE && refused)
+        return show_whole(options, client, run); /* an older supd, which tells all or nothing */
+    if (status != SUPCTL_DONE)
+        return status;
+    struct table *table = rows_table();
+    if (rows_add(table, result, len, text_now(), &n, run)) {
+        print_table(table, n);
+    } else {
+        complain(
+            "supd has answered something else than it was asked for; 'supctl version' tells whether it is another one");
+        status = SUPCTL_FAILED;
+    }
+    table_free(table);
+    return status;
+}
+
+/* May it be one service that is to be shown in full? */
+static bool may_be_one(const struct options *options)
+{
+    return options->n_args == 1 && !proto_is_glob(options->args[0]);
+}
+
+int cmd_status(const struct options *options)
+{
     int status;
+    bool run = true;
     struct client *client = client_open(options, client_limit(options, CLIENT_USUAL_LIMIT, 0), &status);
 
     if (!client)
         return status;
-    status = client_ask(client, "service.list", params_of_names(options->args, options->n_args), &services);
-    if (status == SUPCTL_DONE) {
-        if (options->given & OPTION_JSON)
-            text_print_json(services);
-        else
-            print_services(options, client, services);
-        if (options->n_args > 0 && !all_run(services))
-            status = SUPCTL_NOT_RUNNING;
-    }
-    json_decref(services);
+    if (options->given & OPTION_JSON)
+        status = show_json(options, client, &run);
+    else if (options->given & OPTION_FULL || may_be_one(options))
+        status = show_whole(options, client, &run);
+    else
+        status = show_table(options, client, &run);
+    if (status == SUPCTL_DONE && options->n_args > 0 && !run)
+        status = SUPCTL_NOT_RUNNING;
     client_close(client);
     return status;
 }

@@ -16,7 +16,7 @@
 
 struct row {
     enum table_colour colour;
-    char **cells;
+    const char **cells; /* and their text behind them, in one allocation */
 };
 
 struct table {
@@ -42,14 +42,27 @@ struct table *table_new(const struct table_column *columns, size_t n)
 
 void table_free(struct table *table)
 {
-    for (size_t r = 0; r < table->n_rows; r++) {
-        for (size_t i = 0; i < table->n_columns; i++)
-            free(table->rows[r].cells[i]);
+    for (size_t r = 0; r < table->n_rows; r++)
         free(table->rows[r].cells);
-    }
     free(table->rows);
     free(table->widths);
     free(table);
+}
+
+static const char **copy_cells(const char *const *cells, size_t n)
+{
+    size_t size = n * sizeof *cells;
+
+    for (size_t i = 0; i < n; i++)
+        size += strlen(cells[i]) + 1;
+    const char **copies = xmalloc(size);
+    char *text = (char *)(copies + n);
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(cells[i]) + 1;
+        copies[i] = memcpy(text, cells[i], len);
+        text += len;
+    }
+    return copies;
 }
 
 void table_add(struct table *table, enum table_colour colour, const char *const *cells)
@@ -58,12 +71,9 @@ void table_add(struct table *table, enum table_colour colour, const char *const 
         table->size = table->size > 0 ? table->size * 2 : 16;
         table->rows = xreallocarray(table->rows, table->size, sizeof *table->rows);
     }
-    struct row *row = &table->rows[table->n_rows++];
-    row->colour = colour;
-    row->cells = xcalloc(table->n_columns, sizeof *row->cells);
+    table->rows[table->n_rows++] = (struct row){colour, copy_cells(cells, table->n_columns)};
     for (size_t i = 0; i < table->n_columns; i++) {
         size_t width = text_width(cells[i]);
-        row->cells[i] = xstrdup(cells[i]);
         if (width > table->widths[i])
             table->widths[i] = width;
     }
@@ -88,7 +98,11 @@ static bool is_left_out(const struct table_column *column, const struct table_st
 
 static void put_blanks(size_t n, FILE *out)
 {
-    fprintf(out, "%*s", (int)n, "");
+    static const char blanks[] = "                                ";
+
+    for (; n >= sizeof blanks; n -= sizeof blanks - 1)
+        fwrite(blanks, 1, sizeof blanks - 1, out);
+    fwrite(blanks, 1, n, out);
 }
 
 static const char *ellipsis(const struct table_style *style)
@@ -134,7 +148,10 @@ static void put_cell(const struct table_column *column, size_t width, const char
 
     if (column->right)
         put_blanks(blanks, out);
-    fprintf(out, "%s%s%s", code, text, *code ? "\033[0m" : "");
+    fputs(code, out);
+    fputs(text, out);
+    if (*code)
+        fputs("\033[0m", out);
     if (!column->right)
         put_blanks(blanks, out);
 }
@@ -155,7 +172,7 @@ static void put_row(const struct table *table, const char *const *cells, enum ta
         if (i > 0)
             put_blanks(GAP, out);
         size_t width = i == 0 ? first : table->widths[i];
-        char *fits = i == 0 ? text_cut(cells[i], width, ellipsis(style)) : NULL;
+        char *fits = i == 0 && style->width > 0 ? text_cut(cells[i], width, ellipsis(style)) : NULL;
         if (i == table->n_columns - 1)
             put_last(cells[i], used, style, out);
         else
@@ -175,7 +192,7 @@ void table_print(const struct table *table, const struct table_style *style, FIL
     put_row(table, headings, TABLE_PLAIN, style, out);
     free(headings);
     for (size_t r = 0; r < table->n_rows; r++)
-        put_row(table, (const char *const *)table->rows[r].cells, table->rows[r].colour, style, out);
+        put_row(table, table->rows[r].cells, table->rows[r].colour, style, out);
 }
 
 /* $COLUMNS is somebody's wish and goes first, as in other programs. */

@@ -54,6 +54,23 @@ def listen(path=SOCKET):
     return listener
 
 
+def of_fields(services, request):
+    """As supd gives them: where fields were asked for, arrays of these.  What is no list of services stays as it is."""
+    fields = request.get("params", {}).get("fields")
+    if not fields or not all(isinstance(s, dict) and "name" in s for s in services):
+        return services
+    return [[s.get(key) for key in fields] for s in services]
+
+
+def older(services):
+    """The answer of a supd that does not know of fields."""
+    def reply(request):
+        if "fields" in request["params"]:
+            return Fault(-32602, "fields: no such parameter of this method")
+        return result(services)
+    return reply
+
+
 def answer(request, script):
     """What is sent back for one request: a list of bytes and CLOSE."""
     replies = script[request["method"]]
@@ -63,11 +80,13 @@ def answer(request, script):
             out.append(reply)
             continue
         message = {"jsonrpc": "2.0", "id": request.get("id")}
+        if callable(reply):
+            reply = reply(request)
         if isinstance(reply, Fault):
             message["error"] = reply.error
         else:
-            message["result"] = reply["result"]
-        out.append(json.dumps(message).encode() + b"\n")
+            message["result"] = of_fields(reply["result"], request)
+        out.append(json.dumps(message, separators=(",", ":")).encode() + b"\n")
     return out
 
 
@@ -181,14 +200,50 @@ def status_is_a_table():
                         since=time.time() - 125, exit=dead, memory=None, cpu=None, **{"next-start-in": 4.2})]
     with Fake({"service.list": result(services)}) as fake:
         done = supctl("status")
-        check(done, 0, "NAME   STATE     PID  UPTIME  RESTARTS  MEMORY    CPU  NOTE\n"
-                       "cache  running  4711      3s         0      4K  500ms\n"
-                       "db     backoff     -       -         3       -      -  exit 1; next try in 4 s\n")
-        for columns, shown in (99, False), (100, True):
-            same("MEMORY" in on_terminal("status", columns=columns)[1], shown, f"{columns} columns")
+        check(done, 0, "NAME   STATE     PID  UPTIME  RESTARTS  NOTE\n"
+                       "cache  running  4711      3s         0\n"
+                       "db     backoff     -       -         3  exit 1; next try in 4 s\n")
         same(supctl().stdout, done.stdout, "status is the default")
         same(fake.requests[0]["method"], "service.list")
+        fields = fake.requests[0]["params"].pop("fields")
         same(fake.requests[0]["params"], {})
+        assert not {"memory", "cpu", "tasks"} & set(fields), f"asks for what is dear to tell: {fields}"
+        whole = supctl("status", "--json").stdout
+        same(json.loads(whole), services)
+        same(fake.requests[-1]["params"], {}, "and all of it as JSON")
+    with Fake({"service.list": older(services)}) as fake:
+        same(supctl("status").stdout, done.stdout, "of a supd that does not know of fields")
+        same([list(r["params"]) for r in fake.requests], [["fields"], []])
+
+
+@test
+def a_row_is_what_the_whole_would_be():
+    """The table is made from the text of the answer where there is little to say, and else from what stands there."""
+    dead = {"how": "signaled", "code": None, "signal": "KILL", "core": False, "at": time.time() - 125, "source": "wait"}
+    one = [service("plain"), service("healthy", health="healthy"), service("sick", health="unhealthy"),
+           service("paused", paused=True), service("stale", **{"config-stale": True}), service("stopped", stopped=True),
+           service("says", **{"status-text": "up \"and\" \x1b[1m running \u20ac"}), service("again", restarts=1, exit=dead),
+           service("why", reason="reloading"), service("new", uptime=0), service("old", uptime=1e9), service("x" * 300),
+           service("odd\x1b[2J"), service(""), service("\u00e9\u4e2d"), service("pid", pid=-5), service("none", pid=None),
+           service("lots", restarts=12345678901), service("gone", state="exited", pid=None, uptime=None, exit=dead)]
+    with Fake({"service.list": result(one)}):
+        rows = supctl("status").stdout
+    with Fake({"service.list": older(one)}):
+        same(rows, supctl("status").stdout)
+    with Fake({"service.list": result(one)}) as fake:
+        supctl("status")
+        fields = fake.requests[0]["params"]["fields"]
+    spacious = {"id": 1, "result": [[s.get(key) for key in fields] for s in one], "jsonrpc": "2.0"}
+    with Fake({"service.list": json.dumps(spacious, indent=None).encode() + b"\n"}):
+        same(rows, supctl("status").stdout, "however it is written")
+    assert "\x1b" not in rows and "killed by KILL, 2 min ago" in rows and "reloading" in rows, rows
+
+
+@test
+def what_is_no_table_is_refused():
+    for nonsense in ("x", {"a": 1}, [["a"]], [{}], [5], [[None] * 40], [["a", "running", 1, 1.0, 0] + [None] * 30]):
+        with Fake({"service.list": result(nonsense)}):
+            check(supctl("status"), 1, err="supctl: supd has answered something else than it was asked for; .*\n")
 
 
 @test
@@ -196,7 +251,7 @@ def status_names_decide_the_exit_code():
     with Fake({"service.list": result([service("a"), service("b", state="stopped", pid=None)])}) as fake:
         same(supctl("status").returncode, 0)
         same(supctl("status", "a", "b").returncode, 3)
-        same(fake.requests[1]["params"], {"names": ["a", "b"]})
+        same(fake.requests[1]["params"]["names"], ["a", "b"])
         assert supctl("status", "--full").stdout.startswith("a\n  state:")
         assert supctl("status", "--full").stdout.count("\n\nb\n  state:") == 1
         done = supctl("status", "--json", "a", "b")

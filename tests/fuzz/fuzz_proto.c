@@ -4,7 +4,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/json_in.h"
 #include "core/proto.h"
+#include "supctl/rows.h"
 #include "supctl/table.h"
 #include "supctl/text.h"
 #include "supctl/top.h"
@@ -133,11 +135,45 @@ static void check_top(json_t *services)
     top_free(top);
 }
 
+/* What is read without a tree is taken for JSON where jansson takes it, but for its nesting and large numbers, and the NUL that
+ * jansson takes behind a number. */
+static void check_text(const char *text, size_t size)
+{
+    struct json_in in = {.at = text, .end = text + size};
+    json_error_t error;
+    json_t *tree = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    struct json_piece piece;
+    bool taken = json_in_value(&in, &piece) && json_in_ended(&in);
+    size_t opened = 0;
+
+    for (size_t i = 0; i < size; i++)
+        opened += text[i] == '[' || text[i] == '{';
+    if (tree)
+        FUZZ_CHECK(taken || opened > JSON_IN_DEPTH || memchr(text, '\0', size));
+    else
+        FUZZ_CHECK(!taken || json_error_code(&error) == json_error_numeric_overflow);
+    json_decref(tree);
+}
+
+static void check_rows(const char *text, size_t size)
+{
+    struct table *table = rows_table();
+    size_t n;
+    bool all_run;
+
+    rows_add(table, text, size, 1795286400, &n, &all_run);
+    check_printed(fill_table, table);
+    table_free(table);
+}
+
 void fuzz_answer(const uint8_t *data, size_t size)
 {
     json_t *answer = json_loadb((const char *)data, size, 0, NULL);
     json_t *service;
     size_t i;
+
+    check_text((const char *)data, size);
+    check_rows((const char *)data, size);
 
     json_array_foreach(answer, i, service)
     {
