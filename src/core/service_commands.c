@@ -2,6 +2,8 @@
 /*
  * What commands do to a service, in each of its states.
  */
+#include <string.h>
+
 #include "core/service_step.h"
 
 void step_on_start(struct step *s)
@@ -232,8 +234,21 @@ void step_on_disabled(struct step *s)
     tell_enabled(s, "not enabled");
 }
 
+/* Of all that a new configuration may change at once. */
+static bool is_as_before(const struct svc *before, const struct svc *svc)
+{
+    const struct svc_stop_params *was = &before->proc.stop, *is = &svc->proc.stop;
+
+    return was->signal == is->signal && was->kill_mode == is->kill_mode && was->timeout == is->timeout &&
+           before->state == svc->state && before->idle == svc->idle && before->due.wall == svc->due.wall &&
+           before->due.mono == svc->due.mono && before->health.state == svc->health.state &&
+           before->deadline == svc->deadline && before->todo == svc->todo && strcmp(before->reason, svc->reason) == 0;
+}
+
 void step_on_config(struct step *s)
 {
+    const struct svc before = *s->svc;
+
     step_reschedule(s);
     if (svc_awaits_ready(s->svc))
         step_ready_config(s);
@@ -244,5 +259,7 @@ void step_on_config(struct step *s)
     if (!svc_is_busy(s->svc))
         return;
     s->svc->proc.stop = s->event->stop;
-    step_act(s, ACT_RECORD, 0);
+    /* As a rule a new supd finds the configuration of the one before, and has just recorded all. */
+    if (!is_as_before(&before, s->svc))
+        step_act(s, ACT_RECORD, 0);
 }

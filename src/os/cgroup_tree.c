@@ -368,8 +368,9 @@ char *cgroup_tree_of_process(const struct cgroup_tree *tree, pid_t pid, const ch
         return NULL;
     snprintf(who, sizeof who, "%d", (int)pid);
     char *theirs = cgroup_name_of(&tree->place, who);
-    char *ours = cgroup_name_of(&tree->place, "self");
-    if (theirs != NULL && ours != NULL && cut_to_service(tree, theirs, name) && !cgroup_name_is_below(ours, theirs))
+    bool named = theirs != NULL && cut_to_service(tree, theirs, name);
+    char *ours = named ? cgroup_name_of(&tree->place, "self") : NULL;
+    if (named && ours != NULL && !cgroup_name_is_below(ours, theirs))
         path = cgroup_directory_of(&tree->place, theirs);
     free(theirs);
     free(ours);

@@ -36,6 +36,7 @@ struct pidfd_info_v0 {
 
 _Static_assert(sizeof(struct pidfd_info_v0) == 64, "the first published size of struct pidfd_info");
 
+#define INFO_CGROUPID (UINT64_C(1) << 2)
 #define INFO_EXIT (UINT64_C(1) << 3)
 #define GET_INFO _IOWR(0xFF, 11, struct pidfd_info_v0)
 
@@ -147,27 +148,57 @@ int identity_open(pid_t pid, uint64_t start_ticks)
     return pidfd;
 }
 
+/* Older kernels give all pidfds the one inode of anonymous files. */
+static bool has_pidfs(int pidfd)
+{
+    static int has; /* what a pidfd is does not change while the kernel runs.  1: yes, -1: no */
+    struct statfs fs;
+
+    if (has == 0 && fstatfs(pidfd, &fs) == 0)
+        has = fs.f_type == PIDFS_MAGIC ? 1 : -1;
+    return has == 1;
+}
+
 uint64_t identity_inode(int pidfd)
 {
-    struct statfs fs;
     struct stat st;
 
-    /* Older kernels give all pidfds the one inode of anonymous files. */
-    if (pidfd < 0 || pretended_lacks & IDENTITY_LACKS_INODE)
-        return 0;
-    if (fstatfs(pidfd, &fs) == -1 || fs.f_type != PIDFS_MAGIC || fstat(pidfd, &st) == -1)
+    if (pidfd < 0 || pretended_lacks & IDENTITY_LACKS_INODE || !has_pidfs(pidfd) || fstat(pidfd, &st) == -1)
         return 0;
     return st.st_ino;
 }
 
+/* The inode alone says whose descriptor it is, since no other process of this boot has it: /proc need not be asked. */
+static int open_by_inode(pid_t pid, uint64_t inode)
+{
+    int pidfd = pid > 0 ? identity_pidfd(pid) : -ESRCH;
+
+    if (pidfd < 0)
+        return pidfd == -EINVAL || pidfd == -ENOENT ? -ESRCH : pidfd;
+    if (identity_inode(pidfd) == inode)
+        return pidfd;
+    close(pidfd);
+    return -ESRCH;
+}
+
 int identity_open_recorded(pid_t pid, uint64_t start_ticks, uint64_t inode)
 {
+    if (inode != 0 && sizeof(ino_t) >= sizeof(inode))
+        return open_by_inode(pid, inode);
     int pidfd = identity_open(pid, start_ticks);
-
     if (pidfd < 0 || inode == 0 || identity_inode(pidfd) == inode)
         return pidfd;
     close(pidfd);
     return -ESRCH;
+}
+
+uint64_t identity_cgroup(int pidfd)
+{
+    struct pidfd_info_v0 info = {.mask = INFO_CGROUPID};
+
+    if (pidfd < 0 || ioctl(pidfd, GET_INFO, &info) == -1 || (info.mask & INFO_CGROUPID) == 0)
+        return 0;
+    return info.cgroupid;
 }
 
 void identity_exit_from_wait_status(int wait_status, struct exit_info *exit)

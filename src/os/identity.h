@@ -31,8 +31,11 @@ int identity_open(pid_t pid, uint64_t start_ticks);
  */
 uint64_t identity_inode(int pidfd);
 
-/* As identity_open(), and INODE must be the process's too, where it is known (not 0). */
+/* As identity_open(), by INODE where it is known (not 0), which no other process of this boot has. */
 int identity_open_recorded(pid_t pid, uint64_t start_ticks, uint64_t inode);
+
+/* The kernel's number of the cgroup (v2) that the process is in, Linux 6.13; 0: not known. */
+uint64_t identity_cgroup(int pidfd);
 
 /* pidfd_open(2), close-on-exec; fd or -errno. */
 int identity_pidfd(pid_t pid);

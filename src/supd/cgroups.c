@@ -20,6 +20,17 @@
 
 /* ---- the place ---- */
 
+/* Of the cgroup that we are in ourselves, to know those that are in no other. */
+static uint64_t own_number(void)
+{
+    int pidfd = identity_pidfd(getpid());
+    uint64_t number = identity_cgroup(pidfd);
+
+    if (pidfd >= 0)
+        close(pidfd);
+    return number;
+}
+
 /* The settings may be others after a reload, but that is for the next supd: this is what the present one was started with. */
 void cgroups_open(struct supervisor *sup, bool make)
 {
@@ -39,6 +50,7 @@ void cgroups_open(struct supervisor *sup, bool make)
     } else {
         log_info("services get no cgroups: %s", cgroups->tree.reason);
     }
+    cgroups->own_number = own_number();
     cgroups_news_open(sup);
 }
 
@@ -211,6 +223,14 @@ static bool lives(const struct service *service)
            (service->main.pidfd >= 0 && !identity_has_ended(service->main.pidfd, proc->pid, proc->start_ticks));
 }
 
+/* It is where we are, and so in no cgroup of its service: one call tells, where /proc would have to be read. */
+static bool is_beside_us(const struct service *service)
+{
+    uint64_t own = service->sup->cgroups->own_number;
+
+    return own != 0 && identity_cgroup(service->main.pidfd) == own;
+}
+
 /*
  * Where the recorded process is, or, once that has ended, where it was.  What is left in there of one that somebody has
  * moved elsewhere is the service's all the same.
@@ -220,7 +240,7 @@ static char *find_cgroup(const struct service *service)
     struct cgroup_tree *tree = &service->sup->cgroups->tree;
     const char *name = service->spec->name;
     bool alive = lives(service);
-    char *path = alive ? cgroup_tree_of_process(tree, service->svc.proc.pid, name) : NULL;
+    char *path = alive && !is_beside_us(service) ? cgroup_tree_of_process(tree, service->svc.proc.pid, name) : NULL;
 
     if (path || !(svc_has_process(&service->svc) || svc_has_control(&service->svc) || service->svc.group != 0))
         return path;

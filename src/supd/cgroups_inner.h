@@ -23,6 +23,7 @@ struct cgroups {
     struct loop_io *io;
     struct service_cgroup *watched; /* by the number of the watch of memory.events */
     struct service_cgroup *waited;  /* by that of cgroup.events */
+    uint64_t own_number;            /* of the cgroup that supd itself is in, identity_cgroup(); 0: not known */
 };
 
 /* A service's cgroup. */
