@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,4 +75,9 @@ char *xvasprintf(const char *fmt, va_list ap)
     if (vasprintf(&s, fmt, ap) < 0)
         out_of_memory();
     return s;
+}
+
+void mem_trim(void)
+{
+    malloc_trim(0);
 }

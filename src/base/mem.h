@@ -40,4 +40,7 @@ char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* vasprintf(3) that returns the string. */
 char *xvasprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 
+/* What was freed goes back to the system: to be called when much was, for each fork copies the tables of what we have. */
+void mem_trim(void);
+
 #endif

@@ -336,6 +336,7 @@ static void job_apply(struct reload *reload, struct config *config, const char *
     plan_free(plan);
     free(old.items);
     job_done(reload);
+    mem_trim();
 }
 
 /* ---- reading the helper's answer ---- */

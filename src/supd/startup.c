@@ -232,29 +232,41 @@ static void take_over(struct supervisor *sup)
     sup->handover = NULL;
 }
 
-/* Everything between the lock and the loop.  DAEMON_FD: see daemon_ready(), or -1. */
-static int serve(struct supervisor *sup, const struct startup_options *options, struct survey *survey, int daemon_fd)
+/* All that there is, taken back or made anew, as SURVEY tells. */
+static bool set_up(struct supervisor *sup, const struct startup_options *options, struct survey *survey)
 {
     char err[512];
 
     slab_hide();
     if (!open_loop(sup, survey_any_alive(survey)))
-        return EXIT_FAILURE;
+        return false;
     remember_open(sup);
     logs_open(sup);
     notify_init(sup);
     if (!options->stop_leftovers && !open_server(sup))
-        return EXIT_FAILURE;
+        return false;
     cgroups_open(sup, !options->stop_leftovers);
-    sup->shutdown_recorded = survey_shutdown_pending(survey); /* for the file that is written anew, should we die too */
-    bool finish_shutdown = sup->shutdown_recorded || options->finish_shutdown;
+    /* For the file that is written anew, should we die too. */
+    sup->shutdown_recorded = survey_shutdown_pending(survey);
     if (!options->stop_leftovers)
         essential_resume(sup, survey_essential(survey));
     add_services(sup);
     if (!reattach(sup, survey, err, sizeof err)) {
         log_error("%s", err);
-        return EXIT_FAILURE;
+        return false;
     }
+    return true;
+}
+
+/* Everything between the lock and the loop.  Takes SURVEY over.  DAEMON_FD: see daemon_ready(), or -1. */
+static int serve(struct supervisor *sup, const struct startup_options *options, struct survey *survey, int daemon_fd)
+{
+    bool is_set_up = set_up(sup, options, survey);
+    bool finish_shutdown = sup->shutdown_recorded || options->finish_shutdown;
+
+    survey_free(survey);
+    if (!is_set_up)
+        return EXIT_FAILURE;
     sigchld_sweep(sup->sigchld);
     if (sup->handover)
         take_over(sup);
@@ -270,6 +282,8 @@ static int serve(struct supervisor *sup, const struct startup_options *options, 
         log_info("finishing the shutdown that was asked for before supd died");
     if (finish_shutdown || options->stop_leftovers)
         shutdown_begin(sup);
+    /* What the configuration was made from, and what was replayed. */
+    mem_trim();
     int rc;
     do {
         rc = loop_run(sup->loop);
@@ -295,7 +309,6 @@ static int run_locked(struct supervisor *sup, const struct startup_options *opti
         return EXIT_FAILURE;
     }
 
-    int status = EXIT_FAILURE;
     if (errors->n > 0 || !scale_resume(sup, survey_replay(survey))) {
         if (!survey_any_alive(survey)) {
             log_error("nothing is started, because the configuration has errors");
@@ -307,10 +320,10 @@ static int run_locked(struct supervisor *sup, const struct startup_options *opti
     } else if (!options->stop_leftovers) {
         keep_good_config(sup);
     }
-    status = serve(sup, options, survey, daemon_fd);
+    return serve(sup, options, survey, daemon_fd);
 out:
     survey_free(survey);
-    return status;
+    return EXIT_FAILURE;
 }
 
 static int run(struct supervisor *sup, const struct startup_options *options, struct config_errors *errors, rlim_t hard)
