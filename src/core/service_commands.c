@@ -234,15 +234,16 @@ void step_on_disabled(struct step *s)
     tell_enabled(s, "not enabled");
 }
 
-/* Of all that a new configuration may change at once. */
+/* Of all that a new configuration may change at once.  That no check has spoken yet is the same as that there is none. */
 static bool is_as_before(const struct svc *before, const struct svc *svc)
 {
     const struct svc_stop_params *was = &before->proc.stop, *is = &svc->proc.stop;
+    bool healthy_as_before = before->health.state == svc->health.state || before->health.state == HEALTH_STARTING;
 
     return was->signal == is->signal && was->kill_mode == is->kill_mode && was->timeout == is->timeout &&
            before->state == svc->state && before->idle == svc->idle && before->due.wall == svc->due.wall &&
-           before->due.mono == svc->due.mono && before->health.state == svc->health.state &&
-           before->deadline == svc->deadline && before->todo == svc->todo && strcmp(before->reason, svc->reason) == 0;
+           healthy_as_before && before->deadline == svc->deadline && before->todo == svc->todo &&
+           strcmp(before->reason, svc->reason) == 0;
 }
 
 void step_on_config(struct step *s)

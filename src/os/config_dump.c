@@ -10,24 +10,40 @@
 /* In double quotes, so that libconfuse reads back the same bytes, whatever they are. */
 static void put_quoted(struct buf *out, const char *s)
 {
+    static const char special[] = "\"\\\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f"
+                                  "\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f";
+
     buf_add_char(out, '"');
-    for (; *s != '\0'; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\')
+    for (;;) {
+        size_t plain = strcspn(s, special);
+
+        buf_add(out, s, plain);
+        s += plain;
+        if (*s == '\0')
+            break;
+        if (*s == '"' || *s == '\\') {
             buf_add_char(out, '\\');
-        if (c < 0x20 || c == 0x7f)
-            buf_addf(out, "\\x%02x", c);
-        else
             buf_add_char(out, *s);
+        } else {
+            buf_addf(out, "\\x%02x", (unsigned char)*s);
+        }
+        s++;
     }
     buf_add_char(out, '"');
+}
+
+static void put_key(struct buf *out, const char *indent, const char *key)
+{
+    buf_add_string(out, indent);
+    buf_add_string(out, key);
+    buf_add_string(out, " = ");
 }
 
 static void put_value(struct buf *out, const char *indent, const char *key, const char *value)
 {
     if (value == NULL)
         return;
-    buf_addf(out, "%s%s = ", indent, key);
+    put_key(out, indent, key);
     put_quoted(out, value);
     buf_add_char(out, '\n');
 }
@@ -39,7 +55,8 @@ static void put_number(struct buf *out, const char *indent, const char *key, uin
 
 static void put_list(struct buf *out, const char *key, char *const *values)
 {
-    buf_addf(out, "    %s = {", key);
+    put_key(out, "    ", key);
+    buf_add_char(out, '{');
     for (size_t i = 0; values[i] != NULL; i++) {
         if (i > 0)
             buf_add_string(out, ", ");
