@@ -49,6 +49,7 @@ struct logs {
     struct loop_timer *drain;    /* looks whether those without a service are empty */
     struct loop_timer *end_look; /* is there something left to be written, at the end? */
     int64_t end_deadline;        /* mono us: no longer is that waited for */
+    int64_t leave_at;            /* mono us: no longer is the end of suplog waited for; 0: it was not told to end */
     bool dirty;                  /* the list is to be written */
     bool failing;                /* it could not be */
     bool ending;                 /* suplog was told to end */

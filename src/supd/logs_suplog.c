@@ -31,6 +31,9 @@
 /* It says so here once it has taken up what an earlier one has begun, and takes signals. */
 #define READY_FD_NUMBER 3
 
+/* What hangs on a dead disk does not end by SIGKILL either. */
+#define KILL_PATIENCE (5 * USEC_PER_SEC)
+
 /* When all else has ended: how long it may take to write what is there, and how often that is looked at. */
 #define END_PATIENCE (10 * USEC_PER_SEC)
 #define END_LOOK (20 * USEC_PER_MSEC)
@@ -179,18 +182,23 @@ static void on_end_look(void *ctx)
     queue_wake(logs->sup);
 }
 
+static void look_again(struct logs *logs)
+{
+    if (!logs->end_look)
+        logs->end_look = loop_timer_new(logs->sup->loop, on_end_look, logs);
+    loop_timer_set(logs->end_look, END_LOOK);
+}
+
 /* For a while yet; then logs_ended() is asked again.  False: it has taken too long. */
 static bool wait_on(struct logs *logs)
 {
     int64_t now = clock_now().mono;
 
-    if (!logs->end_look) {
-        logs->end_look = loop_timer_new(logs->sup->loop, on_end_look, logs);
+    if (logs->end_deadline == 0)
         logs->end_deadline = now + END_PATIENCE;
-    }
     if (now >= logs->end_deadline)
         return false;
-    loop_timer_set(logs->end_look, END_LOOK);
+    look_again(logs);
     return true;
 }
 
@@ -221,6 +229,27 @@ static void remove_fifos(struct logs *logs)
     logs->dirty = false;
 }
 
+/* Is suplog all that has not ended, and does it not end by SIGKILL? */
+static bool is_to_be_left(struct logs *logs, const struct service *suplog)
+{
+    if (!suplog || logs->leave_at == 0 || logs->sup->n_busy > suplog->busy)
+        return false;
+    if (clock_now().mono < logs->leave_at) {
+        look_again(logs);
+        return false;
+    }
+    log_error("suplog, pid %d, does not end, for a device hangs that it writes to; it is left behind",
+              (int)suplog->svc.proc.pid);
+    return true;
+}
+
+static void end_suplog(struct logs *logs, struct service *suplog)
+{
+    logs->ending = true;
+    logs->leave_at = clock_now().mono + STOP_TIMEOUT + KILL_PATIENCE;
+    service_event(suplog, &(struct svc_event){.type = SVC_EV_SHUTDOWN});
+}
+
 bool logs_ended(struct supervisor *sup)
 {
     struct logs *logs = sup->logs;
@@ -229,12 +258,11 @@ bool logs_ended(struct supervisor *sup)
     if (suplog && !logs->ending) {
         if ((suplog->svc.state != SVC_RUNNING || bytes_left(logs) > 0) && wait_on(logs))
             return false;
-        logs->ending = true;
-        service_event(suplog, &(struct svc_event){.type = SVC_EV_SHUTDOWN});
+        end_suplog(logs, suplog);
     }
-    if (sup->n_busy > 0)
+    if (sup->n_busy > 0 && !is_to_be_left(logs, suplog))
         return false;
-    if (suplog && !ended_well(suplog) && wait_on(logs)) {
+    if (suplog && sup->n_busy == 0 && !ended_well(suplog) && wait_on(logs)) {
         logs->ending = false;
         service_event(suplog, &(struct svc_event){.type = SVC_EV_START});
         return false;

@@ -6,16 +6,14 @@ import ctypes
 import os
 import shutil
 import signal
-import struct
 import subprocess
 
 from clock import Clock
 from harness import main, test
 from instance import service
+from mounts import DeadServer, own_mounts
 from processes import Failed, eventually, is_alive, is_sanitized, kill, read_stat, skip
 
-CLONE_NEWNS = 0x00020000
-MS_REC, MS_PRIVATE = 0x4000, 0x40000
 PTRACE_SEIZE, PTRACE_O_NONE = 0x4206, 0
 YEARS = 10 * 365 * 86400
 
@@ -40,11 +38,6 @@ def start_faulted(t, call, when, error):
         return t.answers()
 
     eventually(answers, "supd answers")
-
-
-def own_mounts():
-    if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
-        skip("no mount namespace can be had here")
 
 
 def run(*argv):
@@ -96,30 +89,6 @@ class Disk:
             finally:
                 run("fsfreeze", "-u", self.place)
                 os.killpg(thaw.pid, signal.SIGKILL)
-
-
-class DeadServer:
-    """A FUSE file system whose server reads what it is asked and never answers."""
-
-    INIT_IN, INIT_OUT = struct.Struct("<IIQQIIIIII"), struct.Struct("<IIIIHHIIHHI28s")
-
-    def __init__(self, place):
-        own_mounts()
-        os.mkdir(place)
-        try:
-            self.fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            skip("there is no FUSE here")
-        options = f"fd={self.fd},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
-        if libc.mount(b"dead", place.encode(), b"fuse", 0, options):
-            skip("no FUSE file system can be mounted here")
-        unique = struct.unpack_from("<IIQ", os.read(self.fd, 1 << 17))[2]
-        answer = self.INIT_OUT.pack(7, 31, 0, 0, 16, 12, 65536, 1, 16, 0, 0, bytes(28))
-        os.write(self.fd, struct.pack("<IiQ", 16 + len(answer), 0, unique) + answer)
-
-    def close(self):
-        """What hangs there fails now."""
-        os.close(self.fd)
 
 
 # ---- processes, descriptors, rights
