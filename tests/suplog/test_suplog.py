@@ -23,6 +23,7 @@ WHEN = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
 KILLS = 24 // SLOWER
 LINES = 10**9  # at most: they end with the kills
 MIB = 1 << 20
+F_SETPIPE_SZ = 1031
 
 
 def survive_kills(t, unformat, **keys):
@@ -409,6 +410,23 @@ def a_line_is_cut(t):
     logger.end()
     t.eq(logger.text(path), b"z" * 400000, "all of it")
     t.check(os.path.getsize(path + ".1") < 100000 + 2 * 65536, f"size: {os.path.getsize(path + '.1')}")
+
+
+@test
+def long_lines_stay_whole(t):
+    """One that is shorter than where it would be cut is not, wherever it begins, in whatever pieces it comes."""
+    logger = Logger(t)
+    lines = [b"%05d" % size + b"j" * (size - 6) + b"\n" for size in (60000, 65535, 65000, 100, 65536, 63333)]
+    logger.tell(stream("web", t.path("web.json"), format="json"))
+    fcntl.fcntl(logger.fds["web.fifo"], F_SETPIPE_SZ, MIB)  # as supd does
+    logger.start()
+    text = b"".join(lines)
+    for at in range(0, len(text), 3000):
+        logger.write("web", text[at:at + 3000])
+    logger.drained("web")
+    logger.end()
+    found = [json.loads(line)["message"] for line in t.read("web.json").splitlines()]
+    t.eq([len(text) for text in found], [len(line) - 1 for line in lines], "the lengths of the lines")
 
 
 @test(root=True)
