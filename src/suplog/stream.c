@@ -342,17 +342,20 @@ static ssize_t step(struct stream *stream, const struct timestamp *now)
 /* One turn. */
 static enum stream_result run(struct stream *stream, const struct timestamp *now)
 {
-    for (size_t left = STREAM_TURN; left > 0;) {
+    size_t moved = 0;
+
+    while (moved < STREAM_TURN) {
         ssize_t n = step(stream, now);
 
         if (n < 0)
             be_stuck(stream, (int)-n, now);
         if (n <= 0)
-            return STREAM_EMPTY;
+            break;
         be_unstuck(stream);
-        left = (size_t)n < left ? left - (size_t)n : 0;
+        moved += (size_t)n;
     }
-    return STREAM_MORE;
+    pace_moved(&stream->desk->pace, stream->fifo, moved);
+    return moved < STREAM_TURN ? STREAM_EMPTY : STREAM_MORE;
 }
 
 enum stream_result stream_run(struct stream *stream, const struct timestamp *now)

@@ -23,6 +23,7 @@
 #include "suplog/file.h"
 #include "suplog/format.h"
 #include "suplog/match.h"
+#include "suplog/pace.h"
 #include "suplog/page.h"
 #include "suplog/rate.h"
 #include "suplog/worker.h"
@@ -44,6 +45,7 @@ struct desk {
     struct compressor *compressor;
     int journal; /* sockets; -1: not connected */
     int syslog;
+    struct pace pace;
 };
 
 struct stream {

@@ -385,6 +385,7 @@ static void *run(void *ctx)
         int n = epoll_wait(worker->epoll, events, EVENTS_MAX, patience(worker));
         bool ordered = false;
 
+        pace_keep(&worker->desk.pace, time_now().mono);
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr)
                 queue(worker, events[i].data.ptr);

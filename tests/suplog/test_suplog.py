@@ -82,6 +82,31 @@ def many(t):
         t.eq(t.read(f"logs/{name}"), "".join(f"{name} {i}\n" for i in range(20)), name)
 
 
+def writes_of(pid):
+    with open(f"/proc/{pid}/io", encoding="utf-8") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("syscw:"))
+
+
+@test
+def lines_come_together(t):
+    """Many lines, each a write of its own, are moved by the half millisecond and not one by one."""
+    logger = Logger(t)
+    logger.tell(stream("web", t.path("web.log"), timestamp="%Y"))
+    logger.start()
+    logger.write("web", b"first\n")
+    eventually(lambda: os.path.exists(t.path("web.log")) and t.read("web.log").endswith("first\n"), "the first line")
+    before, began = writes_of(logger.process.pid), time.monotonic()
+    for i in range(50000):
+        logger.write("web", b"%08d\n" % i)
+    logger.drained("web")
+    took = time.monotonic() - began
+    writes = writes_of(logger.process.pid) - before
+    logger.end()
+    # After each half millisecond what is there, what has come meanwhile, and so on, a few times.
+    t.check(writes < 4 * took / 0.0005 + 100, f"{writes} writes in {took:.3f} s")
+    t.eq(t.read("web.log").count("\n"), 50001, "lines")
+
+
 @test
 def one_file_for_several(t):
     """Lines stay whole when two streams have the same file, also by two names; unfinished lines are ended."""
