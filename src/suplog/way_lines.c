@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,24 @@
 
 #define HOST_SIZE 65
 
+/*
+ * How much of DATA is written at once.  What others write into the same pipe may get between two writes, and into one that is
+ * longer than PIPE_BUF: so it is whole lines, as many as fit in there, or one that is longer.
+ */
+static size_t piece(const char *data, size_t len)
+{
+    const char *newline = len > PIPE_BUF ? memrchr(data, '\n', PIPE_BUF) : NULL;
+
+    if (len > PIPE_BUF && !newline)
+        newline = memchr(data + PIPE_BUF, '\n', len - PIPE_BUF);
+    return newline ? (size_t)(newline - data) + 1 : len;
+}
+
 /* All of DATA to FD, which may be nonblocking, because others share it.  0 or -errno. */
 static int write_all(int fd, const char *data, size_t len)
 {
     while (len > 0) {
-        ssize_t n = write(fd, data, len);
+        ssize_t n = write(fd, data, piece(data, len));
         struct pollfd room = {.fd = fd, .events = POLLOUT};
 
         if (n < 0 && errno == EAGAIN)

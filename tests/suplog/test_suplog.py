@@ -541,6 +541,28 @@ def inherited(t):
 
 
 @test
+def inherited_by_a_pipe(t):
+    """Lines stay whole beside those that others write into the same pipe, full as it is most of the time."""
+    logger = Logger(t)
+    logger.tell(stream("a", sink="inherit", prefix="a: "))
+    read, write = os.pipe()
+    logger.start(stdout=write)
+    numbers = Numbers(logger, "a", 60000)
+    other = subprocess.Popen(["/bin/sh", "-c", "while :; do echo other; done"], stdout=write)
+    numbers.start()
+    eventually(lambda: logger.left("a") > 40000, "the pipe is full, and suplog waits")
+    lines, rest = [], b""
+    while len(lines) < 60000:
+        *more, rest = (rest + os.read(read, 1000)).split(b"\n")
+        lines += [line + b"\n" for line in more if line != b"other"]
+    other.kill()
+    other.wait()
+    logger.end()
+    for got, want in zip(lines, numbers.lines):
+        t.need(got == b"a: " + want, f"where {want!r} should be, {got!r} is")
+
+
+@test
 def links_in_shared_places(t):
     """A link that somebody has put where everybody may write does not lead suplog anywhere."""
     logger = Logger(t)
