@@ -447,19 +447,148 @@ def inherited(t):
         t.check(lines(i) == want, f"the lines of s{i}")
 
 
-@test
+@test(limit=900)
 def thousand(t):
-    """A thousand services write at once."""
-    count = 1000 // SLOWER
+    """A thousand services write at once while suplog and supd are killed, alone and together: each line is there once."""
+    names = [f"s{i:04}" for i in range(1000 // SLOWER)]
+
+    def steps(name):
+        return "numbers-until", t.path("counts", name), 100, 500000 * SLOWER, "for-ever"
+
+    os.mkdir(t.path("counts"))
     t.configure(
         "defaults {\n log-max-size = 1M\n stop-timeout = 60s\n}\n",
-        *(service(f"s{i}", t.worker("print", f"hello {i}", "numbers", 50, "for-ever"),
-                  log=t.path("logs", f"{i}.txt")) for i in range(count)),
+        *(service(name, t.worker(*steps(name)), log=t.path("logs", name)) for name in names),
     )
     t.start()
-    want = numbers(50).decode()
-    eventually(lambda: all(t.read(f"logs/{i}.txt") == f"hello {i}\n{want}" for i in range(count)), "each has its own")
+
+    def all_write():
+        """All have written more than they had."""
+        before = {name: size_of(t.path("logs", name)) for name in names}
+        eventually(lambda: all(size_of(t.path("logs", name)) > before[name] for name in names), "all write", 300)
+
+    all_write()
+    pids = {name: s["pid"] for name, s in t.all().items()}
+    kill(wait_suplog(t), signal.SIGKILL)
+    all_write()
+    t.crash_and_start()
+    all_write()
+    t.crash()
+    kill(suplog(t), signal.SIGKILL)
+    t.start()
+    all_write()
+    for name in names:
+        t.write(f"counts/{name}", "")
+    eventually(lambda: all(t.read(f"counts/{name}").endswith("\n") for name in names), "all have written enough", 300)
+    t.eq({name: s["pid"] for name, s in t.all().items()}, pids, "no service was started again")
+    t.terminate(deadline=300)
+    for name in names:
+        compare(t, t.path("logs", name), int(t.read(f"counts/{name}")), "")
+
+
+@test
+def flood(t):
+    """One that writes without end, with a limit: what passes and what is told of add up, and another's log goes on."""
+    limit, line = 1000000, "y" * 99
+    gate = t.gate("gate")
+    t.configure(
+        service("mad", ["yes", line], log=t.path("mad.txt"), log_rate_limit=f"{limit}/500ms",
+                log_max_size="1G"),
+        service("other", t.worker("gate", gate, "numbers", 1000, "for-ever"), log=t.path("other.txt"),
+                log_max_size="10M"),
+    )
+    t.start()
+    told = r"suplog: (\d+) bytes \((\d+) lines\) were dropped here, for more than 1000000 came in 500ms\n"
+    eventually(lambda: len(re.findall(told, t.read("mad.txt"))) > 2, "it is told what was dropped")
+    t.open_gate(gate)
+    eventually(lambda: t.read("other.txt").count("\n") == 1000, "the other goes on")
+    parts = re.split(told, t.read("mad.txt"))
+    for i in range(1, len(parts) - 3, 3):
+        t.eq(int(parts[i]), int(parts[i + 1]) * 100, "the bytes of so many lines")
+        t.check(int(parts[i]) > 0, "more than none")
+    for passed in parts[3:-1:3]:
+        t.check(0 < len(passed) <= limit, f"{len(passed)} bytes passed in half a second")
+        t.check(not passed.replace(line + "\n", ""), "whole lines")
     t.terminate()
+
+
+def with_stdout(t, target):
+    """supd with another standard output, its own messages still in its log."""
+    t.spawn(under=["/bin/sh", "-c", f'exec "$@" >"{target}"', "sh"])
+    eventually(t.answers, "supd answers")
+
+
+def two_writers(t, **keys):
+    t.configure(*(service(f"s{i}", t.worker("numbers", 300, "for-ever"), log="inherit", log_prefix=f"s{i}: ", **keys)
+                  for i in range(2)))
+
+
+def check_two(t, lines, what):
+    """The lines of both services are among these, whole and in order."""
+    want = numbers(300).decode().splitlines()
+    for i in range(2):
+        t.check([line[4:] for line in lines if line.startswith(f"s{i}: ")] == want, f"{what}: the lines of s{i}")
+    t.eq(len(lines), 600, f"{what}: lines")
+
+
+@test
+def inherited_by_a_file(t):
+    two_writers(t)
+    with_stdout(t, t.path("out"))
+    eventually(lambda: t.read("out").count("\n") >= 600, "all is there")
+    check_two(t, t.read("out").splitlines(), "a file")
+    t.terminate()
+
+
+@test
+def inherited_by_nothing(t):
+    """/dev/null takes all."""
+    two_writers(t)
+    with_stdout(t, "/dev/null")
+    wait_suplog(t)
+    t.wait_all("running")
+    t.eq(t.terminate(), 0, "exit status")
+    t.check("cannot write" not in t.log_text() and "could not be written" not in t.log_text(), "nothing is missing")
+
+
+@test
+def inherited_by_a_terminal(t):
+    two_writers(t)
+    master, slave = os.openpty()
+    with_stdout(t, os.ttyname(slave))
+    text = b""
+    while text.count(b"\n") < 600:
+        text += os.read(master, 4096)
+    check_two(t, text.decode().replace("\r\n", "\n").splitlines(), "a terminal")
+    t.terminate()
+
+
+@test
+def inherited_by_a_pipe(t):
+    """Nobody reads for a while: another's log and supd go on.  The reader goes: it is told, and what is left at the end."""
+    two_writers(t, log_timestamp="%Y")
+    with open(t.conf, "a", encoding="utf-8") as conf:
+        conf.write(service("other", t.worker("numbers", 100, "exit", 0), log=t.path("other.txt"), log_max_size="10M",
+                           restart="no"))
+        conf.write(service("more", t.worker("gate", t.gate("gate"), "numbers", 300, "for-ever"), log="inherit",
+                           log_prefix="more: "))
+    os.mkfifo(t.path("pipe"))
+    read = os.open(t.path("pipe"), os.O_RDONLY | os.O_NONBLOCK)
+    with_stdout(t, t.path("pipe"))
+    os.set_blocking(read, True)
+    eventually(lambda: t.read("other.txt").count("\n") == 100, "another's log goes on")
+    t.wait_state("other", "exited")
+    text = b""
+    while text.count(b"\n") < 600:
+        text += os.read(read, 1000)
+    lines = text.decode().splitlines()
+    t.check(all(re.match(r"\d{4} s", line) for line in lines), "each has its time")
+    check_two(t, [line[5:] for line in lines], "a pipe")
+    os.close(read)
+    t.open_gate(t.path("gate"))
+    eventually(lambda: "more: cannot write its log to standard output: Broken pipe" in t.log_text(), "it is told")
+    t.eq(t.terminate(), 0, "exit status")
+    t.match(t.log_text(), r"more: the last \d+ bytes of its output could not be written", "what is left")
 
 
 @test
