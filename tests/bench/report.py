@@ -130,10 +130,10 @@ plot 1 with lines lc rgb "black" dt 2 title "bare loop", {columns}
     return True
 
 
-def write_into(path, body):
+def write_into(path, body, begin=BEGIN, end=END):
     """Puts BODY between the marks of a document."""
     with open(path, encoding="utf-8") as file:
-        before, rest = file.read().split(BEGIN)
-    after = rest.split(END)[1]
+        before, rest = file.read().split(begin)
+    after = rest.split(end)[1]
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}")
+        file.write(f"{before}{begin}\n\n{body}\n\n{end}{after}")

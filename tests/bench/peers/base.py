@@ -22,6 +22,7 @@ class Tools:
         self.bare = os.path.join(bench, "bare")
         self.drive = os.path.join(bench, "drive")
         self.nothing = os.path.join(bench, "nothing")
+        self.feed = os.path.join(bench, "feed")
         self.supd = os.path.join(build, "supd")
         self.supctl = os.path.join(build, "supctl")
 
