@@ -58,7 +58,7 @@ static int write_lines(struct stream *stream, int fd, const char *data, size_t l
 }
 
 /* One datagram; the socket is connected when it is not, and let go when nobody is behind it any more. */
-static int send_message(int *fd, const char *path, const struct buf *message)
+static int send_once(int *fd, const char *path, const struct buf *message)
 {
     if (*fd < 0) {
         int connected = message_connect(path);
@@ -77,6 +77,15 @@ static int send_message(int *fd, const char *path, const struct buf *message)
     close(*fd);
     *fd = -1;
     return rc;
+}
+
+/* Who was behind a connection that we had may have been started again. */
+static int send_message(int *fd, const char *path, const struct buf *message)
+{
+    bool was_connected = *fd >= 0;
+    int rc = send_once(fd, path, message);
+
+    return rc < 0 && was_connected ? send_once(fd, path, message) : rc;
 }
 
 static int send_line(struct stream *stream, const char *line, size_t len, const struct timestamp *now)

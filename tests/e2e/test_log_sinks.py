@@ -108,7 +108,7 @@ def rsyslog_is_away(t):
     receiver = Rsyslog(t)
     gate = t.gate("gate")
     t.configure(
-        service("web", t.worker("gate", gate, "gate", gate, "for-ever"), log="syslog"),
+        service("web", t.worker("gate", gate, "gate", gate, "gate", gate, "for-ever"), log="syslog"),
         service("other", t.worker("numbers", 100, "for-ever"), log=t.path("other.txt"), log_max_size="10M"),
     )
     t.start()
@@ -123,7 +123,12 @@ def rsyslog_is_away(t):
     receiver.start()
     eventually(lambda: len(receiver.texts("web")) >= 2 * LINES, "all is there")
     eventually(lambda: t.log_text().count("its log is written to the system log again") == 2, "that it goes on is told")
-    t.eq(receiver.texts("web"), numbers(LINES) * 2, "the messages, in order")
+    receiver.stop()
+    receiver.start()
+    t.open_gate(gate, "numbers", LINES)
+    eventually(lambda: len(receiver.texts("web")) >= 3 * LINES, "what came after it was started again is there")
+    t.eq(receiver.texts("web"), numbers(LINES) * 3, "the messages, in order")
+    t.eq(t.log_text().count("cannot write"), 2, "there was nothing to tell of this time")
     t.terminate()
     receiver.stop()
 
