@@ -51,6 +51,9 @@ static size_t utf8_length(const unsigned char *p, size_t left)
     return len;
 }
 
+/* What stands for itself in a JSON string. */
+static const bool is_plain[256] = {[0x20 ... 0x21] = true, [0x23 ... 0x5b] = true, [0x5d ... 0x7e] = true};
+
 /* As the inside of a JSON string; what is no UTF-8 becomes U+FFFD. */
 static void add_json_text(struct buf *out, const char *text, size_t len)
 {
@@ -59,7 +62,7 @@ static void add_json_text(struct buf *out, const char *text, size_t len)
 
     while (p < end) {
         const unsigned char *plain = p;
-        while (p < end && *p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\')
+        while (p < end && is_plain[*p])
             p++;
         buf_add(out, plain, (size_t)(p - plain));
         if (p == end)
