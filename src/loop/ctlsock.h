@@ -52,7 +52,8 @@ struct ctl_handlers {
  * Makes and listens on the Unix socket PATH with MODE, replacing a dead one there
  * (the caller holds the lock, so no living supd owns it).  Returns the descriptor,
  * or -errno.  -ENAMETOOLONG: the path does not fit an address.  -EADDRINUSE: somebody
- * listens there all the same (another runtime directory, the same socket path).
+ * listens there all the same (another runtime directory, the same socket path), for 2 s
+ * already: a child of a dead one may have it a moment longer than the lock.
  * -ENOTSOCK: there is something else than a socket.
  */
 int ctlsock_listen(const char *path, mode_t mode);

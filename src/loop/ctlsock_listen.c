@@ -4,9 +4,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "loop/ctlsock.h"
+
+/* An exec closes descriptors one after another: the lock may be free, and the socket of the dead still open in its child. */
+#define PATIENCE_MS 2000
+#define LOOK_MS 10
 
 static int unix_socket(void)
 {
@@ -38,6 +43,19 @@ static int clear_place(const struct sockaddr_un *addr)
     return unlink(addr->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
+/* 0 when the place is free, be it after a while. */
+static int wait_for_place(const struct sockaddr_un *addr)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    int rc = clear_place(addr);
+
+    for (int waited = 0; rc == -EADDRINUSE && waited < PATIENCE_MS; waited += LOOK_MS) {
+        nanosleep(&pause, NULL);
+        rc = clear_place(addr);
+    }
+    return rc;
+}
+
 /* The mode stands before listen(2), so nobody gets in by one that was wider for a moment. */
 static int bind_and_listen(int fd, const struct sockaddr_un *addr, mode_t mode)
 {
@@ -63,7 +81,7 @@ int ctlsock_listen(const char *path, mode_t mode)
         return -ENAMETOOLONG;
     memcpy(addr.sun_path, path, strlen(path) + 1);
 
-    int rc = clear_place(&addr);
+    int rc = wait_for_place(&addr);
     if (rc < 0)
         return rc;
     int fd = unix_socket();

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -607,6 +608,30 @@ START_TEST(the_place_is_taken_with_care)
 }
 END_TEST
 
+/* A child of a dead supd, in the middle of its exec: it still has the socket when we come, and not for long. */
+START_TEST(a_child_of_the_dead_has_it_a_moment_longer)
+{
+    int fd = ctlsock_listen(path, 0600);
+
+    ck_assert_int_ge(fd, 0);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        struct pollfd caller = {.fd = fd, .events = POLLIN};
+
+        _exit(poll(&caller, 1, -1) == 1 ? 0 : 1);
+    }
+    close(fd);
+    fd = ctlsock_listen(path, 0600);
+    ck_assert_int_ge(fd, 0);
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    close(fd);
+    unlink(path);
+}
+END_TEST
+
 /* Clients that do everything at random; a quiet one is answered all the while, and nothing is left at the end. */
 START_TEST(noise)
 {
@@ -693,6 +718,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, without_descriptors_it_does_not_spin);
     tcase_add_test(tc, the_end_writes_what_is_pending);
     tcase_add_test(tc, the_place_is_taken_with_care);
+    tcase_add_test(tc, a_child_of_the_dead_has_it_a_moment_longer);
     tcase_add_test(tc, noise);
     suite_add_tcase(suite, tc);
     return suite;
