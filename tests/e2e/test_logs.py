@@ -19,6 +19,7 @@ WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
 LINES = int(os.environ.get("LOG_LINES", "100000"))
 LENGTH = 60  # less than they are on average
 PAUSE_US = 1000  # after each hundred
+KILL_PAUSE = 0.1 if LINES < 10**6 else 0.5  # seconds
 KILLS = int(os.environ.get("LOG_KILLS", "15")) // SLOWER
 
 
@@ -191,7 +192,7 @@ def killed(t):
     pids = {name: t.wait_state(name, "running")["pid"] for name in names}
     supds = logs = 0
     while supds < KILLS // 2 or logs < KILLS or size_of(t.path("plain.txt")) < LINES * LENGTH:
-        time.sleep(random.random() * 0.1)
+        time.sleep(random.random() * KILL_PAUSE)
         if random.random() < 0.4:
             t.crash_and_start()
             supds += 1
