@@ -6,8 +6,7 @@
 
 #include "base/units.h"
 
-#define PAUSE 500   /* us */
-#define LITTLE 4096 /* it is half of the smallest FIFO: never too much to wait with */
+#define PAUSE 500 /* us */
 #define MUCH ((size_t)32 * 1024)
 
 void pace_keep(struct pace *pace, int64_t now)
@@ -26,8 +25,10 @@ void pace_keep(struct pace *pace, int64_t now)
 
 void pace_moved(struct pace *pace, int fifo, size_t bytes)
 {
-    if (pace->hurry || bytes < LITTLE)
+    if (bytes >= MUCH)
+        pace->hurry = true;
+    if (pace->hurry || bytes < PACE_LITTLE)
         return;
-    int room = fcntl(fifo, F_GETPIPE_SZ);
-    pace->hurry = bytes >= MUCH || room < 0 || bytes >= (size_t)room / 2;
+    int room = fcntl(fifo, F_GETPIPE_SZ); /* without privileges it may hold less than MUCH */
+    pace->hurry = room >= 0 && bytes >= (size_t)room / 2;
 }

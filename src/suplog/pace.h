@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PACE_LITTLE 4096 /* bytes, half of what the smallest FIFO holds: never too much to wait with */
+
 struct pace {
     int64_t woken; /* mono us: when it went to work the last time */
     bool hurry;    /* much was moved then */

@@ -339,23 +339,27 @@ static ssize_t step(struct stream *stream, const struct timestamp *now)
     return log_stream_needs_copy(&stream->conf) || stream->match ? way_text(stream, now) : way_plain(stream, now);
 }
 
-/* One turn. */
+/* One turn.  It is over, too, when little comes again and again: its writer is at it just now, so it is left alone a while. */
 static enum stream_result run(struct stream *stream, const struct timestamp *now)
 {
+    enum stream_result result = STREAM_MORE;
     size_t moved = 0;
 
-    while (moved < STREAM_TURN) {
+    for (int little = 0; little < 2 && moved < STREAM_TURN;) {
         ssize_t n = step(stream, now);
 
         if (n < 0)
             be_stuck(stream, (int)-n, now);
-        if (n <= 0)
+        if (n <= 0) {
+            result = STREAM_EMPTY;
             break;
+        }
         be_unstuck(stream);
         moved += (size_t)n;
+        little += n < PACE_LITTLE;
     }
     pace_moved(&stream->desk->pace, stream->fifo, moved);
-    return moved < STREAM_TURN ? STREAM_EMPTY : STREAM_MORE;
+    return result;
 }
 
 enum stream_result stream_run(struct stream *stream, const struct timestamp *now)

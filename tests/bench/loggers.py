@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Those that write logs, each set so that it does what is measured: one feeder's lines into files of one directory."""
+import fcntl
 import json
 import os
 import re
@@ -164,14 +165,17 @@ class Piped(Logger):
 
     def launch(self):
         read, write = os.pipe()
-        self.process = subprocess.Popen(self.argv(), stdin=read, stdout=self.stdout(), cwd=self.dir)
+        out = self.stdout()
+        self.process = subprocess.Popen(self.argv(), stdin=read, stdout=out, cwd=self.dir)
         os.close(read)
+        os.close(out)
         self.feeding = subprocess.Popen(self.feeder(), stdout=write)
         os.close(write)
         self.usage = None
 
     def stdout(self):
-        return subprocess.DEVNULL
+        """A descriptor, to be closed."""
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
     def own(self):
         return [self.process.pid]
@@ -202,22 +206,20 @@ class Cat(Piped):
         return ["cat"]
 
     def stdout(self):
-        return open(self.path("logs", "log"), "wb")  # pylint: disable=consider-using-with
+        return os.open(self.path("logs", "log"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 class S6(Piped):
-    key, title, setting, programs = "s6-log", "s6-log", "`s6-log n1 s268435455 DIR`", ("s6-log",)
+    key, title, setting, programs = "s6-log", "s6-log", "`s6-log n9 s268435455 DIR`, its largest size", ("s6-log",)
     options = ()
 
     def argv(self):
-        return ["s6-log", "-b", *self.options, "n1", "s268435455", self.path("logs")]
+        return ["s6-log", "-b", *self.options, "n9", "s268435455", self.path("logs")]
 
 
 class S6Times(S6):
     key, title, setting = "s6-log T", "s6-log T", "the same with `T`"
-
-    def argv(self):
-        return ["s6-log", "-b", "T", "n9", "s268435455", self.path("logs")]
+    options = ("T",)
 
 
 class Runit(Piped):
@@ -263,8 +265,6 @@ class Suplog(Logger):
         return json.dumps({**stream, **self.keys}) + "\n"
 
     def launch(self):
-        import fcntl
-
         os.makedirs(self.path("run", "log"))
         os.mkfifo(self.path("run", "log", "feed.fifo"))
         fifo = os.open(self.path("run", "log", "feed.fifo"), os.O_RDWR)
