@@ -2,6 +2,7 @@
 """Logs that suplog writes, while supd is killed: suplog runs once, and what services write is in their logs once."""
 import re
 
+from instance import SUPLOG
 from processes import SLOWER, eventually
 from scenarios import Scenario
 
@@ -39,7 +40,7 @@ class Logs(Scenario):
         if not t.child_was_killed():
             self.expect_log(t, "quick.out", "last words\n", 1)
         t.check(t.read("quick.out").count("last words\n") <= len(t.marks("quick")), "quick.out: nothing is doubled")
-        eventually(lambda: len(t.live("supd:log")) == 1, "suplog runs once")
+        eventually(lambda: len(t.live(SUPLOG)) == 1, "suplog runs once")
 
     @staticmethod
     def expect_log(t, name, pattern, times):
@@ -78,7 +79,7 @@ class Awaited(Scenario):
                 t.expect_up(name, s[name], 2)
             Logs.expect_log(t, log, "up\n", len(t.marks(name)))
         t.check("taken for ready" not in t.log_text(), "what was seen is known")
-        eventually(lambda: len(t.live("supd:log")) == 1, "suplog runs once")
+        eventually(lambda: len(t.live(SUPLOG)) == 1, "suplog runs once")
 
 
 SCENARIOS = {"logs": Logs, "awaited": Awaited}

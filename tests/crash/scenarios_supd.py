@@ -3,6 +3,7 @@
 import os
 import signal
 
+from instance import SUPLOG
 from processes import Failed, eventually, is_alive, kill
 from scenarios import Scenario, ToBeEnded, pids
 
@@ -192,8 +193,8 @@ def verify_store(t):
     """The parent of supd keeps every service, and nothing that has ended."""
 
     def all_kept():
-        services = t.all().values()
-        return kept_by(t.process.pid) - {0, -1} == {s["pid"] for s in services if s["state"] == "running"}
+        running = {s["pid"] for s in t.all().values() if s["state"] == "running"}
+        return kept_by(t.process.pid) - {0, -1} == running | set(t.live(SUPLOG))
 
     eventually(all_kept, "supd --init keeps the pidfds of what runs")
 

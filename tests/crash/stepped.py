@@ -6,7 +6,7 @@ import select
 import signal
 import socket
 
-from instance import Supd, service
+from instance import SUPLOG, Supd, service
 from processes import PAUSE, Failed, eventually, kill, read_stat, skip
 
 
@@ -268,7 +268,7 @@ class Stepped(Supd):
         def holds():
             census = self.census(self.sizes)
             for name, pids in census.items():
-                if len(pids) > self.sizes.get(name, 1 if name == "supd:log" else 0):
+                if len(pids) > self.sizes.get(name, name == SUPLOG):
                     raise Failed(f"{name} runs {len(pids)} times: {pids}")
             seen.clear()
             seen.update(self.all())

@@ -30,6 +30,9 @@ def service(name, command, **keys):
     return f"service {quote(name)} {{\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
 
 
+SUPLOG = "supd:log"  # the service that suplog is, which no test has configured
+
+
 class Supd:
     def __init__(self, directory):
         self.dir = directory
