@@ -23,7 +23,7 @@
 /* It is started again at once, unless it dies again before it has run so long. */
 #define STABLE USEC_PER_SEC
 #define DELAY_FIRST (10 * USEC_PER_MSEC)
-#define DELAY_MAX (5 * USEC_PER_SEC)
+#define DELAY_MAX USEC_PER_SEC
 
 /* Longer than it waits for a device that hangs. */
 #define STOP_TIMEOUT (10 * USEC_PER_SEC)
