@@ -148,22 +148,15 @@ int identity_open(pid_t pid, uint64_t start_ticks)
     return pidfd;
 }
 
-/* Older kernels give all pidfds the one inode of anonymous files. */
-static bool has_pidfs(int pidfd)
-{
-    static int has; /* what a pidfd is does not change while the kernel runs.  1: yes, -1: no */
-    struct statfs fs;
-
-    if (has == 0 && fstatfs(pidfd, &fs) == 0)
-        has = fs.f_type == PIDFS_MAGIC ? 1 : -1;
-    return has == 1;
-}
-
 uint64_t identity_inode(int pidfd)
 {
+    struct statfs fs;
     struct stat st;
 
-    if (pidfd < 0 || pretended_lacks & IDENTITY_LACKS_INODE || !has_pidfs(pidfd) || fstat(pidfd, &st) == -1)
+    /* Older kernels give all pidfds the one inode of anonymous files. */
+    if (pidfd < 0 || pretended_lacks & IDENTITY_LACKS_INODE)
+        return 0;
+    if (fstatfs(pidfd, &fs) == -1 || fs.f_type != PIDFS_MAGIC || fstat(pidfd, &st) == -1)
         return 0;
     return st.st_ino;
 }
