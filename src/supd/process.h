@@ -71,6 +71,9 @@ void process_tell_left(struct process *process, unsigned left);
 
 /* SIGNO to all that come of it: at once to those that are found, then to those that appear meanwhile. */
 void tree_signal(struct process *process, int signo);
+/* A signal to all that come of it is about to be recorded: what takes time is done before, so that supd's death between the
+ * two, after which it is not sent, is as unlikely as can be. */
+void tree_look_ahead(struct process *process);
 /* Who is about to be sent SIGNO is named in the log, if that is SIGKILL and the main process has ended. */
 void tree_name(struct process *process, int signo);
 /* A life begins in a cgroup in which others are: they are named, and with another kill-mode than `process` killed. */

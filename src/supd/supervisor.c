@@ -504,6 +504,14 @@ void service_restore(struct service *service, const struct svc *svc)
     service_update_busy(service);
 }
 
+static void look_ahead(struct service *service, const struct svc_actions *actions)
+{
+    if (has_action(actions, ACT_SIGNAL_GROUP) && !cgroups_is_whole(&service->main))
+        tree_look_ahead(&service->main);
+    if (has_action(actions, ACT_SIGNAL_CONTROL) && !cgroups_is_whole(&service->control))
+        tree_look_ahead(&service->control);
+}
+
 /* What becomes of the service by EVENT; a stop of one that others come after waits for those. */
 static void step(struct service *service, const struct svc_event *event, struct timestamp now, struct svc *next,
                  struct svc_actions *actions)
@@ -514,6 +522,7 @@ static void step(struct service *service, const struct svc_event *event, struct 
     held.hold = stops && order_holds_stop(service);
     *next = service->svc;
     svc_step(next, service->spec, &held, now, &service->sup->rng, actions);
+    look_ahead(service, actions);
 }
 
 void service_event(struct service *service, const struct svc_event *event)

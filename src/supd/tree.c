@@ -204,6 +204,14 @@ void tree_signal(struct process *process, int signo)
     signal_found(process, signo, false);
 }
 
+void tree_look_ahead(struct process *process)
+{
+    /* Those of our children are found without reading all of /proc; who comes later in this turn uses the same look. */
+    if (process->tree.ours || process->service->sup->look.look || process_group(process).pgid <= 0)
+        return;
+    find(process);
+}
+
 void tree_count(struct process *process)
 {
     process->tree.count = true;
