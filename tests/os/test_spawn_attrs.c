@@ -120,7 +120,7 @@ START_TEST(supd_dies_before_the_signal_is_set)
     char *ran = xasprintf("%s/ran", bench.dir);
     char *command = xasprintf("/bin/touch %s", ran);
     ck_assert_int_eq(mkfifo(fifo, 0600), 0);
-    set(&bench, "log", fifo);
+    set(&bench, "stdin", fifo);
     set(&bench, "command", command);
     set(&bench, "parent-death-signal", "USR1");
 
@@ -131,12 +131,12 @@ START_TEST(supd_dies_before_the_signal_is_set)
     ck_assert_int_eq(waitpid(supd, &status, 0), supd);
     ck_assert_int_eq(status, 0);
 
-    int reader = open(fifo, O_RDONLY | O_CLOEXEC);
+    int writer = open(fifo, O_WRONLY | O_CLOEXEC);
     ck_assert_int_gt(waitpid(-1, &status, 0), 0);
     ck_assert(WIFSIGNALED(status));
     ck_assert_int_eq(WTERMSIG(status), SIGUSR1);
     ck_assert_int_eq(access(ran, F_OK), -1);
-    close(reader);
+    close(writer);
     free(command);
     free(ran);
     free(fifo);
