@@ -19,6 +19,7 @@
 #define LOG_STREAMS_FILE "streams"       /* in RUNTIME/log */
 #define LOG_PIDS_FILE "pids"             /* the same: numbers of 32 bits, the pid of the service in each slot */
 #define LOG_PID_MASK ((1 << 22) - 1)     /* of such a number: the pid, which the kernel lets be no larger */
+#define LOG_LISTED "listed"              /* told to suplog beside the FIFOs that it is handed: the list is written */
 #define LOG_LINE_MAX ((size_t)64 * 1024) /* a longer line is cut */
 #define LOG_STREAM_LINE_MAX 12000        /* no line of LOG_STREAMS_FILE is longer */
 #define LOG_ID_NONE UINT32_MAX           /* of .uid and .gid: whose suplog is */

@@ -17,7 +17,10 @@ int logline_listen(const char *dir);
 /* Our end to whoever has the other one.  A descriptor (close-on-exec, nonblocking) or -errno. */
 int logline_connect(const char *dir);
 
-/* Hands over FD, with LEN bytes of TEXT to tell what it is.  0 or -errno: -EAGAIN where too much is waiting to be taken. */
+/*
+ * Hands over FD, with LEN bytes of TEXT to tell what it is; -1: the text alone.  0 or -errno: -EAGAIN where too much is
+ * waiting to be taken.
+ */
 int logline_send(int line, const char *text, size_t len, int fd);
 
 #endif

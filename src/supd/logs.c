@@ -43,6 +43,8 @@ static void write_streams(struct logs *logs)
     logs->dirty = rc < 0;
     if (rc < 0)
         loop_timer_set(logs->turn, RETRY_INTERVAL);
+    else
+        logs_tell_listed(logs);
 }
 
 static void on_turn(void *ctx)

@@ -92,6 +92,8 @@ void logs_start_suplog(struct logs *logs);
 void logs_prepare_suplog(struct logs *logs, struct spawn_request *request);
 /* Gives it PIPE, so that this is not ours alone. */
 void logs_hand_over(struct logs *logs, const struct log_pipe *pipe);
+/* Tells it that the list is written, in which all that is to stay stands. */
+void logs_tell_listed(struct logs *logs);
 
 /* ---- logs_match.c ---- */
 

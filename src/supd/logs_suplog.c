@@ -146,6 +146,12 @@ void logs_hand_over(struct logs *logs, const struct log_pipe *pipe)
         drop_line(logs);
 }
 
+void logs_tell_listed(struct logs *logs)
+{
+    if (logs->line >= 0 && logline_send(logs->line, LOG_LISTED, strlen(LOG_LISTED), -1) == -EPIPE)
+        drop_line(logs);
+}
+
 void logs_reopen(struct supervisor *sup)
 {
     struct service *suplog = logs_suplog(sup);

@@ -55,6 +55,7 @@ static void accept_next(struct handed *handed)
     if (handed->listener < 0)
         return;
     handed->connection = accept4(handed->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    handed->number += handed->connection >= 0;
     if (handed->connection >= 0 || errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
         return;
     say(LOG_LEVEL_ERROR, "cannot be handed any more FIFOs: %s; they are opened as they are listed", strerror(errno));
@@ -76,8 +77,11 @@ enum handed_what handed_take(struct handed *handed, struct log_stream *stream, i
         if (n == 0) {
             close(handed->connection);
             handed->connection = -1;
-            return HANDED_SUPD_GONE;
+            accept_next(handed);
+            continue;
         }
+        if (*fd < 0 && strcmp(text, LOG_LISTED) == 0)
+            return HANDED_LISTED;
         if (*fd >= 0 && log_stream_decode(text, stream, err, sizeof err))
             return HANDED_FIFO;
         say(LOG_LEVEL_ERROR, "what supd hands over makes no sense");

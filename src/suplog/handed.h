@@ -9,8 +9,9 @@
 #include "core/log_stream.h"
 
 struct handed {
-    int listener;   /* -1: nobody hands us any */
-    int connection; /* of the supd that is; -1: none */
+    int listener;    /* -1: nobody hands us any */
+    int connection;  /* of the supd that is; -1: none */
+    unsigned number; /* of that connection, from 1 */
 };
 
 /* LISTENER is a socket that listens, or something else, which is of no use then. */
@@ -19,7 +20,7 @@ void handed_open(struct handed *handed, int listener);
 enum handed_what {
     HANDED_NOTHING, /* no more for now */
     HANDED_FIFO,
-    HANDED_SUPD_GONE, /* what it has handed over and not listed is nobody's any more */
+    HANDED_LISTED, /* what an earlier supd has handed over, and is not in the list by now, is nobody's any more */
 };
 
 /* Takes the next: *STREAM, to be cleared, and *FD, to be closed, where it is a FIFO. */

@@ -42,7 +42,7 @@ struct known_stream {
     struct log_stream conf; /* a copy of what its worker has */
     struct device *device;
     bool listed;
-    bool handed; /* by the supd that is, which will list it */
+    unsigned handed; /* number of the connection by which it came, until it is listed; 0: it was */
     UT_hash_handle hh;
 };
 
@@ -153,13 +153,6 @@ static void hand_to_worker(const struct known_stream *known, struct device *befo
     free(line);
 }
 
-static void let_go(struct log_stream *conf, int fifo)
-{
-    log_stream_clear(conf);
-    if (fifo >= 0)
-        close(fifo);
-}
-
 /* CONF, whose contents pass to it, of the list; or with FIFO, which passes on, as it was handed over (else -1). */
 static void know(struct suplog *suplog, struct log_stream *conf, int fifo)
 {
@@ -168,15 +161,20 @@ static void know(struct suplog *suplog, struct log_stream *conf, int fifo)
     HASH_FIND_STR(suplog->streams, conf->fifo, known);
     if (known && log_stream_equal(&known->conf, conf)) {
         known->listed = known->listed || fifo < 0;
-        known->handed = known->handed && fifo >= 0;
-        let_go(conf, fifo);
+        known->handed = fifo >= 0 && known->handed ? suplog->handed.number : 0;
+        /* Its worker may not have come to opening it: until then nobody else may have it open. */
+        if (fifo >= 0)
+            hand_to_worker(known, NULL, fifo);
+        log_stream_clear(conf);
         return;
     }
     struct device *device = device_of(suplog, conf);
     bool moves = known && (known->device != device || known->conf.inode != conf->inode);
     struct device *before = moves ? known->device : NULL;
     if (!device) {
-        let_go(conf, fifo);
+        log_stream_clear(conf);
+        if (fifo >= 0)
+            close(fifo);
         return;
     }
     if (known) {
@@ -188,7 +186,7 @@ static void know(struct suplog *suplog, struct log_stream *conf, int fifo)
     known->conf = *conf;
     known->device = device;
     known->listed = fifo < 0;
-    known->handed = fifo >= 0;
+    known->handed = fifo >= 0 ? suplog->handed.number : 0;
     HASH_ADD_KEYPTR(hh, suplog->streams, known->conf.fifo, strlen(known->conf.fifo), known);
     hand_to_worker(known, before, fifo);
 }
@@ -234,6 +232,19 @@ static void read_streams(struct suplog *suplog)
     forget_unlisted(suplog);
 }
 
+/*
+ * A supd that dies leaves FIFOs of which its list does not tell yet, and processes that have not written into them yet: they
+ * stay until the next supd has said what is to become of all.
+ */
+static void forget_of_earlier(struct suplog *suplog)
+{
+    for (struct known_stream *known = suplog->streams; known; known = known->hh.next) {
+        if (known->handed != suplog->handed.number)
+            known->handed = 0;
+    }
+    read_streams(suplog);
+}
+
 static void take_handed(struct suplog *suplog)
 {
     struct log_stream conf;
@@ -243,8 +254,8 @@ static void take_handed(struct suplog *suplog)
     while ((what = handed_take(&suplog->handed, &conf, &fifo)) != HANDED_NOTHING) {
         if (what == HANDED_FIFO)
             know(suplog, &conf, fifo);
-        for (struct known_stream *known = suplog->streams; known && what == HANDED_SUPD_GONE; known = known->hh.next)
-            known->handed = false;
+        else
+            forget_of_earlier(suplog);
     }
 }
 
