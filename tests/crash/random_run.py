@@ -447,7 +447,7 @@ class RandomRun(Supd):
             services = self.all()
             for name, status in services.items():
                 self.hear(name, status["state"], status["exit"])
-            eventually(lambda: not self.live(), "no process of a service is left")
+            eventually(lambda: self.live() == self.live(SUPLOG), "no process of a service is left")
             eventually(self.register.all_told, "the kernel has told every end")
             self.over.set()
             self.eq(self.terminate(), 0, "exit status at the end")

@@ -47,9 +47,9 @@ class Answerer:
         with peer:
             self.asked.append(peer.recv(4096))
             self.held.wait()
-            peer.sendall(self.answer)
-            with self.lock:
+            with self.lock:  # before it is answered: then the next may come at once
                 self.now -= 1
+            peer.sendall(self.answer)
 
     def wait_asked(self, more=1):
         count = len(self.asked) + more
