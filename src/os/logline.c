@@ -37,21 +37,17 @@ int logline_listen(const char *dir)
     struct sockaddr_un addr;
     int at = open_dir(dir, &addr);
     int fd = at < 0 ? at : new_socket();
+    int rc = 0;
 
-    if (fd < 0)
-        goto out;
-    if (unlinkat(at, SOCKET_FILE, 0) < 0 && errno != ENOENT)
-        goto fail;
-    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) == 0 && listen(fd, BACKLOG) == 0)
-        goto out;
-fail:
-    int rc = -errno;
-    close(fd);
-    fd = rc;
-out:
+    if (fd >= 0 && ((unlinkat(at, SOCKET_FILE, 0) < 0 && errno != ENOENT) ||
+                    bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(fd, BACKLOG) < 0))
+        rc = -errno;
     if (at >= 0)
         close(at);
-    return fd;
+    if (rc == 0)
+        return fd;
+    close(fd);
+    return rc;
 }
 
 int logline_connect(const char *dir)

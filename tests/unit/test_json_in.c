@@ -100,8 +100,7 @@ START_TEST(values_by_the_letter)
         "\"\\ud800\\u12",
         "\"\\u00",
         "\"\\",
-        "\xef\xbb\xbf"
-        "1",
+        "\xef\xbb\xbf\x31",
         "[[[[]]]]",
         "[[[[]]]",
         "\"\xed\xa0\x80\"",
