@@ -32,6 +32,22 @@ struct spec *spec_new(const char *name)
     return spec;
 }
 
+void spec_reset(struct spec *spec, const struct spec_key *key)
+{
+    const struct key_type_ops *ops = key_type_ops(key->type);
+    struct spec *fresh = spec_new(spec->name);
+    char *to = (char *)spec + key->offset;
+    char *from = (char *)fresh + key->offset;
+
+    for (size_t i = 0; i < ops->size; i++) {
+        char byte = to[i];
+
+        to[i] = from[i];
+        from[i] = byte;
+    }
+    spec_free(fresh);
+}
+
 static void copy_ids(struct spec_ids *to, const struct spec_ids *from)
 {
     *to = *from;

@@ -304,6 +304,9 @@ struct spec *spec_new(const char *name);
 struct spec *spec_dup(const struct spec *spec);
 void spec_free(struct spec *spec);
 
+/* KEY of SPEC is again what it is where nobody gives it. */
+void spec_reset(struct spec *spec, const struct spec_key *key);
+
 /*
  * Sets KEY from the N strings in VALUES.  IS_LIST tells `{...}` from a single
  * value.  On a bad value returns false, leaves the spec as it was and writes to

@@ -125,6 +125,12 @@ static bool set_value(const struct config_build *b, struct spec *spec, const str
     return ok;
 }
 
+/* As in systemd's units: what `defaults` says does not hold for this one. */
+static bool is_empty(const struct config_entry *entry)
+{
+    return entry->kind == CONFIG_LIST ? entry->n == 0 : entry->n == 1 && entry->values[0][0] == '\0';
+}
+
 /* Tells of each element of a list that is wrong by itself.  False: none is, so only all of them together are. */
 static bool tell_elements(struct config_build *b, const struct placed *p, const struct config_entry *entry,
                           const struct spec_key *key, const char *name)
@@ -166,16 +172,20 @@ bool config_set_service_key(struct config_build *b, const struct placed *p, cons
     }
     if (set_value(b, spec, key, entry, err, sizeof(err)))
         return true;
+    if (is_empty(entry) && (key->flags & KEY_F_REQUIRED) == 0) {
+        spec_reset(spec, key);
+        return true;
+    }
     const struct key_type_ops *ops = key_type_ops(key->type);
     if (entry->n < 2 || !ops->takes_list || ops->is_command || !tell_elements(b, p, entry, key, spec->name))
         config_build_entry_error(b, p, entry, ": %s", err);
     return false;
 }
 
-/* Unset, or something that can be looked up; anything else was refused before. */
+/* Unset, or something that can be looked up, or nobody; anything else was refused before. */
 static bool has_value(const struct config_entry *entry)
 {
-    return entry == NULL || (entry->kind == CONFIG_VALUE && entry->values[0][0] != '\0');
+    return entry == NULL || entry->kind == CONFIG_VALUE;
 }
 
 /* What `defaults` said of ids was resolved with them. */

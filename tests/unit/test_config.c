@@ -113,6 +113,23 @@ START_TEST(list_or_value)
 }
 END_TEST
 
+START_TEST(defaults_taken_back)
+{
+    load_good("defaults { user = nobody pre-start = {'/bin/x'} stop-command = '/bin/y' restart = no log-prefix = p\n"
+              "  schedule = '@daily' reload-signal = USR1 nice = 3 }\n"
+              "service a { command = x type = oneshot\n}\n"
+              "service b { command = x user = '' pre-start = {} stop-command = '' restart = '' log-prefix = ''\n"
+              "  schedule = {} reload-signal = '' nice = ''\n}\n");
+    const struct spec *a = service("a");
+    const struct spec *b = service("b");
+    ck_assert(a->user && a->pre_start && a->stop_command && a->schedule && a->logging.prefix);
+    ck_assert(!b->user && !b->ids.set && !b->pre_start && !b->stop_command && !b->schedule && !b->logging.prefix);
+    ck_assert_int_ne(b->restart, a->restart);
+    load_text("service a { command = '' }");
+    expect_error(0, "x.conf", 1, "names no program");
+}
+END_TEST
+
 START_TEST(sections_within_a_section)
 {
     load_good("defaults { cgroup { pids-max = 5 # each\n memory-max = 1G } }\n"
@@ -845,6 +862,7 @@ Suite *check_suite(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, quoting);
     tcase_add_test(tc, list_or_value);
+    tcase_add_test(tc, defaults_taken_back);
     tcase_add_test(tc, sections_within_a_section);
     tcase_add_test(tc, comments_and_lines);
     tcase_add_test(tc, settings);
