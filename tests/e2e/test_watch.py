@@ -209,7 +209,7 @@ def clone_as(pid, argv):
 def stranger(t, way):
     begin(t, way, service("a", t.worker("for-ever"), restart="no"))
     t.start()
-    pid = t.wait_state("a", "running")["pid"]
+    pid = int(t.wait_state("a", "running")["pid"])  # a plain number, that of the stranger next
     t.crash()
     kill(pid, signal.SIGKILL)
     eventually(lambda: read_stat(pid) is None, f"{way}: it has ended and was reaped")
