@@ -17,7 +17,7 @@ static void log_change(const struct service *service, enum svc_state from)
     case SVC_RUNNING:
         if (!svc_has_process(svc))
             log_info("%s: running: its work is done", name);
-        else
+        else if (!service->sup->reattaching)
             log_info("%s: running, pid %d", name, svc->proc.pid);
         break;
     case SVC_BACKOFF:

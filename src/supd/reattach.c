@@ -541,8 +541,10 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
         snprintf(err, err_size, "cannot write %s/state: %s", sup->runtime_dir, strerror(-rc));
         return false;
     }
+    sup->reattaching = true;
     for (struct service *s = sup->services; s; s = s->by_name.next)
         resume(s);
+    sup->reattaching = false;
     events_resume(sup);
     /* What was above them may have been made anew with supd, and the configuration may be another. */
     for (struct service *s = sup->services; s; s = s->by_name.next)

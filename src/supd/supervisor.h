@@ -184,6 +184,7 @@ struct supervisor {
     struct epoch epoch;
     uint64_t rng;
     enum supervisor_phase phase;
+    bool reattaching;       /* what was left by an earlier supd is being taken back, which is told of each */
     bool shutdown_recorded; /* `supctl shutdown` was acknowledged */
     struct scale *scales;   /* sections with another number of instances than is written; supd/scale.h */
     size_t n_scales;

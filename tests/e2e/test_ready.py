@@ -387,8 +387,12 @@ def a_line_that_comes_while_somebody_is_dead(t):
     for kind, teller in tellers.items():
         t.eq((services[kind]["pid"], services[kind]["restarts"]), (teller.notes()[0]["pid"], 0), f"{kind}: one process")
     t.check("taken for ready" not in t.log_text(), "nothing was lost")
+    t.match(t.log_text(), f"first: running, pid {services['first']['pid']}\n", "it is told who has become ready")
     eventually(lambda: [t.read(kind + ".log") for kind in kinds] == ["one\nup\n"] * 4, "the logs")
+    said = len(t.log_text())
     t.crash_and_start()
+    told = t.log_text()[said:].replace("supd:log:", "")
+    t.check(": running, pid" not in told, "and of others only that they are taken back")
     t.eq({s["state"] for s in t.all().values()}, {"running"}, "that is remembered")
     t.eq(matches(t), [], "nothing is left behind")
 
