@@ -23,6 +23,10 @@ int64_t clock_machine_mono(int64_t mono);
 /* us since the machine was booted. */
 int64_t clock_since_boot(void);
 
+/* Now, in the ticks since boot that /proc/PID/stat tells the start of a process in, as the machine has them.  Async-signal-safe
+ * from the second call on. */
+uint64_t clock_boot_ticks(void);
+
 /* The start of a process, in ticks since boot, from how /proc/PID/stat tells it to us.  Async-signal-safe. */
 uint64_t clock_machine_ticks(uint64_t ticks);
 

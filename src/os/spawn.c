@@ -13,8 +13,14 @@
 
 #include "base/mem.h"
 #include "base/strv.h"
+#include "os/clock.h"
 #include "os/identity.h"
+#include "os/procfs.h"
 #include "os/spawn_child.h"
+
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND UINT64_C(0x100000000)
+#endif
 
 /* What systemd, or a supd that runs us, meant for us alone.  A name that ends in '_' stands for all that begin so. */
 static const char *const private_vars[] = {
@@ -49,11 +55,28 @@ static bool is_private(const char *assignment)
     return false;
 }
 
+/* What we inherited, and the one that is ignored by supd itself. */
+static uint64_t ignored_signals(void)
+{
+    uint64_t ignored = UINT64_C(1) << (SIGPIPE - 1);
+
+    for (int signo = 1; signo < NSIG && signo <= 64; signo++) {
+        uintptr_t action[8] = {0}; /* the kernel's struct sigaction, at most this long: the handler is in it */
+
+        syscall(SYS_rt_sigaction, signo, NULL, action, (size_t)(NSIG - 1) / 8);
+        /* On some machines its flags come first; one signal too many does no harm. */
+        if (action[0] == (uintptr_t)SIG_IGN || action[1] == (uintptr_t)SIG_IGN)
+            ignored |= UINT64_C(1) << (signo - 1);
+    }
+    return ignored;
+}
+
 void spawn_baseline_take(struct spawn_baseline *baseline)
 {
-    *baseline = (struct spawn_baseline){.oom_score_adj = INT_MIN};
+    *baseline = (struct spawn_baseline){.oom_score_adj = INT_MIN, .ignored = ignored_signals()};
     getrlimit(RLIMIT_NOFILE, &baseline->nofile);
-    spawn_read_oom_score_adj(&baseline->oom_score_adj);
+    baseline->oom_fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+    spawn_read_oom_score_adj(baseline->oom_fd, &baseline->oom_score_adj);
     for (char **p = environ; p != NULL && *p != NULL; p++) {
         if (!is_private(*p))
             baseline->environment = strv_push(baseline->environment, xstrdup(*p));
@@ -64,13 +87,16 @@ void spawn_baseline_clear(struct spawn_baseline *baseline)
 {
     strv_free(baseline->environment);
     baseline->environment = NULL;
+    if (baseline->oom_fd > 0)
+        close(baseline->oom_fd);
+    baseline->oom_fd = -1;
 }
 
 /* clone3(2) as fork(2), but that the pidfd comes with the child; the child returns 0. */
-static pid_t clone_process(int *pidfd, int cgroup_fd)
+static pid_t clone_process(int *pidfd, int cgroup_fd, uint64_t flags)
 {
     struct clone_args args = {
-        .flags = CLONE_PIDFD | (cgroup_fd > 0 ? CLONE_INTO_CGROUP : 0),
+        .flags = CLONE_PIDFD | flags | (cgroup_fd > 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uint64_t)(uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
         .cgroup = (uint64_t)cgroup_fd,
@@ -79,23 +105,53 @@ static pid_t clone_process(int *pidfd, int cgroup_fd)
     return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
-/* *JOIN: the child is not in the cgroup yet and has to see to that itself. */
-static pid_t fork_with_pidfd(int *pidfd, const struct spawn_request *req, bool *join)
+/* With the handlers of the child reset where the kernel does that, from Linux 5.5 on. */
+static pid_t clone_afresh(int *pidfd, int cgroup_fd, bool *handlers_reset)
+{
+    static bool cannot;
+
+    *handlers_reset = !cannot;
+    pid_t pid = clone_process(pidfd, cgroup_fd, cannot ? 0 : CLONE_CLEAR_SIGHAND);
+    if (pid != -1 || errno != EINVAL || cannot)
+        return pid;
+    *handlers_reset = false;
+    pid = clone_process(pidfd, cgroup_fd, 0);
+    cannot = pid > 0;
+    return pid;
+}
+
+static pid_t fork_with_pidfd(int *pidfd, const struct spawn_request *req, struct spawn_origin *origin)
 {
     int cgroup_fd = req->cgroup_fd;
 
-    *join = cgroup_fd > 0 && req->cgroup_join;
-    pid_t pid = clone_process(pidfd, *join ? 0 : cgroup_fd);
+    origin->join = cgroup_fd > 0 && req->cgroup_join;
+    pid_t pid = clone_afresh(pidfd, origin->join ? 0 : cgroup_fd, &origin->handlers_reset);
     if (pid == -1 && cgroup_fd > 0 && errno == E2BIG) { /* before Linux 5.7 */
-        *join = true;
-        pid = clone_process(pidfd, 0);
+        origin->join = true;
+        pid = clone_afresh(pidfd, 0, &origin->handlers_reset);
     }
     /* Sandboxes that read the flags of clone(2) refuse a clone3(2) that they cannot look into. */
     if (pid != -1 || (errno != ENOSYS && errno != EPERM))
         return pid;
-    *join = cgroup_fd > 0;
+    origin->join = cgroup_fd > 0;
+    origin->handlers_reset = false;
     *pidfd = -1;
     return fork();
+}
+
+/*
+ * A process whose fork lies between two looks at the clock that show the same tick has begun in that tick, and nobody
+ * need ask /proc for it.  Whether that is so on this kernel is tried with the first children.
+ */
+static enum { NOT_TRIED, TICK_IS_RIGHT, TICK_IS_WRONG } start_by_clock;
+
+static void try_start_by_clock(pid_t pid, uint64_t not_before)
+{
+    struct procfs_stat st;
+
+    if (start_by_clock != NOT_TRIED || clock_boot_ticks() != not_before || procfs_read_stat(pid, &st) < 0)
+        return;
+    start_by_clock = st.start_ticks == not_before ? TICK_IS_RIGHT : TICK_IS_WRONG;
 }
 
 /*
@@ -157,12 +213,17 @@ bool spawn_process(const struct spawn_request *asked, struct spawn_child *child,
 
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    bool join;
-    pid_t parent = getpid();
-    pid_t pid = fork_with_pidfd(&pidfd, req, &join);
+    uint64_t not_before = clock_boot_ticks();
+    struct spawn_origin origin = {
+        .parent = getpid(),
+        .not_before = start_by_clock == TICK_IS_RIGHT ? not_before : 0,
+    };
+    pid_t pid = fork_with_pidfd(&pidfd, req, &origin);
     if (pid == 0)
-        spawn_child_run(req, parent, report[1], join);
+        spawn_child_run(req, &origin, report[1]);
     int fork_errno = errno;
+    if (pid > 0)
+        try_start_by_clock(pid, not_before);
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(report[1]);
 
@@ -182,13 +243,9 @@ bool spawn_process(const struct spawn_request *asked, struct spawn_child *child,
 /* Is there anything that can be refused? */
 static bool has_attributes(const struct spec *spec)
 {
-    for (size_t i = 0; i < SPEC_N_LIMITS; i++) {
-        if (spec->limits[i] != NULL)
-            return true;
-    }
-    return spec->nice.set || spec->io.io_class != IO_CLASS_UNSET || spec->cpus != NULL || spec->oom_score_adj.set ||
-           spec->capabilities.set || spec->capability_bounding_set.set || spec->private_tmp ||
-           spec->read_only_paths != NULL;
+    return spawn_has_limits(spec) || spec->nice.set || spec->io.io_class != IO_CLASS_UNSET || spec->cpus != NULL ||
+           spec->oom_score_adj.set || spec->capabilities.set || spec->capability_bounding_set.set ||
+           spec->private_tmp || spec->read_only_paths != NULL;
 }
 
 bool spawn_try_attributes(const struct spec *spec, const struct spawn_baseline *baseline, char *err, size_t err_size)

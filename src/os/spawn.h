@@ -24,6 +24,8 @@
 struct spawn_baseline {
     struct rlimit nofile;
     int oom_score_adj;  /* INT_MIN: could not be read */
+    int oom_fd;         /* /proc/self/oom_score_adj, for what it is now; -1: could not be opened */
+    uint64_t ignored;   /* 1 << (N - 1): signal N is ignored, or will be by us */
     char **environment; /* ours, without what was meant for supd alone (NOTIFY_SOCKET, WATCHDOG_*, LISTEN_*, ...) */
 };
 

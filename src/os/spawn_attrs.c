@@ -20,19 +20,17 @@ static const char *needs(int err, const char *what)
     return err == EPERM || err == EACCES ? what : "";
 }
 
-bool spawn_read_oom_score_adj(int *value)
+bool spawn_read_oom_score_adj(int fd, int *value)
 {
     char text[16];
-    int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
-    if (fd == -1)
-        return false;
+    int number = 0;
 
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-    close(fd);
+    ssize_t n = pread(fd, text, sizeof(text), 0);
     if (n <= 0)
         return false;
-    text[n] = '\0';
-    *value = atoi(text);
+    for (ssize_t i = text[0] == '-'; i < n && text[i] >= '0' && text[i] <= '9'; i++)
+        number = number * 10 + (text[i] - '0');
+    *value = text[0] == '-' ? -number : number;
     return true;
 }
 
@@ -43,7 +41,8 @@ static void set_oom_score_adj(const struct child *child)
     int current;
     char text[16];
 
-    if (wanted == INT_MIN || (spawn_read_oom_score_adj(&current) && current == wanted))
+    /* What supd has now is what it has handed on to us. */
+    if (wanted == INT_MIN || (spawn_read_oom_score_adj(child->req->baseline->oom_fd, &current) && current == wanted))
         return;
 
     int len = snprintf(text, sizeof(text), "%d", wanted);
@@ -166,10 +165,21 @@ static void restore_nofile(const struct child *child)
         spawn_fail(child, STEP_LIMITS, "limit-nofile: %s", strerror(errno));
 }
 
+bool spawn_has_limits(const struct spec *spec)
+{
+    for (size_t i = 0; i < SPEC_N_LIMITS; i++) {
+        if (spec->limits[i] != NULL)
+            return true;
+    }
+    return false;
+}
+
 void spawn_set_limits(const struct child *child)
 {
     if (child->spec->limits[SPEC_LIMIT_NOFILE] == NULL)
         restore_nofile(child);
+    if (!spawn_has_limits(child->spec))
+        return;
     for (size_t i = 0; i < spec_n_keys; i++) {
         int name = spec_limit_of(&spec_keys[i]);
         if (name >= 0)

@@ -15,6 +15,7 @@
 
 #include "base/strv.h"
 #include "core/record.h"
+#include "os/clock.h"
 #include "os/identity.h"
 #include "os/procfs.h"
 #include "os/spawn_steps.h"
@@ -44,45 +45,57 @@ void spawn_fail(const struct child *child, int code, const char *fmt, ...)
  * sigaction(3) refuses the two signals that the C library keeps to itself, and those may be ignored too (some make(1)
  * start their children so).
  */
-static void reset_signal_handlers(void)
+static void reset_signal_handlers(const struct child *child, bool handlers_reset)
 {
     static const uint64_t defaults[8]; /* the kernel's struct sigaction, at most this long, all zero: SIG_DFL */
+    uint64_t ignored = child->req->baseline->ignored;
 
-    for (int signo = 1; signo < NSIG; signo++)
-        syscall(SYS_rt_sigaction, signo, defaults, NULL, (size_t)(NSIG - 1) / 8); /* KILL and STOP refuse */
+    for (int signo = 1; signo < NSIG; signo++) {
+        if (!handlers_reset || signo > 64 || (ignored >> (signo - 1) & 1) != 0)
+            syscall(SYS_rt_sigaction, signo, defaults, NULL, (size_t)(NSIG - 1) / 8); /* KILL and STOP refuse */
+    }
 }
 
 /* None stays blocked, whatever supd was started with, and from here on: a child that hangs before its exec can be ended. */
 static void unblock_signals(const struct child *child)
 {
-    sigset_t none;
+    static const uint64_t none[2];
 
-    sigemptyset(&none);
-    if (sigprocmask(SIG_SETMASK, &none, NULL) == -1)
+    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, (size_t)(NSIG - 1) / 8) == -1)
         spawn_fail(child, STEP_SIGNAL_MASK, "sigprocmask: %s", strerror(errno));
 }
 
-static void record_self(const struct child *child)
+/* NOT_BEFORE: of struct spawn_origin. */
+static uint64_t start_of(const struct child *child, uint64_t not_before)
 {
-    const struct spawn_request *req = child->req;
-    uint64_t ticks;
+    uint64_t ticks = 0;
 
+    if (not_before != 0 && clock_boot_ticks() == not_before)
+        return not_before;
     int rc = procfs_self_start_ticks(&ticks);
     if (rc < 0)
         spawn_fail(child, STEP_OTHER, "record: /proc/self/stat: %s", strerror(-rc));
-    int self = identity_pidfd(getpid());
-    record_finish_spawn(req->record, req->record_len, getpid(), ticks, identity_inode(self));
+    return ticks;
+}
+
+static void record_self(const struct child *child, uint64_t not_before)
+{
+    const struct spawn_request *req = child->req;
+    uint64_t ticks = start_of(child, not_before);
+    int self = identity_pidfd(child->pid);
+
+    record_finish_spawn(req->record, req->record_len, child->pid, ticks, identity_inode(self));
     if (self >= 0)
         close(self);
 
     ssize_t n;
     do
-        n = write(req->state_fd, req->record, req->record_len);
+        n = syscall(SYS_write, req->state_fd, req->record, req->record_len);
     while (n == -1 && errno == EINTR);
     if (n != (ssize_t)req->record_len)
         spawn_fail(child, STEP_OTHER, "record: %s", strerror(n == -1 ? errno : ENOSPC));
     if (req->pid_slot != NULL)
-        *req->pid_slot = getpid() | req->pid_flags;
+        *req->pid_slot = child->pid | req->pid_flags;
 }
 
 /* For kernels whose close_range(2) has no CLOSE_RANGE_CLOEXEC (before 5.11), or that have none (before 5.9). */
@@ -175,7 +188,7 @@ static _Noreturn void exec_command(const struct child *child, char **env)
     char **argv = child->req->command != NULL ? child->req->command : child->spec->command;
 
     if (strchr(argv[0], '/') != NULL) {
-        execve(argv[0], argv, env);
+        syscall(SYS_execve, argv[0], argv, env);
         int err = errno;
         spawn_fail(child, STEP_EXEC, "exec %s: %s%s", argv[0], strerror(err), exec_hint(argv[0], err));
     }
@@ -206,26 +219,33 @@ static void set_attributes(const struct child *child)
     spawn_set_scheduling(child);
     spawn_set_mounts(child);
     spawn_set_limits(child);
-    umask(child->spec->umask);
+    syscall(SYS_umask, child->spec->umask);
     spawn_set_rights(child);
 }
 
-void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_fd, bool join)
+void spawn_child_run(const struct spawn_request *req, const struct spawn_origin *origin, int report_fd)
 {
-    struct child child = {.req = req, .spec = req->spec, .report_fd = report_fd, .parent = parent};
+    struct child child = {
+        .req = req,
+        .spec = req->spec,
+        .report_fd = report_fd,
+        .pid = (pid_t)syscall(SYS_getpid),
+        .parent = origin->parent,
+    };
+    struct spawn_variables variables;
 
-    reset_signal_handlers();
+    reset_signal_handlers(&child, origin->handlers_reset);
     unblock_signals(&child);
-    if (setsid() == -1)
+    if (syscall(SYS_setsid) == -1)
         spawn_fail(&child, STEP_SETSID, "setsid: %s", strerror(errno));
-    if (join)
+    if (origin->join)
         join_cgroup(&child);
-    record_self(&child);
+    record_self(&child, origin->not_before);
 
     /* All that opens something comes before the limit on descriptors and the change of user: supd may hold more of
      * them than the limit allows, and logs and environment files may be readable for root alone. */
     spawn_set_streams(&child);
-    char **env = spawn_environment(&child);
+    char **env = spawn_environment(&child, &variables);
     close_on_exec(&child);
     spawn_place_sockets(&child);
     set_attributes(&child);
@@ -236,7 +256,8 @@ void spawn_child_run(const struct spawn_request *req, pid_t parent, int report_f
 
 void spawn_child_try(const struct spawn_request *req, pid_t parent, int report_fd)
 {
-    const struct child child = {.req = req, .spec = req->spec, .report_fd = report_fd, .parent = parent};
+    const struct child child = {
+        .req = req, .spec = req->spec, .report_fd = report_fd, .pid = getpid(), .parent = parent};
 
     /* Where supd will be is not where we are; what a private /tmp hides of it is not to be known here. */
     if (chdir("/") == -1)

@@ -13,13 +13,12 @@
 #include "os/spawn_steps.h"
 
 #define ENV_FILE_MAX (1024 * 1024)
-#define FEW 256     /* variables */
-#define LITTLE 1024 /* bytes */
-#define OWN 16      /* variables at most that are set here, not copied from anywhere */
+#define OWN 16 /* variables at most that are set here, not copied from anywhere */
 
 /*
- * The vector and what is made for it.  Every page that the child writes to is copied first, and malloc(3) writes to
- * many: so strings are pointed to where they are, and few are made in one place.  Nothing is ever freed.
+ * The vector, which ends with NULL, and what is made for it.  Every page that the child writes to is copied first, and
+ * malloc(3) writes to many: so strings are pointed to where they are, and few are made in one place.  Nothing is ever
+ * freed.
  */
 struct env {
     char **items;
@@ -28,12 +27,21 @@ struct env {
     size_t room;
 };
 
-static struct env env_new(size_t most)
+static struct env env_new(struct spawn_variables *room, size_t most)
 {
-    static char *few[FEW];
-    static char text[LITTLE];
+    size_t max = sizeof(room->items) / sizeof(*room->items);
+    struct env env = {.items = room->items, .text = room->text, .room = sizeof(room->text)};
 
-    return (struct env){.items = most < FEW ? few : xcalloc(most + 1, sizeof(char *)), .text = text, .room = LITTLE};
+    if (most >= max)
+        env.items = xcalloc(most + 1, sizeof(char *));
+    env.items[0] = NULL;
+    return env;
+}
+
+static void add(struct env *env, char *assignment)
+{
+    env->items[env->n++] = assignment;
+    env->items[env->n] = NULL;
 }
 
 /* ASSIGNMENT, which stays where it is, is put last or in the place of the one with the same key. */
@@ -44,9 +52,10 @@ static void put(struct env *env, char *assignment)
 
     while (i < env->n && (strncmp(env->items[i], assignment, len) != 0 || env->items[i][len] != '='))
         i++;
-    env->items[i] = assignment;
     if (i == env->n)
-        env->n++;
+        add(env, assignment);
+    else
+        env->items[i] = assignment;
 }
 
 static void put_all(struct env *env, char *const *assignments)
@@ -128,22 +137,32 @@ static void set_var(struct env *env, const char *key, const char *value)
     if (value == NULL)
         return;
 
-    size_t size = strlen(key) + strlen(value) + 2;
+    size_t key_len = strlen(key);
+    size_t value_size = strlen(value) + 1;
+    size_t size = key_len + 1 + value_size;
     char *assignment = size <= env->room ? env->text : xmalloc(size);
     if (assignment == env->text) {
         env->text += size;
         env->room -= size;
     }
-    snprintf(assignment, size, "%s=%s", key, value);
+    memcpy(assignment, key, key_len);
+    assignment[key_len] = '=';
+    memcpy(assignment + key_len + 1, value, value_size);
     put(env, assignment);
 }
 
-static void set_number(struct env *env, const char *key, long long value)
+/* VALUE is not negative. */
+static void set_number(struct env *env, const char *key, int64_t value)
 {
     char text[24];
+    char *digit = text + sizeof(text) - 1;
 
-    snprintf(text, sizeof(text), "%lld", value);
-    set_var(env, key, text);
+    *digit = '\0';
+    do {
+        *--digit = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    set_var(env, key, digit);
 }
 
 static bool is_login_var(const char *assignment)
@@ -168,7 +187,7 @@ static void inherit(const struct child *child, struct env *env)
     }
     for (char **p = child->req->baseline->environment; p != NULL && *p != NULL; p++) {
         if (!other_user || !is_login_var(*p))
-            env->items[env->n++] = *p;
+            add(env, *p);
     }
 }
 
@@ -195,7 +214,7 @@ static void set_terminal_kind(const struct spec *spec, struct env *env)
 }
 
 /* The later wins: files over `environment`, as in systemd. */
-char **spawn_environment(const struct child *child)
+char **spawn_environment(const struct child *child, struct spawn_variables *room)
 {
     const struct spec *spec = child->spec;
     const struct spawn_request *req = child->req;
@@ -203,8 +222,8 @@ char **spawn_environment(const struct child *child)
 
     for (char **p = spec->environment_files; p != NULL && *p != NULL; p++)
         of_files = add_env_files(child, of_files, *p);
-    struct env env = env_new(strv_len(req->baseline->environment) + strv_len(spec->environment) + strv_len(of_files) +
-                             strv_len(req->variables) + OWN);
+    struct env env = env_new(room, strv_len(req->baseline->environment) + strv_len(spec->environment) +
+                                       strv_len(of_files) + strv_len(req->variables) + OWN);
 
     inherit(child, &env);
     set_login(spec, &env);
@@ -214,15 +233,15 @@ char **spawn_environment(const struct child *child)
     set_var(&env, "SUPD_SERVICE", spec->name);
     set_var(&env, "SUPD_INSTANCE", req->instance_id);
     if (req->n_listen_fds > 0) {
-        set_number(&env, "LISTEN_PID", getpid());
+        set_number(&env, "LISTEN_PID", child->pid);
         set_var(&env, "LISTEN_FDNAMES", req->listen_names);
-        set_number(&env, "LISTEN_FDS", (long long)req->n_listen_fds);
+        set_number(&env, "LISTEN_FDS", (int64_t)req->n_listen_fds);
     }
     if (req->watchdog > 0) {
-        set_number(&env, "WATCHDOG_PID", getpid());
+        set_number(&env, "WATCHDOG_PID", child->pid);
         set_number(&env, "WATCHDOG_USEC", req->watchdog);
     }
     put_all(&env, req->variables);
-    set_number(&env, "SUPD_EXEC_PID", getpid());
+    set_number(&env, "SUPD_EXEC_PID", child->pid);
     return env.items;
 }

@@ -49,9 +49,13 @@ void spawn_place_sockets(struct child *child)
 {
     const struct spawn_request *req = child->req;
     size_t max = req->n_listen_fds + 1;
-    struct placement p = {.end = FIRST_FD, .from = xcalloc(max, sizeof(int)), .to = xcalloc(max, sizeof(int))};
+    struct placement p = {.end = FIRST_FD};
     bool ok = true;
 
+    if (req->n_listen_fds == 0 && req->ready_fd <= 0)
+        return;
+    p.from = xcalloc(max, sizeof(int));
+    p.to = xcalloc(max, sizeof(int));
     for (size_t i = 0; i < req->n_listen_fds; i++)
         add(&p, req->listen_fds[i], FIRST_FD + (int)i);
     if (req->ready_fd > 0)

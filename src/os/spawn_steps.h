@@ -38,11 +38,18 @@ enum {
     STEP_NO_NEW_PRIVILEGES = 227,
 };
 
-/* The process that stands between its fork and its exec. */
+/*
+ * The process that stands between its fork and its exec.
+ *
+ * After a fork it has to map each page of a program or a library that it executes first, at more than a microsecond a
+ * piece, and to copy each that it writes to.  So what every child does goes by syscall(2), which is in one place, and
+ * without stdio(3) and malloc(3).
+ */
 struct child {
     const struct spawn_request *req;
     const struct spec *spec;
     int report_fd;
+    pid_t pid;
     pid_t parent; /* supd */
 };
 
@@ -53,8 +60,14 @@ _Noreturn void spawn_fail(const struct child *child, int code, const char *fmt, 
 /* spawn_streams.c: descriptors 0 to 2. */
 void spawn_set_streams(const struct child *child);
 
-/* spawn_env.c: the whole environment; allocated, and left to the exec. */
-char **spawn_environment(const struct child *child);
+/* Where an environment of the usual size is put together. */
+struct spawn_variables {
+    char *items[128];
+    char text[512];
+};
+
+/* spawn_env.c: the whole environment, in ROOM or allocated, and left to the exec. */
+char **spawn_environment(const struct child *child, struct spawn_variables *room);
 
 /* spawn_sockets.c: the sockets of the service at 3 and above; everything else there is close-on-exec already. */
 void spawn_place_sockets(struct child *child);

@@ -83,6 +83,35 @@ START_TEST(recorded_before_it_runs)
 }
 END_TEST
 
+/* The first child asks /proc for its start, and later ones the clock, over the end of some ticks. */
+START_TEST(recorded_start_is_that_of_proc)
+{
+    struct bench bench;
+    uint8_t data[RECORD_MAX];
+    off_t at = 0;
+
+    setup(&bench, "exec sleep 1000");
+    for (int i = 0; i < 40; i++, at += (off_t)bench.req.record_len) {
+        struct procfs_stat proc;
+
+        start(&bench);
+        await_report(&bench);
+        ck_assert_int_eq(bench.outcome, SPAWN_CLOSED);
+        ck_assert_int_eq(procfs_read_stat(bench.child.pid, &proc), 0);
+        ck_assert_int_eq(pread(bench.req.state_fd, data, sizeof(data), at), (ssize_t)bench.req.record_len);
+        struct replay *replay = replay_new(data, bench.req.record_len);
+        const struct svc_image *image = replay_find(replay, "web");
+        ck_assert_ptr_nonnull(image);
+        ck_assert_int_eq(image->svc.proc.pid, bench.child.pid);
+        ck_assert_uint_eq(image->svc.proc.start_ticks, proc.start_ticks);
+        replay_free(replay);
+        ck_assert_int_eq(identity_signal(bench.child.pidfd, SIGKILL), 0);
+        await_end(&bench);
+    }
+    teardown(&bench);
+}
+END_TEST
+
 START_TEST(no_record_no_exec)
 {
     struct bench bench;
@@ -414,9 +443,13 @@ START_TEST(signals_are_default)
 
     setup(&bench, "true");
     set_command(&bench, "/bin/cat", "/proc/self/status", NULL);
-    signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGRTMIN + 3, SIG_IGN);
+    /* They are ignored from the start, as what a parent ignores; but for SIGPIPE, of which supd itself thinks so. */
+    spawn_baseline_clear(&bench.baseline);
+    signal(SIGPIPE, SIG_DFL);
+    spawn_baseline_take(&bench.baseline);
+    signal(SIGPIPE, SIG_IGN);
     signal(SIGUSR1, ignore);
     sigemptyset(&set);
     sigaddset(&set, SIGUSR2);
@@ -738,6 +771,7 @@ Suite *check_suite(void)
 
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, recorded_before_it_runs);
+    tcase_add_test(tc, recorded_start_is_that_of_proc);
     tcase_add_test(tc, no_record_no_exec);
     tcase_add_test(tc, environment_of_a_service);
     tcase_add_test(tc, environment_file_errors);
