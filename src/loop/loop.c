@@ -10,6 +10,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/slab.h"
+#include "base/slab_block.h"
 #include "base/units.h"
 
 #define IO_RETRY (100 * USEC_PER_MSEC)
@@ -38,6 +40,9 @@ struct loop_signal {
     void *ctx;
 };
 
+static struct slab slab_of_timers = SLAB_OF(struct loop_timer);
+static struct slab slab_of_ios = SLAB_OF(struct loop_io);
+
 static void forward_log(int severity, const char *msg)
 {
     switch (severity) {
@@ -60,7 +65,7 @@ struct loop *loop_new(void)
 {
     event_set_log_callback(forward_log);
     /* Without memory libevent would lose an event and go on. */
-    event_set_mem_functions(xmalloc, xrealloc, free);
+    event_set_mem_functions(slab_block_new, slab_block_resize, slab_block_free);
 
     struct event_config *config = event_config_new();
     if (config == NULL) {
@@ -142,7 +147,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 struct loop_timer *loop_timer_new(struct loop *loop, loop_timer_fn fn, void *ctx)
 {
-    struct loop_timer *timer = xcalloc(1, sizeof(*timer));
+    struct loop_timer *timer = slab_new(&slab_of_timers);
 
     timer->fn = fn;
     timer->ctx = ctx;
@@ -159,6 +164,12 @@ void loop_timer_set(struct loop_timer *timer, int64_t delay)
     must_add(&timer->event, &tv);
 }
 
+void loop_timer_soon(struct loop_timer *timer)
+{
+    event_del(&timer->event);
+    event_active(&timer->event, EV_TIMEOUT, 1);
+}
+
 void loop_timer_clear(struct loop_timer *timer)
 {
     event_del(&timer->event);
@@ -169,7 +180,7 @@ void loop_timer_free(struct loop_timer *timer)
     if (timer == NULL)
         return;
     event_del(&timer->event);
-    free(timer);
+    slab_free(&slab_of_timers, timer);
 }
 
 static void on_io(evutil_socket_t fd, short what, void *arg)
@@ -201,7 +212,7 @@ static void on_io_retry(evutil_socket_t fd, short what, void *arg)
 
 struct loop_io *loop_io_new(struct loop *loop, int fd, enum loop_io_kind kind, loop_io_fn fn, void *ctx)
 {
-    struct loop_io *io = xcalloc(1, sizeof(*io));
+    struct loop_io *io = slab_new(&slab_of_ios);
     short what = kind == LOOP_READ ? EV_READ : EV_WRITE;
 
     io->fn = fn;
@@ -218,7 +229,7 @@ struct loop_io *loop_io_new(struct loop *loop, int fd, enum loop_io_kind kind, l
         return io;
     }
     log_error("descriptor %d cannot be watched: %s", fd, strerror(saved));
-    free(io);
+    slab_free(&slab_of_ios, io);
     errno = saved;
     return NULL;
 }
@@ -229,7 +240,7 @@ void loop_io_free(struct loop_io *io)
         return;
     event_del(&io->event);
     event_del(&io->retry);
-    free(io);
+    slab_free(&slab_of_ios, io);
 }
 
 static void on_signal(evutil_socket_t signo, short what, void *arg)

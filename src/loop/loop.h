@@ -40,6 +40,8 @@ struct event_base *loop_base(struct loop *loop);
 struct loop_timer *loop_timer_new(struct loop *loop, loop_timer_fn fn, void *ctx);
 /* Fires once, DELAY us from now (0 or less: in the next turn).  Setting again replaces. */
 void loop_timer_set(struct loop_timer *timer, int64_t delay);
+/* Its callback comes in this turn of the loop, behind those that are due already. */
+void loop_timer_soon(struct loop_timer *timer);
 void loop_timer_clear(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer); /* NULL is fine, here and below */
 

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/mem.h"
+#include "base/slab.h"
 #include "base/units.h"
 
 #define RING_SIZE 256  /* a power of two; what does not fit is found by the sweep */
@@ -51,6 +51,7 @@ static struct {
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LONG_LOCK_FREE == 2, "a signal handler needs lock-free atomics");
 _Static_assert((RING_SIZE & (RING_SIZE - 1)) == 0, "the ring's indices wrap around");
 
+static struct slab slab_of_sigchlds = SLAB_OF(struct sigchld);
 static struct sigchld *the_one;
 
 static void handler(int signo, siginfo_t *info, void *ucontext)
@@ -273,7 +274,7 @@ struct sigchld *sigchld_new(struct loop *loop, const struct sigchld_handlers *ha
         return NULL;
     }
 
-    struct sigchld *sigchld = xcalloc(1, sizeof(*sigchld));
+    struct sigchld *sigchld = slab_new(&slab_of_sigchlds);
     sigchld->handlers = *handlers;
     sigchld->ctx = ctx;
     evsignal_assign(&sigchld->event, loop_base(loop), SIGCHLD, on_sigchld, sigchld);
@@ -284,13 +285,13 @@ struct sigchld *sigchld_new(struct loop *loop, const struct sigchld_handlers *ha
     reset_shared();
     if (event_add(&sigchld->event, NULL) == -1) {
         *why = "libevent cannot watch SIGCHLD";
-        free(sigchld);
+        slab_free(&slab_of_sigchlds, sigchld);
         return NULL;
     }
     *why = wrap_action();
     if (*why != NULL) {
         event_del(&sigchld->event);
-        free(sigchld);
+        slab_free(&slab_of_sigchlds, sigchld);
         return NULL;
     }
 
@@ -306,7 +307,7 @@ void sigchld_free(struct sigchld *sigchld)
         return;
     event_del(&sigchld->event);
     the_one = NULL;
-    free(sigchld);
+    slab_free(&slab_of_sigchlds, sigchld);
 }
 
 struct sigchld_stats sigchld_stats(const struct sigchld *sigchld)

@@ -19,7 +19,11 @@ void queue_wake(struct supervisor *sup)
 {
     if (!sup->queue_timer)
         sup->queue_timer = loop_timer_new(sup->loop, on_queue, sup);
-    loop_timer_set(sup->queue_timer, 0);
+    /* What wakes it while it is gone through does so for the next turn, or the turn might have no end. */
+    if (sup->in_queue)
+        loop_timer_set(sup->queue_timer, 0);
+    else
+        loop_timer_soon(sup->queue_timer);
 }
 
 void queue_start(struct service *service)
@@ -77,9 +81,8 @@ static void take_turn(struct service *service)
     service_event(service, &(struct svc_event){.type = SVC_EV_SLOT});
 }
 
-static void on_queue(void *ctx)
+static void go_through(struct supervisor *sup)
 {
-    struct supervisor *sup = ctx;
     struct service *service;
 
     order_look(sup); /* before those that have changed last are deleted */
@@ -96,4 +99,13 @@ static void on_queue(void *ctx)
         take_turn(service);
     }
     shutdown_check(sup);
+}
+
+static void on_queue(void *ctx)
+{
+    struct supervisor *sup = ctx;
+
+    sup->in_queue = true;
+    go_through(sup);
+    sup->in_queue = false;
 }

@@ -209,6 +209,7 @@ struct supervisor {
     bool hurry;                     /* every stop-timeout is zero now */
     struct service_queue condemned; /* to be deleted in the next turn, when nobody holds a pointer any more */
     struct loop_timer *queue_timer;
+    bool in_queue;   /* it is gone through just now */
     bool main_moved; /* a service has named another main process than was forked */
     size_t pre_exec; /* children between fork and exec */
 
