@@ -190,22 +190,21 @@ int procfs_each(bool (*fn)(void *ctx, pid_t pid), void *ctx)
     return rc;
 }
 
-/* The whole of a file whose size is not known before, NUL-terminated; NULL when it cannot be read. */
-static char *read_whole(const char *path, size_t *len)
+/*
+ * The whole of a file whose size is not known before, from its beginning, NUL-terminated: in FIRST, of SIZE bytes, where
+ * that is enough, else allocated.  NULL when it cannot be read.
+ */
+static char *read_whole_fd(int fd, char *first, size_t size, size_t *len)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd == -1)
-        return NULL;
-
-    size_t size = 4096;
     size_t used = 0;
-    char *buf = xmalloc(size);
+    char *buf = first;
+
     for (;;) {
-        ssize_t n = read(fd, buf + used, size - used - 1);
+        ssize_t n = pread(fd, buf + used, size - used - 1, (off_t)used);
         if (n == -1) {
             int err = errno;
-            free(buf);
-            close(fd);
+            if (buf != first)
+                free(buf);
             errno = err;
             return NULL;
         }
@@ -214,13 +213,34 @@ static char *read_whole(const char *path, size_t *len)
         used += (size_t)n;
         if (used == size - 1) {
             size *= 2;
-            buf = xreallocarray(buf, size, 1);
+            char *more = xreallocarray(buf == first ? NULL : buf, size, 1);
+            if (buf == first)
+                memcpy(more, first, used);
+            buf = more;
         }
     }
-    close(fd);
     buf[used] = '\0';
     *len = used;
     return buf;
+}
+
+/* The same of the file at PATH, and always allocated. */
+static char *read_whole(const char *path, size_t *len)
+{
+    char first[4096];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd == -1)
+        return NULL;
+
+    char *text = read_whole_fd(fd, first, sizeof(first), len);
+    int err = errno;
+    close(fd);
+    errno = err;
+    if (text != first)
+        return text;
+    text = xmalloc(*len + 1);
+    memcpy(text, first, *len + 1);
+    return text;
 }
 
 /* Is that all there is?  Amid an exec the new address space has nothing in it yet; by now it may have. */
@@ -275,11 +295,12 @@ char *procfs_environ_get(pid_t pid, const char *key)
     return value;
 }
 
-/* The children of one thread. */
-static int each_child_of_thread(const char *path, void (*fn)(void *ctx, pid_t child), void *ctx)
+/* The children that FD lists. */
+static int each_child_in(int fd, void (*fn)(void *ctx, pid_t child), void *ctx)
 {
+    char first[2048];
     size_t len;
-    char *text = read_whole(path, &len);
+    char *text = read_whole_fd(fd, first, sizeof(first), &len);
     char *end;
 
     if (text == NULL)
@@ -290,17 +311,21 @@ static int each_child_of_thread(const char *path, void (*fn)(void *ctx, pid_t ch
             break;
         fn(ctx, (pid_t)child);
     }
-    free(text);
+    if (text != first)
+        free(text);
     return 0;
 }
 
-/* 0, -ESRCH where the thread has ended, or -errno. */
+/* The children of one thread.  0, -ESRCH where the thread has ended, or -errno. */
 static int each_child_of(pid_t pid, pid_t thread, void (*fn)(void *ctx, pid_t child), void *ctx)
 {
     char path[80];
 
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)thread);
-    int rc = each_child_of_thread(path, fn, ctx);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = fd == -1 ? -errno : each_child_in(fd, fn, ctx);
+    if (fd != -1)
+        close(fd);
     return rc == -ENOENT ? -ESRCH : rc;
 }
 
@@ -310,6 +335,41 @@ static bool has_one_thread(const char *task)
     struct stat st;
 
     return stat(task, &st) == 0 && st.st_nlink == 3;
+}
+
+/* What is looked at after each end of a child of ours: the directory of our threads, the children of the first. */
+static struct {
+    pid_t pid; /* whose they are; 0: not open */
+    int task;
+    int children;
+} own = {.task = -1, .children = -1};
+
+void procfs_keep_own(void)
+{
+    pid_t self = getpid();
+    char path[80];
+
+    if (own.pid == self)
+        return;
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)self);
+    own.task = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)self, (int)self);
+    own.children = own.task != -1 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (own.children != -1)
+        own.pid = self;
+    else if (own.task != -1)
+        close(own.task);
+}
+
+/* Our own, where we have one thread.  False: they have to be asked for in the way of others. */
+static bool each_own_child(pid_t self, void (*fn)(void *ctx, pid_t child), void *ctx, int *rc)
+{
+    struct stat st;
+
+    if (own.pid != self || fstat(own.task, &st) == -1 || st.st_nlink != 3)
+        return false;
+    *rc = each_child_in(own.children, fn, ctx);
+    return true;
 }
 
 int procfs_each_child(pid_t pid, void (*fn)(void *ctx, pid_t child), void *ctx)
@@ -326,6 +386,8 @@ int procfs_each_child(pid_t pid, void (*fn)(void *ctx, pid_t child), void *ctx)
     }
     if (told < 0)
         return -ENOSYS;
+    if (pid == getpid() && each_own_child(pid, fn, ctx, &rc))
+        return rc;
     snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
     if (has_one_thread(path))
         return each_child_of(pid, pid, fn, ctx);

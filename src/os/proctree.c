@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/slab.h"
 #include "os/cgroup.h"
 #include "os/procfs.h"
 
@@ -31,10 +32,10 @@ struct stranger {
 
 struct proctree_look {
     const char *instance;
-    const pid_t *leaders;
-    size_t n_leaders;
+    proctree_is_leader_fn is_leader;
+    void *ctx;
     pid_t self;
-    pid_t own_session;
+    pid_t own_session;        /* 0: not asked yet */
     struct stranger *orphans; /* our children that nobody knows */
     int orphans_err;
     bool have_orphans;
@@ -53,6 +54,7 @@ struct search {
 };
 
 static bool force_scan;
+static struct slab slab_of_looks = SLAB_OF(struct proctree_look);
 
 void proctree_force_scan(bool on)
 {
@@ -77,18 +79,24 @@ static int compare_pids(const void *a, const void *b)
 
 static bool is_leader(const struct proctree_look *look, pid_t pid)
 {
-    return look->n_leaders > 0 && bsearch(&pid, look->leaders, look->n_leaders, sizeof(pid), compare_pids) != NULL;
+    return look->is_leader(look->ctx, pid);
 }
 
-struct proctree_look *proctree_look_new(const char *instance, const pid_t *leaders, size_t n)
+static bool is_in_our_session(struct proctree_look *look, pid_t session)
 {
-    struct proctree_look *look = xcalloc(1, sizeof(*look));
+    if (look->own_session == 0)
+        look->own_session = getsid(0);
+    return session == look->own_session;
+}
+
+struct proctree_look *proctree_look_new(const char *instance, proctree_is_leader_fn is_leader_fn, void *ctx)
+{
+    struct proctree_look *look = slab_new(&slab_of_looks);
 
     look->instance = instance;
-    look->leaders = leaders;
-    look->n_leaders = n;
+    look->is_leader = is_leader_fn;
+    look->ctx = ctx;
     look->self = getpid();
-    look->own_session = getsid(0);
     return look;
 }
 
@@ -108,7 +116,7 @@ void proctree_look_free(struct proctree_look *look)
     for (size_t i = 0; i < look->n_all; i++)
         free(look->all[i].service);
     free(look->all);
-    free(look);
+    slab_free(&slab_of_looks, look);
 }
 
 struct reading {
@@ -299,7 +307,7 @@ static bool belongs(struct search *search, struct stranger *stranger)
     if (is_of_session(search, &stranger->st))
         return true;
     /* In the session of another, or in ours, it is that one's whatever it says. */
-    if (session == search->look->own_session || is_leader(search->look, session))
+    if (is_in_our_session(search->look, session) || is_leader(search->look, session))
         return false;
     return says_so(search, stranger);
 }
@@ -332,6 +340,8 @@ static pid_t session_of(const struct proctree_owner *owner)
 
     if (owner->leader <= 1 || owner->leader_start == 0)
         return 0;
+    if (owner->pinned)
+        return owner->leader;
     if (procfs_read_stat(owner->leader, &st) == 0 && st.start_ticks != owner->leader_start)
         return 0;
     return owner->leader;
@@ -451,12 +461,20 @@ static void add_orphans(struct search *search)
     }
 }
 
-/* Of the leader, and of all that were added. */
-static void add_descendants(struct search *search)
+static bool leader_lives(const struct search *search)
 {
     struct procfs_stat st;
 
-    if (search->session > 0 && procfs_read_stat(search->session, &st) == 0 && !procfs_is_dead(&st))
+    if (search->session == 0 || search->owner->gone)
+        return false;
+    /* One that has ended, and is pinned, has no children any more. */
+    return search->owner->pinned || (procfs_read_stat(search->session, &st) == 0 && !procfs_is_dead(&st));
+}
+
+/* Of the leader, and of all that were added. */
+static void add_descendants(struct search *search)
+{
+    if (leader_lives(search))
         add_children_of(search, search->session);
     /* Whoever is added comes last, so its children are looked for too. */
     for (struct proctree_member *m = search->tree->members; m != NULL; m = m->by_pid.next)
@@ -503,12 +521,24 @@ static void find_anywhere(struct search *search)
         add_known_children_of(search, m->pid);
 }
 
+/* Where its leader has ended only our children are left to be looked at, and there is none that we do not know. */
+static bool is_alone(struct proctree_look *look, const struct proctree_owner *owner, const struct proctree *tree)
+{
+    if (!owner->ours || !owner->gone || owner->cgroup != NULL || tree->members != NULL || force_scan)
+        return false;
+    if (!look->have_orphans)
+        read_orphans(look);
+    return look->orphans == NULL && look->orphans_err == 0;
+}
+
 size_t proctree_find(struct proctree_look *look, const struct proctree_owner *owner, struct proctree *tree)
 {
-    struct search search = {.look = look, .owner = owner, .tree = tree, .session = session_of(owner)};
     bool scan = force_scan || (!owner->ours && owner->cgroup == NULL);
 
     tree->err = 0;
+    if (is_alone(look, owner, tree))
+        return 0;
+    struct search search = {.look = look, .owner = owner, .tree = tree, .session = session_of(owner)};
     keep_living(&search);
     find_in_cgroup(&search);
     if (owner->ours && !scan)

@@ -29,8 +29,10 @@ struct proctree_owner {
     uint64_t leader_start;
     const char *cgroup; /* directory of that of its service; NULL: none, or not all in there are its own */
     uid_t uid;          /* that it runs as: of those outside its session another ordinary user's are not believed */
-    bool alone; /* another process of SUPD_SERVICE may be the main one: only what carries SUPD_EXEC_PID is its own */
-    bool ours;  /* it was forked by this process: its orphans come to us */
+    bool alone;  /* another process of SUPD_SERVICE may be the main one: only what carries SUPD_EXEC_PID is its own */
+    bool ours;   /* it was forked by this process: its orphans come to us */
+    bool pinned; /* its leader is our child and not reaped: the number is its own */
+    bool gone;   /* its leader was our child and is reaped: all that it had below it has come to us */
 };
 
 struct proctree_member {
@@ -51,10 +53,11 @@ struct proctree {
 struct proctree_look;
 
 /*
- * INSTANCE: SUPD_INSTANCE of our services.  LEADERS, in ascending order: the main processes of all services, the present
- * and the ended ones of which something may be left.  Both stay the caller's and must outlive the look.
+ * INSTANCE: SUPD_INSTANCE of our services; it stays the caller's and must outlive the look.  IS_LEADER: is PID one of the
+ * main processes of all services, the present and the ended ones of which something may be left?
  */
-struct proctree_look *proctree_look_new(const char *instance, const pid_t *leaders, size_t n);
+typedef bool (*proctree_is_leader_fn)(void *ctx, pid_t pid);
+struct proctree_look *proctree_look_new(const char *instance, proctree_is_leader_fn is_leader, void *ctx);
 void proctree_look_free(struct proctree_look *look); /* NULL is fine */
 
 /*

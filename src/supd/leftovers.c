@@ -43,13 +43,14 @@ void leftovers_free(struct leftovers *left)
 /* Those that are left, N of them held by PIDFDS. */
 static void keep(struct process *process, const int *pidfds, size_t n, size_t total)
 {
-    struct leftovers *left = xcalloc(1, sizeof *left);
+    struct leftovers *left = total > 0 ? xcalloc(1, sizeof *left) : NULL;
 
-    left->process = process;
-    left->n = n;
-    for (size_t i = 0; i < left->n; i++)
+    for (size_t i = 0; left && i < n; i++)
         left->items[i] = (struct leftover){.all = left, .pidfd = pidfds[i]};
-
+    if (left) {
+        left->process = process;
+        left->n = n;
+    }
     leftovers_free(process->leftovers);
     process->leftovers = left;
     process_tell_left(process, (unsigned)total);

@@ -193,6 +193,11 @@ static struct process *find_child(struct supervisor *sup, pid_t pid)
     return process;
 }
 
+bool process_is_known_child(struct supervisor *sup, pid_t pid)
+{
+    return find_child(sup, pid) != NULL;
+}
+
 /* What /proc tells of our child, which is not reaped, so its number is its own.  All zero: nothing is to be learnt. */
 static struct procfs_stat child_stat(const struct process *process)
 {
@@ -201,30 +206,18 @@ static struct procfs_stat child_stat(const struct process *process)
     return procfs_read_stat(process->pid_key, &st) == 0 ? st : (struct procfs_stat){0};
 }
 
-/* Has the child ended already?  Then its end tells more than the closing of the pipe. */
-static bool child_has_ended(const struct process *process)
-{
-    siginfo_t info = {0};
-
-    return waitid(P_PID, (id_t)process->pid_key, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
-}
-
 static void on_report(void *ctx)
 {
     struct process *process = ctx;
-
-    /* What the pipe says about a failure, or a death, is read together with the end: child_ended(). */
-    if (child_has_ended(process))
-        return;
     char text[SVC_REASON_MAX];
+
     switch (spawn_report_read(process->report_fd, text, sizeof text)) {
     case SPAWN_PENDING:
         return;
     case SPAWN_CLOSED:
-        if (child_has_ended(process))
-            return;
         struct procfs_stat st = child_stat(process);
-        if (st.died_before_exec) { /* which closes the pipe a moment before it can be waited for */
+        /* Its end tells more than the closing of the pipe, which comes a moment before it can be waited for. */
+        if (st.died_before_exec || procfs_is_dead(&st)) {
             unwatch_report(process);
             return;
         }
@@ -249,7 +242,7 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
     uint8_t record[RECORD_MAX];
     struct spawn_request request = {
         .spec = service->spec,
-        .command = process_argv(process),
+        .command = process == &service->main ? NULL : process_argv(process),
         .baseline = &sup->baseline,
         .instance_id = sup->lock.instance,
         .record = record,
@@ -303,6 +296,7 @@ void process_fork(struct process *process)
     process->pidfd = child.pidfd;
     process->check_after_reap = false;
     process->tree.ours = true;
+    process->tree.reaped = 0;
     add_child(process, child.pid);
     process->report_fd = child.report_fd;
     process->report = loop_io_new(sup->loop, child.report_fd, LOOP_READ, on_report, process);
@@ -402,7 +396,7 @@ static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usag
     }
 
     hold_ended(process);
-    uint64_t start_ticks = child_stat(process).start_ticks;
+    uint64_t start_ticks = process_start(process) ? process_start(process) : child_stat(process).start_ticks;
     bool failed = final_report(process, wait_status, start_ticks, text, sizeof text);
     struct exit_info exit = {.source = EXIT_SOURCE_WAIT};
     identity_exit_from_wait_status(wait_status, &exit);
@@ -419,6 +413,7 @@ static void child_reaped(void *ctx, pid_t pid)
     if (!process)
         return;
     process_forget_child(process);
+    process->tree.reaped = pid;
     service_update_busy(process->service);
     leftovers_leader_reaped(process);
 }
@@ -495,6 +490,7 @@ bool process_watch_ends(struct supervisor *sup, bool must, char *err, size_t err
         .ended = child_ended, .reaped = child_reaped, .stopped = traced_stopped};
     const char *why = NULL;
 
+    procfs_keep_own();
     sup->sigchld = sigchld_new(sup->loop, &handlers, sup, &why);
     if (!sup->sigchld) {
         snprintf(err, err_size, "cannot watch for SIGCHLD: %s", why);

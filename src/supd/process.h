@@ -39,6 +39,8 @@ void process_watch_adopted(struct process *process);
 void process_inherit(struct process *process);
 /* Lets go of descriptors that belong to a life that is over. */
 void process_release(struct process *process);
+/* Is PID a child of ours that is one of a service's? */
+bool process_is_known_child(struct supervisor *sup, pid_t pid);
 /* Takes it out of the table of children: nobody is told of its end any more. */
 void process_forget_child(struct process *process);
 /* ---- process_role.c ---- */

@@ -87,11 +87,12 @@ TAILQ_HEAD(wait_items, wait_item);
 /* All processes that come of one; tree.c. */
 struct tree {
     struct proctree found;
-    bool ours;   /* forked by this process: what it orphans comes to us */
-    bool named;  /* in the log */
-    bool queued; /* for the end of the turn: */
-    bool count;  /* are they to be counted? */
-    int signal;  /* which signal are newcomers to be sent?  0: none */
+    int32_t reaped; /* its number, once we have reaped it; 0: we have not */
+    bool ours;      /* forked by this process: what it orphans comes to us */
+    bool named;     /* in the log */
+    bool queued;    /* for the end of the turn: */
+    bool count;     /* are they to be counted? */
+    int signal;     /* which signal are newcomers to be sent?  0: none */
     unsigned rounds;
     TAILQ_ENTRY(process) link;
 };
@@ -99,7 +100,7 @@ struct tree {
 /* What the system tells in this turn of the loop, for tree.c alone. */
 struct tree_look {
     struct proctree_look *look; /* NULL: not asked yet */
-    pid_t *leaders;             /* the main processes, in ascending order */
+    pid_t *leaders;             /* the main processes, in ascending order; NULL: not asked for yet */
     size_t n;
     struct loop_timer *timer;
     TAILQ_HEAD(, process) queue;

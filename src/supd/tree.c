@@ -39,6 +39,8 @@ static void read_leaders(struct supervisor *sup)
     struct tree_look *look = &sup->look;
     const struct service *service;
 
+    if (look->leaders)
+        return;
     look->leaders = xcalloc(4 * (size_t)HASH_CNT(by_name, sup->services) + 1, sizeof *look->leaders);
     for (service = sup->services; service; service = service->by_name.next) {
         const struct svc *svc = &service->svc;
@@ -55,6 +57,18 @@ static void read_leaders(struct supervisor *sup)
     qsort(look->leaders, look->n, sizeof *look->leaders, compare_pids);
 }
 
+/* Most of our children are known by their number; only where there are others all services are gone through. */
+static bool is_leader(void *ctx, pid_t pid)
+{
+    struct supervisor *sup = ctx;
+
+    if (process_is_known_child(sup, pid))
+        return true;
+    read_leaders(sup);
+    return sup->look.n > 0 &&
+           bsearch(&pid, sup->look.leaders, sup->look.n, sizeof *sup->look.leaders, compare_pids) != NULL;
+}
+
 static void drop_look(struct supervisor *sup)
 {
     proctree_look_free(sup->look.look);
@@ -64,11 +78,12 @@ static void drop_look(struct supervisor *sup)
     sup->look.n = 0;
 }
 
+/* At the end of this turn. */
 static void wake(struct supervisor *sup)
 {
     if (!sup->look.timer)
         sup->look.timer = loop_timer_new(sup->loop, on_turn, sup);
-    loop_timer_set(sup->look.timer, 0);
+    loop_timer_soon(sup->look.timer);
 }
 
 static size_t find(struct process *process)
@@ -84,11 +99,12 @@ static size_t find(struct process *process)
         .uid = spec->ids.set ? spec->ids.uid : geteuid(),
         .alone = process_role(process) != ROLE_SERVICE,
         .ours = process->tree.ours,
+        .pinned = process->is_child && group.pgid == process->pid_key,
+        .gone = process->tree.reaped && group.pgid == process->tree.reaped,
     };
 
     if (!sup->look.look) {
-        read_leaders(sup);
-        sup->look.look = proctree_look_new(sup->lock.instance, sup->look.leaders, sup->look.n);
+        sup->look.look = proctree_look_new(sup->lock.instance, is_leader, sup);
         wake(sup); /* it is dropped then */
     }
     return proctree_find(sup->look.look, &owner, &process->tree.found);
@@ -252,8 +268,10 @@ static void on_turn(void *ctx)
         work(process);
     }
     drop_look(sup);
-    if (!TAILQ_EMPTY(&sup->look.queue))
-        wake(sup);
+    if (TAILQ_EMPTY(&sup->look.queue))
+        loop_timer_clear(sup->look.timer);
+    else
+        loop_timer_set(sup->look.timer, 0);
 }
 
 void tree_release(struct process *process)
@@ -265,6 +283,7 @@ void tree_release(struct process *process)
     tree->count = false;
     tree->signal = 0;
     tree->named = false;
+    tree->reaped = 0;
 }
 
 void tree_close(struct supervisor *sup)

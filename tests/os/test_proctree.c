@@ -126,9 +126,16 @@ static void world_make(struct world *world, enum way way)
     proctree_force_scan(way == WAY_SCAN);
 }
 
+static bool is_leader(void *ctx, pid_t pid)
+{
+    const struct world *world = ctx;
+
+    return pid == world->pids[LEADER];
+}
+
 static size_t look_as_far_as_can_be(struct world *world)
 {
-    struct proctree_look *look = proctree_look_new(INSTANCE, &world->pids[LEADER], 1);
+    struct proctree_look *look = proctree_look_new(INSTANCE, is_leader, world);
     size_t n = proctree_find(look, &world->owner, &world->tree);
 
     proctree_look_free(look);
@@ -188,9 +195,13 @@ START_TEST(before_and_after_the_end)
     struct world world;
 
     world_make(&world, (enum way)_i);
+    procfs_keep_own();
+    world.owner.pinned = world.owner.ours;
     ck_assert_uint_eq(look(&world), 3);
     expect(&world, true, true, true);
     end_leader(&world);
+    world.owner.pinned = false;
+    world.owner.gone = world.owner.ours;
     ck_assert_uint_eq(look(&world), 3);
     expect(&world, true, true, true);
 
@@ -199,6 +210,8 @@ START_TEST(before_and_after_the_end)
     ck_assert_uint_eq(look(&world), 2);
     expect(&world, true, false, true);
     world_end(&world);
+    ck_assert_uint_eq(look(&world), 0);
+    forget_found(&world);
     ck_assert_uint_eq(look(&world), 0);
 }
 END_TEST
