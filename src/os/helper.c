@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/heap.h"
 #include "base/slab.h"
 
 /* In the child: the writing end, or it is of no use and ends. */
@@ -39,6 +40,7 @@ pid_t helper_fork(int *fd)
     /* supd's handlers must not run in the child: they write into supd's pipes. */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &old);
+    heap_uncover();
     pid_t pid = fork();
     if (pid == 0) {
         *fd = settle_in(parent, fds[1]);

@@ -11,12 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/heap.h"
 #include "base/mem.h"
 #include "base/strv.h"
 #include "os/clock.h"
 #include "os/identity.h"
 #include "os/procfs.h"
 #include "os/spawn_child.h"
+#include "os/spawn_pack.h"
 
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND UINT64_C(0x100000000)
@@ -196,19 +198,28 @@ fail:
 
 bool spawn_process(const struct spawn_request *asked, struct spawn_child *child, char *err, size_t err_size)
 {
-    /* A copy on the stack: where specs are is nothing for the child to see, base/slab.h. */
-    const struct spec spec = *asked->spec;
-    struct spawn_request copy = *asked;
-    const struct spawn_request *req = &copy;
+    /* Copies on the stack: where specs are is nothing for the child to see, base/slab.h. */
+    struct spawn_pack pack;
+    struct spec spec;
+    struct spawn_request copy;
+    const struct spawn_request *req = &pack.request;
     int report[2];
     int pidfd = -1;
     sigset_t all;
     sigset_t before;
 
-    copy.spec = &spec;
     if (!make_report_pipe(report)) {
         snprintf(err, err_size, "pipe: %s", strerror(errno));
         return false;
+    }
+    if (spawn_pack(&pack, asked)) {
+        heap_cover();
+    } else {
+        spec = *asked->spec;
+        copy = *asked;
+        copy.spec = &spec;
+        req = &copy;
+        heap_uncover();
     }
 
     sigfillset(&all);
@@ -240,8 +251,7 @@ bool spawn_process(const struct spawn_request *asked, struct spawn_child *child,
     return true;
 }
 
-/* Is there anything that can be refused? */
-static bool has_attributes(const struct spec *spec)
+bool spawn_has_attributes(const struct spec *spec)
 {
     return spawn_has_limits(spec) || spec->nice.set || spec->io.io_class != IO_CLASS_UNSET || spec->cpus != NULL ||
            spec->oom_score_adj.set || spec->capabilities.set || spec->capability_bounding_set.set ||
@@ -256,7 +266,7 @@ bool spawn_try_attributes(const struct spec *spec, const struct spawn_baseline *
     int status = 0;
     int report[2];
 
-    if (!has_attributes(spec))
+    if (!spawn_has_attributes(spec))
         return true;
     if (!make_report_pipe(report)) {
         snprintf(err, err_size, "pipe: %s", strerror(errno));

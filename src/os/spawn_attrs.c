@@ -48,7 +48,7 @@ static void set_oom_score_adj(const struct child *child)
     int len = snprintf(text, sizeof(text), "%d", wanted);
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd == -1 || write(fd, text, (size_t)len) != len)
-        spawn_fail(child, STEP_OOM_ADJUST, "oom-score-adj %d: %s%s", wanted, strerror(errno),
+        spawn_fail(child, STEP_OOM_ADJUST, "oom-score-adj %d: %s%s", wanted, spawn_error(errno),
                    needs(errno, " (needs CAP_SYS_RESOURCE)"));
     close(fd);
 }
@@ -58,7 +58,7 @@ static void set_nice(const struct child *child)
     const struct spec_int *nice_level = &child->spec->nice;
 
     if (nice_level->set && setpriority(PRIO_PROCESS, 0, nice_level->value) == -1)
-        spawn_fail(child, STEP_NICE, "nice %d: %s%s", nice_level->value, strerror(errno),
+        spawn_fail(child, STEP_NICE, "nice %d: %s%s", nice_level->value, spawn_error(errno),
                    needs(errno, " (needs CAP_SYS_NICE)"));
 }
 
@@ -78,7 +78,7 @@ static void set_io_class(const struct child *child)
     if (io->io_class == IO_CLASS_UNSET)
         return;
     if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE((int)io->io_class, io->level)) == -1)
-        spawn_fail(child, STEP_IOPRIO, "io-class %s: %s%s", written_value(child, "io-class"), strerror(errno),
+        spawn_fail(child, STEP_IOPRIO, "io-class %s: %s%s", written_value(child, "io-class"), spawn_error(errno),
                    needs(errno, " (needs CAP_SYS_NICE, before Linux 5.14 CAP_SYS_ADMIN)"));
 }
 
@@ -91,7 +91,7 @@ static void set_cpu_affinity(const struct child *child)
     if (cpus == NULL)
         return;
     if (set == NULL)
-        spawn_fail(child, STEP_CPU_AFFINITY, "cpu-affinity: %s", strerror(errno));
+        spawn_fail(child, STEP_CPU_AFFINITY, "cpu-affinity: %s", spawn_error(errno));
     CPU_ZERO_S(size, set);
     for (unsigned cpu = 0; cpu < SPEC_CPUS_MAX; cpu++) {
         if (spec_cpus_has(cpus, cpu))
@@ -100,7 +100,7 @@ static void set_cpu_affinity(const struct child *child)
     /* Those that are not there are passed over, as long as one is. */
     if (sched_setaffinity(0, size, set) == -1)
         spawn_fail(child, STEP_CPU_AFFINITY, "cpu-affinity %s: %s%s", written_value(child, "cpu-affinity"),
-                   strerror(errno), errno == EINVAL ? " (supd may use no such processor)" : "");
+                   spawn_error(errno), errno == EINVAL ? " (supd may use no such processor)" : "");
     CPU_FREE(set);
 }
 
@@ -148,7 +148,7 @@ static void set_limit(const struct child *child, const struct spec_key *key, int
         return;
     const struct rlimit limit = {.rlim_cur = limit_value(wanted->soft), .rlim_max = limit_value(wanted->hard)};
     if (setrlimit(resources[name], &limit) == -1)
-        spawn_fail(child, STEP_LIMITS, "%s %s: %s%s", key->name, written_value(child, key->name), strerror(errno),
+        spawn_fail(child, STEP_LIMITS, "%s %s: %s%s", key->name, written_value(child, key->name), spawn_error(errno),
                    needs(errno, hint));
 }
 
@@ -162,7 +162,7 @@ static void restore_nofile(const struct child *child)
         current.rlim_max == wanted->rlim_max)
         return;
     if (setrlimit(RLIMIT_NOFILE, wanted) == -1)
-        spawn_fail(child, STEP_LIMITS, "limit-nofile: %s", strerror(errno));
+        spawn_fail(child, STEP_LIMITS, "limit-nofile: %s", spawn_error(errno));
 }
 
 bool spawn_has_limits(const struct spec *spec)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/spawn_child.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -40,6 +39,17 @@ void spawn_fail(const struct child *child, int code, const char *fmt, ...)
     _exit(code);
 }
 
+const char *spawn_error(int err)
+{
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+    const char *words = strerrordesc_np(err);
+
+    return words != NULL ? words : "unknown error";
+#else
+    return strerror(err);
+#endif
+}
+
 /*
  * supd's handlers write into supd's pipes, and what supd ignores its services must not.  By the system call itself:
  * sigaction(3) refuses the two signals that the C library keeps to itself, and those may be ignored too (some make(1)
@@ -62,7 +72,7 @@ static void unblock_signals(const struct child *child)
     static const uint64_t none[2];
 
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, (size_t)(NSIG - 1) / 8) == -1)
-        spawn_fail(child, STEP_SIGNAL_MASK, "sigprocmask: %s", strerror(errno));
+        spawn_fail(child, STEP_SIGNAL_MASK, "sigprocmask: %s", spawn_error(errno));
 }
 
 /* NOT_BEFORE: of struct spawn_origin. */
@@ -74,7 +84,7 @@ static uint64_t start_of(const struct child *child, uint64_t not_before)
         return not_before;
     int rc = procfs_self_start_ticks(&ticks);
     if (rc < 0)
-        spawn_fail(child, STEP_OTHER, "record: /proc/self/stat: %s", strerror(-rc));
+        spawn_fail(child, STEP_OTHER, "record: /proc/self/stat: %s", spawn_error(-rc));
     return ticks;
 }
 
@@ -93,7 +103,7 @@ static void record_self(const struct child *child, uint64_t not_before)
         n = syscall(SYS_write, req->state_fd, req->record, req->record_len);
     while (n == -1 && errno == EINTR);
     if (n != (ssize_t)req->record_len)
-        spawn_fail(child, STEP_OTHER, "record: %s", strerror(n == -1 ? errno : ENOSPC));
+        spawn_fail(child, STEP_OTHER, "record: %s", spawn_error(n == -1 ? errno : ENOSPC));
     if (req->pid_slot != NULL)
         *req->pid_slot = child->pid | req->pid_flags;
 }
@@ -101,17 +111,32 @@ static void record_self(const struct child *child, uint64_t not_before)
 /* For kernels whose close_range(2) has no CLOSE_RANGE_CLOEXEC (before 5.11), or that have none (before 5.9). */
 static bool cloexec_by_proc(void)
 {
-    DIR *dir = opendir("/proc/self/fd");
-    if (dir == NULL)
-        return false;
+    /* As getdents64(2) writes it: without opendir(3), which allocates. */
+    struct entry {
+        uint64_t inode;
+        int64_t offset;
+        uint16_t length;
+        uint8_t type;
+        char name[];
+    };
+    _Alignas(struct entry) char entries[1024];
+    int dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    long n = dir != -1 ? 1 : -1;
 
-    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        int fd = atoi(entry->d_name);
-        if (fd > STDERR_FILENO)
-            fcntl(fd, F_SETFD, FD_CLOEXEC);
+    while (n > 0) {
+        n = syscall(SYS_getdents64, dir, entries, sizeof(entries));
+        for (long at = 0; at < n;) {
+            const struct entry *entry = (const struct entry *)(entries + at);
+            int fd = atoi(entry->name);
+
+            if (fd > STDERR_FILENO)
+                fcntl(fd, F_SETFD, FD_CLOEXEC);
+            at += entry->length;
+        }
     }
-    closedir(dir);
-    return true;
+    if (dir != -1)
+        close(dir);
+    return n == 0;
 }
 
 /* Marked, not closed: the lock must be held, through us, until the exec. */
@@ -119,7 +144,7 @@ static void close_on_exec(const struct child *child)
 {
     if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0 || cloexec_by_proc())
         return;
-    spawn_fail(child, STEP_FDS, "descriptors: /proc/self/fd: %s", strerror(errno));
+    spawn_fail(child, STEP_FDS, "descriptors: /proc/self/fd: %s", spawn_error(errno));
 }
 
 /* What '~' stands for.  A manager that gives root no HOME (systemd does not) means no other than this. */
@@ -148,10 +173,10 @@ static void change_directory(const struct child *child)
         directory = path;
     }
     if (chdir(directory) == -1)
-        spawn_fail(child, STEP_CHDIR, "chdir %s: %s", directory, strerror(errno));
+        spawn_fail(child, STEP_CHDIR, "chdir %s: %s", directory, spawn_error(errno));
 }
 
-/* What strerror(3) does not tell of an exec of PATH that failed with ERR. */
+/* What spawn_error() does not tell of an exec of PATH that failed with ERR. */
 static const char *exec_hint(const char *path, int err)
 {
     if (err == ENOEXEC)
@@ -190,7 +215,7 @@ static _Noreturn void exec_command(const struct child *child, char **env)
     if (strchr(argv[0], '/') != NULL) {
         syscall(SYS_execve, argv[0], argv, env);
         int err = errno;
-        spawn_fail(child, STEP_EXEC, "exec %s: %s%s", argv[0], strerror(err), exec_hint(argv[0], err));
+        spawn_fail(child, STEP_EXEC, "exec %s: %s%s", argv[0], spawn_error(err), exec_hint(argv[0], err));
     }
 
     const char *path = strv_env_get(env, "PATH");
@@ -198,8 +223,8 @@ static _Noreturn void exec_command(const struct child *child, char **env)
         path = SPAWN_DEFAULT_PATH;
     int err = exec_on_path(argv, env, path);
     if (err == ENOENT)
-        spawn_fail(child, STEP_EXEC, "exec %s: %s (PATH is %s)", argv[0], strerror(err), path);
-    spawn_fail(child, STEP_EXEC, "exec %s: %s%s", argv[0], strerror(err), exec_hint(argv[0], err));
+        spawn_fail(child, STEP_EXEC, "exec %s: %s (PATH is %s)", argv[0], spawn_error(err), path);
+    spawn_fail(child, STEP_EXEC, "exec %s: %s%s", argv[0], spawn_error(err), exec_hint(argv[0], err));
 }
 
 /* Before the record: who is recorded is where he is looked for. */
@@ -208,7 +233,7 @@ static void join_cgroup(const struct child *child)
     int fd = openat(child->req->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 
     if (fd == -1 || write(fd, "0", 1) != 1)
-        spawn_fail(child, STEP_CGROUP, "cgroup.procs: %s", strerror(errno));
+        spawn_fail(child, STEP_CGROUP, "cgroup.procs: %s", spawn_error(errno));
     close(fd);
 }
 
@@ -237,7 +262,7 @@ void spawn_child_run(const struct spawn_request *req, const struct spawn_origin 
     reset_signal_handlers(&child, origin->handlers_reset);
     unblock_signals(&child);
     if (syscall(SYS_setsid) == -1)
-        spawn_fail(&child, STEP_SETSID, "setsid: %s", strerror(errno));
+        spawn_fail(&child, STEP_SETSID, "setsid: %s", spawn_error(errno));
     if (origin->join)
         join_cgroup(&child);
     record_self(&child, origin->not_before);
@@ -261,7 +286,7 @@ void spawn_child_try(const struct spawn_request *req, pid_t parent, int report_f
 
     /* Where supd will be is not where we are; what a private /tmp hides of it is not to be known here. */
     if (chdir("/") == -1)
-        spawn_fail(&child, STEP_CHDIR, "chdir /: %s", strerror(errno));
+        spawn_fail(&child, STEP_CHDIR, "chdir /: %s", spawn_error(errno));
     set_attributes(&child);
     _exit(EXIT_SUCCESS);
 }

@@ -26,6 +26,8 @@ _Noreturn void spawn_child_run(const struct spawn_request *req, const struct spa
 /* The same, but only what spawn_try_attributes() is about; exits with 0 when all of it could be had. */
 _Noreturn void spawn_child_try(const struct spawn_request *req, pid_t parent, int report_fd);
 
+/* Does SPEC ask for anything that the kernel may refuse? */
+bool spawn_has_attributes(const struct spec *spec);
 /* Does SPEC ask for limits? */
 bool spawn_has_limits(const struct spec *spec);
 

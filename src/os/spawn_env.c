@@ -13,7 +13,8 @@
 #include "os/spawn_steps.h"
 
 #define ENV_FILE_MAX (1024 * 1024)
-#define OWN 16 /* variables at most that are set here, not copied from anywhere */
+#define OWN 16       /* variables at most that are set here, not copied from anywhere */
+#define OWN_TEXT 320 /* bytes at most of what they are called, and of those whose values are not those of the service */
 
 /*
  * The vector, which ends with NULL, and what is made for it.  Every page that the child writes to is copied first, and
@@ -102,7 +103,7 @@ static char **add_env_file(const struct child *child, char **env, const char *pa
     if (text == NULL) {
         if (may_be_missing && (errno == ENOENT || errno == ENOTDIR))
             return env;
-        spawn_fail(child, STEP_OTHER, "environment-file %s: %s", path, strerror(errno));
+        spawn_fail(child, STEP_OTHER, "environment-file %s: %s", path, spawn_error(errno));
     }
     env = envfile_parse(env, text, len, &line, why, sizeof(why));
     if (line != 0)
@@ -125,7 +126,8 @@ static char **add_env_files(const struct child *child, char **env, const char *e
     if (none && may_be_missing)
         return env;
     if (rc != 0)
-        spawn_fail(child, STEP_OTHER, "environment-file %s: %s", pattern, none ? "no file matches" : strerror(errno));
+        spawn_fail(child, STEP_OTHER, "environment-file %s: %s", pattern,
+                   none ? "no file matches" : spawn_error(errno));
     for (size_t i = 0; i < found.gl_pathc; i++)
         env = add_env_file(child, env, found.gl_pathv[i], may_be_missing);
     globfree(&found);
@@ -211,6 +213,23 @@ static void set_terminal_kind(const struct spec *spec, struct env *env)
 
     if (spec->tty != NULL && strv_env_get(env->items, "TERM") == NULL)
         set_var(env, "TERM", is_console ? "linux" : "vt220");
+}
+
+static size_t length(const char *text)
+{
+    return text != NULL ? strlen(text) : 0;
+}
+
+bool spawn_environment_fits(const struct spawn_request *req)
+{
+    const struct spec *spec = req->spec;
+    const struct spec_ids *ids = &spec->ids;
+    const struct spawn_variables *room;
+    size_t most = strv_len(req->baseline->environment) + strv_len(spec->environment) + strv_len(req->variables) + OWN;
+    size_t text = length(spec->name) + length(req->instance_id) + 2 * length(ids->user_name) + length(ids->home) +
+                  length(ids->shell) + OWN_TEXT;
+
+    return most < sizeof(room->items) / sizeof(*room->items) && text <= sizeof(room->text);
 }
 
 /* The later wins: files over `environment`, as in systemd. */

@@ -21,7 +21,7 @@ static void set_groups(const struct child *child, const char *name)
     /* An ordinary user who asks for what he is anyway has the groups already. */
     if (errno == EPERM && ids->uid == geteuid() && ids->gid == getegid())
         return;
-    spawn_fail(child, STEP_GROUP, "group %s: %s", name, strerror(errno));
+    spawn_fail(child, STEP_GROUP, "group %s: %s", name, spawn_error(errno));
 }
 
 bool spawn_is_other_user(const struct spec *spec)
@@ -45,9 +45,9 @@ static void change_ids(const struct child *child)
 
     set_groups(child, group);
     if (setresgid(ids->gid, ids->gid, ids->gid) == -1)
-        spawn_fail(child, STEP_GROUP, "group %s: %s", group, strerror(errno));
+        spawn_fail(child, STEP_GROUP, "group %s: %s", group, spawn_error(errno));
     if (setresuid(ids->uid, ids->uid, ids->uid) == -1)
-        spawn_fail(child, STEP_USER, "user %s: %s", user, strerror(errno));
+        spawn_fail(child, STEP_USER, "user %s: %s", user, spawn_error(errno));
 }
 
 /* ---- capabilities ---- */
@@ -93,7 +93,7 @@ static void limit_bounding_set(const struct child *child)
         if ((bounds->mask >> number & 1) != 0 || prctl(PR_CAPBSET_READ, number, 0, 0, 0) != 1)
             continue;
         if (prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == -1)
-            spawn_fail(child, STEP_CAPABILITIES, "capability-bounding-set: %s%s", strerror(errno),
+            spawn_fail(child, STEP_CAPABILITIES, "capability-bounding-set: %s%s", spawn_error(errno),
                        errno == EPERM ? " (needs CAP_SETPCAP)" : "");
     }
 }
@@ -101,17 +101,17 @@ static void limit_bounding_set(const struct child *child)
 static void keep_capabilities(const struct child *child)
 {
     if (child->spec->capabilities.set && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1)
-        spawn_fail(child, STEP_CAPABILITIES, "capabilities: PR_SET_KEEPCAPS: %s", strerror(errno));
+        spawn_fail(child, STEP_CAPABILITIES, "capabilities: PR_SET_KEEPCAPS: %s", spawn_error(errno));
 }
 
 /* What may be raised must be permitted and inheritable; the others are taken from the set that supd may have handed on. */
 static void raise_capabilities(const struct child *child, uint64_t wanted)
 {
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == -1)
-        spawn_fail(child, STEP_CAPABILITIES, "capabilities: %s", strerror(errno));
+        spawn_fail(child, STEP_CAPABILITIES, "capabilities: %s", spawn_error(errno));
     for (int number = 0; number < 64; number++) {
         if ((wanted >> number & 1) != 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0) == -1)
-            spawn_fail(child, STEP_CAPABILITIES, "capabilities %s: %s", capability_to_name(number), strerror(errno));
+            spawn_fail(child, STEP_CAPABILITIES, "capabilities %s: %s", capability_to_name(number), spawn_error(errno));
     }
 }
 
@@ -124,11 +124,11 @@ static void set_capabilities(const struct child *child)
     if (!wanted->set && !bounds->set)
         return;
     if (!read_caps(&caps))
-        spawn_fail(child, STEP_CAPABILITIES, "capabilities: capget: %s", strerror(errno));
+        spawn_fail(child, STEP_CAPABILITIES, "capabilities: capget: %s", spawn_error(errno));
     uint64_t missing = wanted->mask & ~caps.permitted;
     if (missing != 0)
         spawn_fail(child, STEP_CAPABILITIES, "capabilities %s: %s (supd itself does not have it)",
-                   capability_to_name(__builtin_ctzll(missing)), strerror(EPERM));
+                   capability_to_name(__builtin_ctzll(missing)), spawn_error(EPERM));
 
     /* Inheritable ones that were dropped from the bounding set would still come through an exec, and so would the
      * ambient ones, which the kernel lowers with them. */
@@ -137,7 +137,7 @@ static void set_capabilities(const struct child *child)
     if (bounds->set)
         caps.inheritable &= bounds->mask;
     if (!write_caps(&caps))
-        spawn_fail(child, STEP_CAPABILITIES, "capabilities: capset: %s", strerror(errno));
+        spawn_fail(child, STEP_CAPABILITIES, "capabilities: capset: %s", spawn_error(errno));
     if (wanted->set)
         raise_capabilities(child, wanted->mask);
 }
@@ -149,7 +149,7 @@ void spawn_set_rights(const struct child *child)
     change_ids(child);
     set_capabilities(child);
     if (child->spec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
-        spawn_fail(child, STEP_NO_NEW_PRIVILEGES, "no-new-privileges: %s", strerror(errno));
+        spawn_fail(child, STEP_NO_NEW_PRIVILEGES, "no-new-privileges: %s", spawn_error(errno));
 }
 
 /* After everything that changes credentials, for that clears it.  Where supd has died before, it will not die again. */
@@ -160,7 +160,7 @@ void spawn_set_death_signal(const struct child *child)
     if (signo == 0)
         return;
     if (prctl(PR_SET_PDEATHSIG, signo, 0, 0, 0) == -1)
-        spawn_fail(child, STEP_OTHER, "parent-death-signal: %s", strerror(errno));
+        spawn_fail(child, STEP_OTHER, "parent-death-signal: %s", spawn_error(errno));
     if (getppid() != child->parent)
         raise(signo);
 }

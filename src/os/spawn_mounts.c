@@ -32,7 +32,7 @@ static const char *const tmp_dirs[] = {"/tmp", "/var/tmp"};
 static void unshare_mounts(const struct child *child, const char *key)
 {
     if (unshare(CLONE_NEWNS) == -1 || mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) == -1)
-        spawn_fail(child, STEP_NAMESPACE, "%s: %s%s", key, strerror(errno),
+        spawn_fail(child, STEP_NAMESPACE, "%s: %s%s", key, spawn_error(errno),
                    errno == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
 }
 
@@ -45,9 +45,9 @@ static void make_read_only(const struct child *child, const char *entry)
     if (entry[0] == '-' && access(path, F_OK) == -1 && (errno == ENOENT || errno == ENOTDIR))
         return;
     if (strcmp(path, "/") != 0 && mount(path, path, NULL, MS_BIND | MS_REC, NULL) == -1)
-        spawn_fail(child, STEP_NAMESPACE, "read-only-paths %s: %s", path, strerror(errno));
+        spawn_fail(child, STEP_NAMESPACE, "read-only-paths %s: %s", path, spawn_error(errno));
     if (syscall(SYS_mount_setattr, AT_FDCWD, path, WHOLE_TREE, &attributes, sizeof(attributes)) == -1)
-        spawn_fail(child, STEP_NAMESPACE, "read-only-paths %s: %s%s", path, strerror(errno),
+        spawn_fail(child, STEP_NAMESPACE, "read-only-paths %s: %s%s", path, spawn_error(errno),
                    errno == ENOSYS ? " (needs Linux 5.12)" : "");
 }
 
@@ -56,7 +56,7 @@ static void mount_private_tmp(const struct child *child)
 {
     for (size_t i = 0; i < sizeof(tmp_dirs) / sizeof(tmp_dirs[0]); i++) {
         if (mount("tmpfs", tmp_dirs[i], "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") == -1 && errno != ENOENT)
-            spawn_fail(child, STEP_NAMESPACE, "private-tmp: %s: %s", tmp_dirs[i], strerror(errno));
+            spawn_fail(child, STEP_NAMESPACE, "private-tmp: %s: %s", tmp_dirs[i], spawn_error(errno));
     }
 }
 
@@ -72,13 +72,13 @@ void spawn_set_mounts(const struct child *child)
     if (!spec->private_tmp && spec->read_only_paths == NULL)
         return;
     if (getcwd(cwd, sizeof(cwd)) == NULL)
-        spawn_fail(child, STEP_CHDIR, "getcwd: %s", strerror(errno));
+        spawn_fail(child, STEP_CHDIR, "getcwd: %s", spawn_error(errno));
     unshare_mounts(child, spec->private_tmp ? "private-tmp" : "read-only-paths");
     for (char **p = spec->read_only_paths; p != NULL && *p != NULL; p++)
         make_read_only(child, *p);
     if (spec->private_tmp)
         mount_private_tmp(child);
     if (spec->directory == NULL && chdir(cwd) == -1)
-        spawn_fail(child, STEP_CHDIR, "chdir %s: %s%s", cwd, strerror(errno),
+        spawn_fail(child, STEP_CHDIR, "chdir %s: %s%s", cwd, spawn_error(errno),
                    spec->private_tmp ? " (private-tmp hides the directory of supd: give the service a directory)" : "");
 }

@@ -65,7 +65,7 @@ void spawn_place_sockets(struct child *child)
     for (size_t i = 0; ok && i < p.n; i++)
         ok = dup2(p.from[i], p.to[i]) != -1;
     if (!ok)
-        spawn_fail(child, STEP_FDS, "%s: %s", req->n_listen_fds > 0 ? "listen" : "ready", strerror(errno));
+        spawn_fail(child, STEP_FDS, "%s: %s", req->n_listen_fds > 0 ? "listen" : "ready", spawn_error(errno));
     free(p.from);
     free(p.to);
 }

@@ -57,17 +57,23 @@ struct child {
 _Noreturn void spawn_fail(const struct child *child, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* As strerror(3), which reads the heap where anybody has called bindtextdomain(3), as libconfuse does. */
+const char *spawn_error(int err);
+
 /* spawn_streams.c: descriptors 0 to 2. */
 void spawn_set_streams(const struct child *child);
 
 /* Where an environment of the usual size is put together. */
 struct spawn_variables {
     char *items[128];
-    char text[512];
+    char text[1024];
 };
 
 /* spawn_env.c: the whole environment, in ROOM or allocated, and left to the exec. */
 char **spawn_environment(const struct child *child, struct spawn_variables *room);
+
+/* Is there room for it in struct spawn_variables? */
+bool spawn_environment_fits(const struct spawn_request *req);
 
 /* spawn_sockets.c: the sockets of the service at 3 and above; everything else there is close-on-exec already. */
 void spawn_place_sockets(struct child *child);

@@ -23,13 +23,13 @@ static void open_onto(const struct child *child, int target, const char *key, co
     int fd = open(path, flags | O_NOCTTY | O_CLOEXEC);
 
     if (fd == -1 || !place(fd, target))
-        spawn_fail(child, code, "%s %s: %s", key, path, strerror(errno));
+        spawn_fail(child, code, "%s %s: %s", key, path, spawn_error(errno));
 }
 
 static void copy_onto(const struct child *child, int from, int target, const char *key, int code)
 {
     if (dup2(from, target) == -1)
-        spawn_fail(child, code, "%s: %s", key, strerror(errno));
+        spawn_fail(child, code, "%s: %s", key, spawn_error(errno));
 }
 
 /* As the terminal that controls the session, which the child has to itself since its setsid(). */
@@ -39,10 +39,10 @@ static void set_terminal(const struct child *child)
     int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
 
     if (fd == -1 || ioctl(fd, TIOCSCTTY, 0) == -1)
-        spawn_fail(child, STEP_STDIN, "tty %s: %s%s", path, strerror(errno),
+        spawn_fail(child, STEP_STDIN, "tty %s: %s%s", path, spawn_error(errno),
                    errno == EPERM ? " (it is the terminal of another session)" : "");
     if (!place(fd, STDIN_FILENO))
-        spawn_fail(child, STEP_STDIN, "tty %s: %s", path, strerror(errno));
+        spawn_fail(child, STEP_STDIN, "tty %s: %s", path, spawn_error(errno));
 }
 
 /* A descriptor that supd gives is above 2: those are never closed in supd. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/heap.h"
 #include "base/suggest.h"
 #include "core/proto.h"
 #include "supd/init.h"
@@ -79,6 +80,7 @@ int main(int argc, char **argv)
     int at = 1;
     int c;
 
+    heap_begin();
     proto_init();
     opterr = 0;
     for (; (c = getopt_long(argc, argv, ":c:r:tdvVh", long_options, NULL)) != -1; at = optind) {

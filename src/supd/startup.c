@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/slab.h"
@@ -238,6 +239,7 @@ static bool set_up(struct supervisor *sup, const struct startup_options *options
     char err[512];
 
     slab_hide();
+    heap_hide();
     if (!open_loop(sup, survey_any_alive(survey)))
         return false;
     remember_open(sup);

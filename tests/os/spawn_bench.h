@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libintl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -20,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/heap.h"
 #include "base/mem.h"
 #include "base/strv.h"
 #include "core/record.h"
@@ -41,6 +43,12 @@ struct bench {
     char output[65536];
     int status;
 };
+
+/* As early as in supd, so that children find nothing of the heap. */
+__attribute__((constructor)) static inline void begin_heap(void)
+{
+    heap_begin();
+}
 
 static inline char *in_dir(const struct bench *bench, const char *name)
 {
@@ -88,6 +96,8 @@ static inline int make_fifo(const char *path)
 /* SCRIPT is what a shell is to run; its output goes to bench->out. */
 static inline void setup(struct bench *bench, const char *script)
 {
+    heap_hide();
+    bindtextdomain("supd-tests", "/nonexistent"); /* as a library may have done */
     memset(bench, 0, sizeof(*bench));
     strcpy(bench->dir, "/tmp/supd-spawn-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(bench->dir));

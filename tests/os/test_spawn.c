@@ -112,6 +112,65 @@ START_TEST(recorded_start_is_that_of_proc)
 }
 END_TEST
 
+/* Of the mapping that ends where the heap does: is it kept from children? */
+static bool heap_is_covered(void)
+{
+    FILE *fp = fopen("/proc/self/smaps", "re");
+    uintptr_t last = (uintptr_t)sbrk(0) - 1;
+    bool within = false;
+    bool covered = false;
+    char line[512];
+
+    ck_assert_ptr_nonnull(fp);
+    while (fgets(line, sizeof(line), fp) != NULL) {
+        unsigned long long from;
+        unsigned long long to;
+
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2)
+            within = from <= last && last < to;
+        else if (within && strncmp(line, "VmFlags:", 8) == 0)
+            covered = strstr(line, " dc") != NULL;
+    }
+    fclose(fp);
+    return covered;
+}
+
+/* A child that would allocate something gets the heap, any other does not; and what each is given is the same. */
+START_TEST(heap_is_for_those_that_need_it)
+{
+    struct bench bench;
+
+    setup(&bench, "env");
+    void *block = malloc(64 * 1024); /* so there is a heap of ours, where malloc(3) has one */
+    bool has_heap =
+        sbrk(0) != NULL && (uintptr_t)block < (uintptr_t)sbrk(0) && (uintptr_t)block + 1024 * 1024 > (uintptr_t)sbrk(0);
+    bench.spec->environment = strv_env_set(NULL, "LAST=0");
+    run(&bench);
+    ck_assert(has_line(&bench, "LAST=0"));
+    ck_assert_int_eq(heap_is_covered(), has_heap);
+
+    /* More than there is room for. */
+    for (int i = 1; i <= 300; i++) {
+        char *assignment = xasprintf("V%d=%0*d", i, 100, i);
+        bench.spec->environment = strv_env_set(bench.spec->environment, assignment);
+        free(assignment);
+    }
+    bench.spec->environment = strv_env_set(bench.spec->environment, "LAST=301");
+    run(&bench);
+    ck_assert(has_line(&bench, "LAST=301"));
+    ck_assert_ptr_nonnull(strstr(bench.output, "\nV300="));
+    ck_assert(!heap_is_covered());
+
+    strv_free(bench.spec->environment);
+    bench.spec->environment = strv_env_set(NULL, "LAST=1");
+    run(&bench);
+    ck_assert(has_line(&bench, "LAST=1"));
+    ck_assert_int_eq(heap_is_covered(), has_heap);
+    free(block);
+    teardown(&bench);
+}
+END_TEST
+
 START_TEST(no_record_no_exec)
 {
     struct bench bench;
@@ -772,6 +831,7 @@ Suite *check_suite(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, recorded_before_it_runs);
     tcase_add_test(tc, recorded_start_is_that_of_proc);
+    tcase_add_test(tc, heap_is_for_those_that_need_it);
     tcase_add_test(tc, no_record_no_exec);
     tcase_add_test(tc, environment_of_a_service);
     tcase_add_test(tc, environment_file_errors);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All that a child reads before its exec, in one place, for spawn.c: so that it needs nothing of the heap (base/heap.h).
+ */
+#ifndef SUPD_OS_SPAWN_PACK_H
+#define SUPD_OS_SPAWN_PACK_H
+
+#include "os/spawn.h"
+
+struct spawn_pack {
+    struct spawn_request request;
+    struct spec spec;
+    struct spawn_baseline baseline;
+    char *pointers[256];
+    size_t n_pointers;
+    uint32_t groups[32];
+    char text[8192];
+    size_t used;
+    bool full;
+};
+
+/*
+ * PACK becomes a copy of REQ, which must outlive it only as far as descriptors, the record and pid_slot go.  False: it is
+ * too large, or asks for something by which the child would allocate memory; then PACK is of no use.
+ */
+bool spawn_pack(struct spawn_pack *pack, const struct spawn_request *req);
+
+#endif
