@@ -182,7 +182,7 @@ def killed(kind, tools, scale):
 
 
 def noisy(kind, tools, scale):
-    """Restart latency beside 200 callers and 500 services that crash again and again; compared with the quiet one."""
+    """Restart latency beside 200 callers, 500 that crash and one that floods its log; compared with the quiet one."""
     with started(kind, tools, 20, (1000, 2000)) as peer:
         quiet = collect(peer, scale.aged_restarts, scale.aged_seconds)
         with peer.noise():
