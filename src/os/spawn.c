@@ -212,7 +212,8 @@ bool spawn_process(const struct spawn_request *asked, struct spawn_child *child,
         snprintf(err, err_size, "pipe: %s", strerror(errno));
         return false;
     }
-    if (spawn_pack(&pack, asked)) {
+    bool packed = spawn_pack(&pack, asked);
+    if (packed) {
         heap_cover();
     } else {
         spec = *asked->spec;
@@ -228,6 +229,7 @@ bool spawn_process(const struct spawn_request *asked, struct spawn_child *child,
     struct spawn_origin origin = {
         .parent = getpid(),
         .not_before = start_by_clock == TICK_IS_RIGHT ? not_before : 0,
+        .variables = packed ? &pack.variables : NULL,
     };
     pid_t pid = fork_with_pidfd(&pidfd, req, &origin);
     if (pid == 0)

@@ -270,7 +270,9 @@ void spawn_child_run(const struct spawn_request *req, const struct spawn_origin 
     /* All that opens something comes before the limit on descriptors and the change of user: supd may hold more of
      * them than the limit allows, and logs and environment files may be readable for root alone. */
     spawn_set_streams(&child);
-    char **env = spawn_environment(&child, &variables);
+    if (origin->variables == NULL)
+        spawn_environment(&child, &variables);
+    char **env = spawn_environment_of(origin->variables != NULL ? origin->variables : &variables, child.pid);
     close_on_exec(&child);
     spawn_place_sockets(&child);
     set_attributes(&child);

@@ -7,14 +7,17 @@
 
 #include "os/spawn.h"
 
+struct spawn_variables;
+
 #define SPAWN_REPORT_MAX 2048 /* less than PIPE_BUF: a report is written in one piece */
 
 /* Where the child comes from. */
 struct spawn_origin {
     pid_t parent;
-    bool join;           /* it is not in the cgroup of the request yet */
-    bool handlers_reset; /* those of its parent are gone; what that ignores is still ignored */
-    uint64_t not_before; /* clock_boot_ticks() before its fork; 0: its start is to be learnt from /proc */
+    bool join;                         /* it is not in the cgroup of the request yet */
+    bool handlers_reset;               /* those of its parent are gone; what that ignores is still ignored */
+    uint64_t not_before;               /* clock_boot_ticks() before its fork; 0: its start is to be learnt from /proc */
+    struct spawn_variables *variables; /* its environment, but for its own pid; NULL: it has to put that together */
 };
 
 /*

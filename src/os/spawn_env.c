@@ -16,6 +16,8 @@
 #define OWN 16       /* variables at most that are set here, not copied from anywhere */
 #define OWN_TEXT 320 /* bytes at most of what they are called, and of those whose values are not those of the service */
 
+#define PID_ROOM "0123456789" /* no pid has more digits */
+
 /*
  * The vector, which ends with NULL, and what is made for it.  Every page that the child writes to is copied first, and
  * malloc(3) writes to many: so strings are pointed to where they are, and few are made in one place.  Nothing is ever
@@ -30,6 +32,7 @@ struct env {
 
 static struct env env_new(struct spawn_variables *room, size_t most)
 {
+    room->n_pids = 0;
     size_t max = sizeof(room->items) / sizeof(*room->items);
     struct env env = {.items = room->items, .text = room->text, .room = sizeof(room->text)};
 
@@ -134,10 +137,11 @@ static char **add_env_files(const struct child *child, char **env, const char *e
     return env;
 }
 
-static void set_var(struct env *env, const char *key, const char *value)
+/* Returns where VALUE stands now; NULL is none, and sets nothing. */
+static char *set_var(struct env *env, const char *key, const char *value)
 {
     if (value == NULL)
-        return;
+        return NULL;
 
     size_t key_len = strlen(key);
     size_t value_size = strlen(value) + 1;
@@ -151,20 +155,45 @@ static void set_var(struct env *env, const char *key, const char *value)
     assignment[key_len] = '=';
     memcpy(assignment + key_len + 1, value, value_size);
     put(env, assignment);
+    return assignment + key_len + 1;
 }
 
-/* VALUE is not negative. */
+/* In decimal digits, from END backwards; VALUE is not negative. */
+static char *write_number(char *end, int64_t value)
+{
+    *--end = '\0';
+    do {
+        *--end = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return end;
+}
+
 static void set_number(struct env *env, const char *key, int64_t value)
 {
     char text[24];
-    char *digit = text + sizeof(text) - 1;
 
-    *digit = '\0';
-    do {
-        *--digit = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    set_var(env, key, digit);
+    set_var(env, key, write_number(text + sizeof(text), value));
+}
+
+static void set_pid(struct env *env, const char *key, struct spawn_variables *variables)
+{
+    variables->pids[variables->n_pids++] = set_var(env, key, PID_ROOM);
+}
+
+char **spawn_environment_of(struct spawn_variables *variables, pid_t pid)
+{
+    char text[sizeof(PID_ROOM)];
+    const char *digits = write_number(text + sizeof(text), pid);
+
+    for (size_t i = 0; i < variables->n_pids; i++) {
+        size_t at = 0;
+
+        do
+            variables->pids[i][at] = digits[at];
+        while (digits[at++] != '\0');
+    }
+    return variables->env;
 }
 
 static bool is_login_var(const char *assignment)
@@ -233,7 +262,7 @@ bool spawn_environment_fits(const struct spawn_request *req)
 }
 
 /* The later wins: files over `environment`, as in systemd. */
-char **spawn_environment(const struct child *child, struct spawn_variables *room)
+void spawn_environment(const struct child *child, struct spawn_variables *variables)
 {
     const struct spec *spec = child->spec;
     const struct spawn_request *req = child->req;
@@ -241,8 +270,8 @@ char **spawn_environment(const struct child *child, struct spawn_variables *room
 
     for (char **p = spec->environment_files; p != NULL && *p != NULL; p++)
         of_files = add_env_files(child, of_files, *p);
-    struct env env = env_new(room, strv_len(req->baseline->environment) + strv_len(spec->environment) +
-                                       strv_len(of_files) + strv_len(req->variables) + OWN);
+    struct env env = env_new(variables, strv_len(req->baseline->environment) + strv_len(spec->environment) +
+                                            strv_len(of_files) + strv_len(req->variables) + OWN);
 
     inherit(child, &env);
     set_login(spec, &env);
@@ -252,15 +281,15 @@ char **spawn_environment(const struct child *child, struct spawn_variables *room
     set_var(&env, "SUPD_SERVICE", spec->name);
     set_var(&env, "SUPD_INSTANCE", req->instance_id);
     if (req->n_listen_fds > 0) {
-        set_number(&env, "LISTEN_PID", child->pid);
+        set_pid(&env, "LISTEN_PID", variables);
         set_var(&env, "LISTEN_FDNAMES", req->listen_names);
         set_number(&env, "LISTEN_FDS", (int64_t)req->n_listen_fds);
     }
     if (req->watchdog > 0) {
-        set_number(&env, "WATCHDOG_PID", child->pid);
+        set_pid(&env, "WATCHDOG_PID", variables);
         set_number(&env, "WATCHDOG_USEC", req->watchdog);
     }
     put_all(&env, req->variables);
-    set_number(&env, "SUPD_EXEC_PID", child->pid);
-    return env.items;
+    set_pid(&env, "SUPD_EXEC_PID", variables);
+    variables->env = env.items;
 }

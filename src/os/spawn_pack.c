@@ -5,7 +5,6 @@
 
 #include "base/strv.h"
 #include "os/spawn_child.h"
-#include "os/spawn_steps.h"
 
 #define N_OF(array) (sizeof(array) / sizeof(*(array)))
 
@@ -96,5 +95,7 @@ bool spawn_pack(struct spawn_pack *pack, const struct spawn_request *req)
     copy->listen_names = NULL;
     copy->log_fifo = pack_text(pack, req->log_fifo);
     copy->error_fifo = pack_text(pack, req->error_fifo);
+    if (!pack->full)
+        spawn_environment(&(struct child){.req = copy, .spec = &pack->spec}, &pack->variables);
     return !pack->full;
 }

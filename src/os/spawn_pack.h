@@ -6,6 +6,7 @@
 #define SUPD_OS_SPAWN_PACK_H
 
 #include "os/spawn.h"
+#include "os/spawn_steps.h"
 
 struct spawn_pack {
     struct spawn_request request;
@@ -17,6 +18,7 @@ struct spawn_pack {
     char text[8192];
     size_t used;
     bool full;
+    struct spawn_variables variables; /* what it is given as its environment, but for its own pid */
 };
 
 /*

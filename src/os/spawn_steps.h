@@ -63,14 +63,19 @@ const char *spawn_error(int err);
 /* spawn_streams.c: descriptors 0 to 2. */
 void spawn_set_streams(const struct child *child);
 
-/* Where an environment of the usual size is put together. */
+/* An environment.  One of the usual size is put together in here, any other is allocated and left to the exec. */
 struct spawn_variables {
+    char **env;
+    char *pids[3]; /* where the number of the process is to stand */
+    size_t n_pids;
     char *items[128];
     char text[1024];
 };
 
-/* spawn_env.c: the whole environment, in ROOM or allocated, and left to the exec. */
-char **spawn_environment(const struct child *child, struct spawn_variables *room);
+/* spawn_env.c: the whole of it; CHILD needs no number yet. */
+void spawn_environment(const struct child *child, struct spawn_variables *variables);
+/* With the number of the process it is complete. */
+char **spawn_environment_of(struct spawn_variables *variables, pid_t pid);
 
 /* Is there room for it in struct spawn_variables? */
 bool spawn_environment_fits(const struct spawn_request *req);
