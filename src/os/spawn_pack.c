@@ -79,7 +79,7 @@ bool spawn_pack(struct spawn_pack *pack, const struct spawn_request *req)
     struct spawn_request *copy = &pack->request;
 
     if (spawn_has_attributes(spec) || spec->environment_files != NULL || req->n_listen_fds > 0 || req->ready_fd > 0 ||
-        !spawn_environment_fits(req))
+        req->match_fds[0] > 0 || req->match_fds[1] > 0 || !spawn_environment_fits(req))
         return false;
     pack->n_pointers = pack->used = 0;
     pack->full = false;

@@ -81,7 +81,7 @@ static void await_match(const struct child *child, int match, int fifo)
     if (rc == -ETIMEDOUT)
         spawn_fail(child, STEP_STDOUT, "ready: suplog does not answer for %d s", LOGMATCH_PATIENCE_SEC);
     if (rc < 0)
-        spawn_fail(child, STEP_STDOUT, "ready: log: %s", strerror(-rc));
+        spawn_fail(child, STEP_STDOUT, "ready: log: %s", spawn_error(-rc));
 }
 
 void spawn_set_streams(const struct child *child)
