@@ -206,6 +206,21 @@ static struct procfs_stat child_stat(const struct process *process)
     return procfs_read_stat(process->pid_key, &st) == 0 ? st : (struct procfs_stat){0};
 }
 
+static void on_exec(struct process *process)
+{
+    struct procfs_stat st = child_stat(process);
+
+    /* Its end tells more than the closing of the pipe, which comes a moment before it can be waited for. */
+    if (st.died_before_exec || procfs_is_dead(&st)) {
+        unwatch_report(process);
+        return;
+    }
+    /* In this order: what closes may write the state file anew, where no record of the child's own will be. */
+    process_tell_execed(process, st.start_ticks);
+    close_report(process);
+    store_add(process);
+}
+
 static void on_report(void *ctx)
 {
     struct process *process = ctx;
@@ -215,16 +230,7 @@ static void on_report(void *ctx)
     case SPAWN_PENDING:
         return;
     case SPAWN_CLOSED:
-        struct procfs_stat st = child_stat(process);
-        /* Its end tells more than the closing of the pipe, which comes a moment before it can be waited for. */
-        if (st.died_before_exec || procfs_is_dead(&st)) {
-            unwatch_report(process);
-            return;
-        }
-        /* In this order: what closes may write the state file anew, where no record of the child's own will be. */
-        process_tell_execed(process, st.start_ticks);
-        close_report(process);
-        store_add(process);
+        on_exec(process);
         return;
     case SPAWN_FAILED:
         free(process->failure);
