@@ -148,24 +148,17 @@ int identity_open(pid_t pid, uint64_t start_ticks)
     return pidfd;
 }
 
-/* Older kernels give all pidfds the one inode of anonymous files. */
-static bool has_inode_of_its_own(int pidfd)
-{
-    static int answer = -1;
-    struct statfs fs;
-
-    if (answer == -1 && fstatfs(pidfd, &fs) == 0)
-        answer = fs.f_type == PIDFS_MAGIC;
-    return answer == 1;
-}
-
 uint64_t identity_inode(int pidfd)
 {
+    struct statfs fs;
     struct stat st;
 
+    /* Older kernels give all pidfds the one inode of anonymous files. */
     if (pidfd < 0 || pretended_lacks & IDENTITY_LACKS_INODE)
         return 0;
-    return has_inode_of_its_own(pidfd) && fstat(pidfd, &st) == 0 ? st.st_ino : 0;
+    if (fstatfs(pidfd, &fs) == -1 || fs.f_type != PIDFS_MAGIC || fstat(pidfd, &st) == -1)
+        return 0;
+    return st.st_ino;
 }
 
 /* The inode alone says whose descriptor it is, since no other process of this boot has it: /proc need not be asked. */

@@ -361,6 +361,16 @@ void procfs_keep_own(void)
         close(own.task);
 }
 
+void procfs_leave_own(void)
+{
+    if (own.pid == 0)
+        return;
+    close(own.task);
+    close(own.children);
+    own.task = own.children = -1;
+    own.pid = 0;
+}
+
 /* Our own, where we have one thread.  False: they have to be asked for in the way of others. */
 static bool each_own_child(pid_t self, void (*fn)(void *ctx, pid_t child), void *ctx, int *rc)
 {

@@ -56,6 +56,8 @@ int procfs_each(bool (*fn)(void *ctx, pid_t pid), void *ctx);
 int procfs_each_child(pid_t pid, void (*fn)(void *ctx, pid_t child), void *ctx);
 /* Opens, close-on-exec and for good, what makes that quick for our own children. */
 void procfs_keep_own(void);
+/* And closed again. */
+void procfs_leave_own(void);
 
 /* The name of PID, comm, with bytes that are not printable as '?'; "?" when it is gone. */
 #define PROCFS_COMM_MAX 64

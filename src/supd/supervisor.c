@@ -13,6 +13,7 @@
 #include "core/graph.h"
 #include "core/instance.h"
 #include "os/clock.h"
+#include "os/procfs.h"
 #include "supd/announce.h"
 #include "supd/cgroups.h"
 #include "supd/essential.h"
@@ -120,6 +121,7 @@ void supervisor_clear(struct supervisor *sup)
         loop_signal_free(sup->signals[i]);
     watcher_free(sup->watcher);
     sigchld_free(sup->sigchld);
+    procfs_leave_own();
     statefile_free(sup->state);
     loop_free(sup->loop);
     config_free(sup->config);
