@@ -108,7 +108,7 @@ def read_only(t):
     t.start()
     eventually(lambda: "waits: cannot write its log to" in t.log_text(), "it is said")
     t.match(t.log_text(), "Read-only file system", "why")
-    t.eq(t.status("waits")["state"], "running", "it runs")
+    t.wait_state("waits", "running")
     all_services_go_on(t)
     t.eq(t.log_text().count("waits: cannot write its log to"), 1, "it is said once")
     t.eq(subprocess.call(["mount", "-o", "remount,rw", small]), 0, "somebody repairs it")
