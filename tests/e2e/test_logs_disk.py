@@ -50,7 +50,8 @@ def bytes_of(path):
 
 
 def all_services_go_on(t):
-    """supd, and a service with a log elsewhere."""
+    """supd, and a service with a log elsewhere; a line of its first life that comes late is no answer."""
+    eventually(lambda: t.read("other.txt"), "what it has said before is written")
     before = t.read("other.txt")
     t.eq(t.ctl("restart", "other").code, 0, "another service is started again")
     eventually(lambda: t.read("other.txt") == before + "here\n", "and its log written")
