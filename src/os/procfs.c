@@ -46,6 +46,7 @@ enum {
     FIELD_NUM_THREADS = 20,
     FIELD_STARTTIME = 22,
     FIELD_RSS = 24,
+    FIELD_END_CODE = 27,
     FIELD_ENV_START = 50,
     FIELD_ENV_END = 51,
     FIELD_EXIT_CODE = 52,
@@ -130,6 +131,7 @@ int procfs_read_stat(pid_t pid, struct procfs_stat *st)
     st->num_threads = numbers[FIELD_NUM_THREADS];
     st->start_ticks = clock_machine_ticks(numbers[FIELD_STARTTIME]);
     st->rss_pages = numbers[FIELD_RSS];
+    st->end_code = numbers[FIELD_END_CODE];
     st->env_start = numbers[FIELD_ENV_START];
     st->env_end = numbers[FIELD_ENV_END];
     st->exiting = (numbers[FIELD_FLAGS] & EXITING) != 0;
@@ -243,14 +245,18 @@ static char *read_whole(const char *path, size_t *len)
     return text;
 }
 
-/* Is that all there is?  Amid an exec the new address space has nothing in it yet; by now it may have. */
+/*
+ * Is that all there is?  Amid an exec the new address space has nothing in it yet; by now it may have.  While strings are
+ * counted the environment ends where it begins; where the code ends is written down after that (load_elf_binary() of
+ * Linux).
+ */
 static bool is_without_environ(pid_t pid)
 {
     struct procfs_stat st;
 
     if (procfs_read_stat(pid, &st) < 0 || st.exiting)
         return true;
-    return st.env_end != 0 && st.env_end == st.env_start;
+    return st.end_code != 0 && st.env_end != 0 && st.env_end == st.env_start;
 }
 
 char *procfs_environ(pid_t pid, size_t *len)

@@ -24,6 +24,7 @@ struct procfs_stat {
     uint64_t num_threads;
     uint64_t start_ticks; /* since boot */
     uint64_t rss_pages;
+    uint64_t end_code;  /* where its code ends; 0: not to be seen, or its exec is not through */
     uint64_t env_start; /* where its environment is; 0: not to be seen, or there is none yet, amid its exec */
     uint64_t env_end;
     bool exiting;          /* it is ending, or has ended */
