@@ -10,12 +10,12 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/units.h"
+#include "os/kernel.h"
 #include "os/procfs.h"
 
 #define PIDFS_MAGIC 0x50494446 /* PID_FS_MAGIC of Linux 6.9 */
@@ -224,13 +224,7 @@ bool identity_has_ended(int pidfd, pid_t pid, uint64_t start_ticks)
 
 bool identity_have_process_status(void)
 {
-    struct utsname name;
-    unsigned major = 0;
-    unsigned minor = 0;
-
-    if (pretended_lacks & IDENTITY_LACKS_PROCESS_STATUS || uname(&name) == -1)
-        return false;
-    return sscanf(name.release, "%u.%u", &major, &minor) == 2 && (major > 5 || (major == 5 && minor >= 17));
+    return (pretended_lacks & IDENTITY_LACKS_PROCESS_STATUS) == 0 && kernel_is_at_least(5, 17);
 }
 
 /*
