@@ -19,6 +19,7 @@
 #include "os/procfs.h"
 #include "os/spawn_child.h"
 #include "os/spawn_pack.h"
+#include "os/spawn_share.h"
 
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND UINT64_C(0x100000000)
@@ -162,9 +163,10 @@ static void try_start_by_clock(pid_t pid, uint64_t not_before)
  */
 static bool ensure_pidfd(pid_t pid, int *pidfd, char *err, size_t err_size)
 {
+    if (*pidfd < 0)
+        *pidfd = identity_pidfd(pid);
     if (*pidfd >= 0)
-        return true;
-    *pidfd = identity_pidfd(pid);
+        spawn_share_begin();
     if (*pidfd >= 0 || *pidfd == -ENOSYS)
         return true;
 
@@ -174,10 +176,10 @@ static bool ensure_pidfd(pid_t pid, int *pidfd, char *err, size_t err_size)
     return false;
 }
 
-/* Above the standard streams, which the child puts in place. */
+/* Above the standard streams, which the child puts in place.  What the child writes into it finds room, and does not wait. */
 static bool make_report_pipe(int fds[2])
 {
-    if (pipe2(fds, O_CLOEXEC) == -1)
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) == -1)
         return false;
     for (int i = 0; i < 2; i++) {
         if (fds[i] > STDERR_FILENO)
@@ -188,21 +190,72 @@ static bool make_report_pipe(int fds[2])
         close(fds[i]);
         fds[i] = moved;
     }
-    if (fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0)
-        return true;
+    return true;
 fail:
     close(fds[0]);
     close(fds[1]);
     return false;
 }
 
-bool spawn_process(const struct spawn_request *asked, struct spawn_child *child, char *err, size_t err_size)
+/*
+ * A child with a copy of our memory that carries out REQ.  Copies of what it needs are on the stack, in PACK if that is
+ * not NULL: where specs are is nothing for the child to see, base/slab.h.
+ */
+static pid_t copied_child(const struct spawn_request *asked, struct spawn_pack *pack, struct spawn_origin *origin,
+                          int report_fd, int *pidfd)
 {
-    /* Copies on the stack: where specs are is nothing for the child to see, base/slab.h. */
-    struct spawn_pack pack;
     struct spec spec;
     struct spawn_request copy;
-    const struct spawn_request *req = &pack.request;
+    const struct spawn_request *req = &pack->request;
+
+    if (origin->variables != NULL) {
+        heap_cover();
+    } else {
+        spec = *asked->spec;
+        copy = *asked;
+        copy.spec = &spec;
+        req = &copy;
+        heap_uncover();
+    }
+    pid_t pid = fork_with_pidfd(pidfd, req, origin);
+    if (pid == 0)
+        spawn_child_run(req, origin, report_fd);
+    return pid;
+}
+
+/* With all signals blocked. */
+static pid_t make_child(const struct spawn_request *req, int report_fd, int *pidfd)
+{
+    struct spawn_pack own;
+    struct spawn_pack *room = spawn_share_allows(req) ? spawn_share_room() : NULL;
+    struct spawn_pack *pack = room != NULL ? room : &own;
+    bool packed = spawn_pack(pack, req);
+    uint64_t not_before = clock_boot_ticks();
+    struct spawn_origin origin = {
+        .parent = getpid(),
+        .not_before = start_by_clock == TICK_IS_RIGHT ? not_before : 0,
+        .variables = packed ? &pack->variables : NULL,
+    };
+    pid_t pid;
+
+    if (packed && room != NULL) {
+        pack->origin = origin;
+        pack->report_fd = report_fd;
+        pid = spawn_share_clone(pack, pidfd);
+        if (pid == -1 && errno == EOPNOTSUPP)
+            return make_child(req, report_fd, pidfd); /* there are no rooms any more, and no copies of them */
+    } else {
+        pid = copied_child(req, pack, &origin, report_fd, pidfd);
+    }
+    int err = errno;
+    if (pid > 0)
+        try_start_by_clock(pid, not_before);
+    errno = err;
+    return pid;
+}
+
+bool spawn_process(const struct spawn_request *req, struct spawn_child *child, char *err, size_t err_size)
+{
     int report[2];
     int pidfd = -1;
     sigset_t all;
@@ -212,31 +265,10 @@ bool spawn_process(const struct spawn_request *asked, struct spawn_child *child,
         snprintf(err, err_size, "pipe: %s", strerror(errno));
         return false;
     }
-    bool packed = spawn_pack(&pack, asked);
-    if (packed) {
-        heap_cover();
-    } else {
-        spec = *asked->spec;
-        copy = *asked;
-        copy.spec = &spec;
-        req = &copy;
-        heap_uncover();
-    }
-
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    uint64_t not_before = clock_boot_ticks();
-    struct spawn_origin origin = {
-        .parent = getpid(),
-        .not_before = start_by_clock == TICK_IS_RIGHT ? not_before : 0,
-        .variables = packed ? &pack.variables : NULL,
-    };
-    pid_t pid = fork_with_pidfd(&pidfd, req, &origin);
-    if (pid == 0)
-        spawn_child_run(req, &origin, report[1]);
+    pid_t pid = make_child(req, report[1], &pidfd);
     int fork_errno = errno;
-    if (pid > 0)
-        try_start_by_clock(pid, not_before);
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(report[1]);
 
@@ -251,6 +283,11 @@ bool spawn_process(const struct spawn_request *asked, struct spawn_child *child,
     }
     *child = (struct spawn_child){.pid = pid, .pidfd = pidfd < 0 ? -1 : pidfd, .report_fd = report[0]};
     return true;
+}
+
+void spawn_rest(void)
+{
+    spawn_share_rest();
 }
 
 bool spawn_has_attributes(const struct spec *spec)

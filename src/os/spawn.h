@@ -69,6 +69,9 @@ struct spawn_child {
  */
 bool spawn_process(const struct spawn_request *req, struct spawn_child *child, char *err, size_t err_size);
 
+/* No child is between fork and exec: gives memory back that only many of them at once need. */
+void spawn_rest(void);
+
 /*
  * Would the kernel give a child of ours the attributes that SPEC asks for?  They
  * are tried in a process of its own, which ends before it would exec, records

@@ -19,6 +19,8 @@
 #include "os/procfs.h"
 #include "os/spawn_steps.h"
 
+#define FIRST_REAL_TIME 32 /* of which neither we nor our libraries handle any; 32 to 34 are the C library's own */
+
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
 #endif
@@ -61,7 +63,8 @@ static void reset_signal_handlers(const struct child *child, bool handlers_reset
     uint64_t ignored = child->req->baseline->ignored;
 
     for (int signo = 1; signo < NSIG; signo++) {
-        if (!handlers_reset || signo > 64 || (ignored >> (signo - 1) & 1) != 0)
+        bool has_handler = !handlers_reset && signo < FIRST_REAL_TIME;
+        if (has_handler || signo > 64 || (ignored >> (signo - 1) & 1) != 0)
             syscall(SYS_rt_sigaction, signo, defaults, NULL, (size_t)(NSIG - 1) / 8); /* KILL and STOP refuse */
     }
 }

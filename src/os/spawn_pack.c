@@ -89,6 +89,7 @@ bool spawn_pack(struct spawn_pack *pack, const struct spawn_request *req)
     *copy = *req;
     copy->spec = &pack->spec;
     copy->baseline = &pack->baseline;
+    copy->record = memcpy(pack->record, req->record, req->record_len);
     copy->command = pack_vector(pack, req->command != NULL ? req->command : spec->command);
     copy->variables = pack_vector(pack, req->variables);
     copy->instance_id = pack_text(pack, req->instance_id);

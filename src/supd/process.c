@@ -164,6 +164,8 @@ static void close_report(struct process *process)
     close(process->report_fd);
     process->report_fd = -1;
     sup->pre_exec--;
+    if (sup->pre_exec == 0)
+        spawn_rest();
     persist_after_exec(sup);
     if (!TAILQ_EMPTY(&sup->starts))
         queue_wake(sup);
@@ -352,7 +354,8 @@ static void add_usage(const struct process *process, struct exit_info *exit, con
     if (exit->usage.cpu_from == USAGE_UNKNOWN)
         return;
     exit->usage.run_time = clock_now().mono - service->svc.started.mono;
-    if (failed || service->handler) /* what is run for an event is no service whose figures somebody looks for */
+    /* What is run for an event is no service whose figures somebody looks for. */
+    if (failed || service->handler || log_get_level() < LOG_LEVEL_INFO)
         return;
     log_info("%s: %s %s", service->spec->name, svc_exit_words(exit, how, sizeof how),
              usage_words(&exit->usage, words, sizeof words));

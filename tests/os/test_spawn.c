@@ -11,6 +11,7 @@
 #include "os/cgroup_tree.h"
 #include "os/identity.h"
 #include "os/procfs.h"
+#include "os/spawn_share.h"
 #include "tests/os/spawn_bench.h"
 
 static bool has_line(const struct bench *bench, const char *line)
@@ -826,15 +827,15 @@ START_TEST(sockets_from_descriptor_3_on)
 }
 END_TEST
 
-Suite *check_suite(void)
+/* With a copy of our memory, or in it: what becomes of a child is the same. */
+static TCase *in_each_way(const char *name, SFun fixture)
 {
-    Suite *suite = suite_create("spawn");
-    TCase *tc = tcase_create("spawn");
+    TCase *tc = tcase_create(name);
 
     tcase_set_timeout(tc, 120);
+    tcase_add_checked_fixture(tc, fixture, NULL);
     tcase_add_test(tc, recorded_before_it_runs);
     tcase_add_test(tc, recorded_start_is_that_of_proc);
-    tcase_add_test(tc, heap_is_for_those_that_need_it);
     tcase_add_test(tc, no_record_no_exec);
     tcase_add_test(tc, environment_of_a_service);
     tcase_add_test(tc, environment_file_errors);
@@ -847,14 +848,24 @@ Suite *check_suite(void)
     tcase_add_test(tc, path_of_the_service);
     tcase_add_test(tc, signals_are_default);
     tcase_add_test(tc, no_descriptor_leaks);
-    tcase_add_loop_test(tc, begins_in_its_cgroup, 0, 2);
-    tcase_add_test(tc, old_kernels_and_filters);
     tcase_add_test(tc, limits_go_back);
     tcase_add_test(tc, outputs);
     tcase_add_test(tc, standard_streams_closed);
     tcase_add_test(tc, signals_before_the_exec);
     tcase_add_test(tc, lock_is_held_until_the_exec);
     tcase_add_test(tc, sockets_from_descriptor_3_on);
+    return tc;
+}
+
+Suite *check_suite(void)
+{
+    Suite *suite = suite_create("spawn");
+    TCase *tc = in_each_way("copied", spawn_share_never);
+
+    tcase_add_test(tc, heap_is_for_those_that_need_it);
+    tcase_add_loop_test(tc, begins_in_its_cgroup, 0, 2);
+    tcase_add_test(tc, old_kernels_and_filters);
     suite_add_tcase(suite, tc);
+    suite_add_tcase(suite, in_each_way("shared", spawn_share_begin));
     return suite;
 }
