@@ -210,6 +210,39 @@ START_TEST(crc32_check_value)
 }
 END_TEST
 
+/* Bit by bit, as it is defined. */
+static uint32_t crc32_by_definition(const uint8_t *p, size_t len)
+{
+    uint32_t crc = ~UINT32_C(0);
+
+    for (size_t i = 0; i < 8 * len; i++) {
+        bool bit = ((crc ^ (uint32_t)(p[i / 8] >> (i % 8))) & 1) != 0;
+
+        crc = (crc >> 1) ^ (bit ? UINT32_C(0xedb88320) : 0);
+    }
+    return ~crc;
+}
+
+/* Whatever of it is taken in words, and where they begin. */
+START_TEST(crc32_any_length)
+{
+    uint8_t bytes[64];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 157 + 3);
+    for (size_t len = 0; len <= 20; len++) {
+        for (size_t at = 0; at < 8; at++) {
+            uint32_t want = crc32_by_definition(bytes + at, len);
+
+            ck_assert_uint_eq(crc32_update(0, bytes + at, len), want);
+            for (size_t split = 0; split <= len; split++)
+                ck_assert_uint_eq(crc32_update(crc32_update(0, bytes + at, split), bytes + at + split, len - split),
+                                  want);
+        }
+    }
+}
+END_TEST
+
 START_TEST(buf_grows)
 {
     struct buf buf = {0};
@@ -246,6 +279,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, size_format_all);
     tcase_add_test(tc, size_human_all);
     tcase_add_test(tc, crc32_check_value);
+    tcase_add_test(tc, crc32_any_length);
     tcase_add_test(tc, buf_grows);
     suite_add_tcase(suite, tc);
     return suite;
