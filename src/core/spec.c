@@ -18,18 +18,35 @@
 
 static struct slab specs = SLAB_OF(struct spec);
 
-struct spec *spec_new(const char *name)
+static void set_defaults(struct spec *spec)
 {
-    struct spec *spec = slab_new(&specs);
-
-    spec->name = xstrdup(name);
     for (size_t i = 0; i < spec_n_keys; i++) {
         char err[256];
         char *value[] = {(char *)spec_keys[i].dflt, NULL};
         if (value[0] != NULL && !spec_set(spec, &spec_keys[i], value, 1, false, err, sizeof(err)))
             abort();
     }
+}
+
+struct spec *spec_new(const char *name)
+{
+    struct spec *spec = slab_new(&specs);
+
+    spec->name = xstrdup(name);
+    set_defaults(spec);
     return spec;
+}
+
+/* In none of the slabs, which are hidden from children: a helper process asks for it, too. */
+const struct spec *spec_default(void)
+{
+    static struct spec dflt;
+
+    if (dflt.name == NULL) {
+        dflt.name = (char *)"";
+        set_defaults(&dflt);
+    }
+    return &dflt;
 }
 
 void spec_reset(struct spec *spec, const struct spec_key *key)

@@ -303,6 +303,8 @@ const struct spec_key *spec_key_find(const char *name);
 struct spec *spec_new(const char *name);
 struct spec *spec_dup(const struct spec *spec);
 void spec_free(struct spec *spec);
+/* One with nothing but its defaults, to compare with; it stays. */
+const struct spec *spec_default(void);
 
 /* KEY of SPEC is again what it is where nobody gives it. */
 void spec_reset(struct spec *spec, const struct spec_key *key);

@@ -71,7 +71,7 @@ static uint64_t add_key(uint64_t digest, const struct spec *spec, const struct s
  */
 uint64_t spec_process_digest(const struct spec *spec)
 {
-    struct spec *dflt = spec_new(spec->name);
+    const struct spec *dflt = spec_default();
     uint64_t digest = FNV_OFFSET;
 
     for (size_t i = 0; i < spec_n_keys; i++) {
@@ -81,6 +81,5 @@ uint64_t spec_process_digest(const struct spec *spec)
     }
     if (spec->ids.set)
         digest = add_ids(digest, &spec->ids);
-    spec_free(dflt);
     return digest;
 }

@@ -120,20 +120,42 @@ static void end_section(struct buf *out, const struct spec *spec)
     buf_add_string(out, "}\n");
 }
 
-/* TEMPLATE: what is written of SPEC, its base, is as the instances need it; NULL: SPEC is a service. */
+static void put_spec_key(struct buf *out, const struct spec *spec, const struct spec_key *key)
+{
+    bool is_list;
+    char **values = spec_get(spec, key, &is_list);
+
+    put_pair(out, key->name, values, is_list);
+}
+
+/*
+ * Written out too: another version of supd, which may have other ones, reads what was in force under this one.  Most
+ * services differ from them in a few keys only.
+ */
+static void put_defaults(struct buf *out)
+{
+    buf_add_string(out, "defaults {\n");
+    for (size_t i = 0; i < spec_n_keys; i++)
+        put_spec_key(out, spec_default(), &spec_keys[i]);
+    buf_add_string(out, "}\n");
+}
+
+/*
+ * What differs from the defaults.  TEMPLATE: what is written of SPEC, its base, is as the instances need it; NULL: SPEC is
+ * a service.
+ */
 static void put_service(struct buf *out, const struct spec *spec, const struct instance_template *template)
 {
     buf_add_string(out, "service ");
     put_quoted(out, spec->name);
     buf_add_string(out, " {\n");
     for (size_t i = 0; i < spec_n_keys; i++) {
-        const struct instance_raw *raw = template != NULL ? instance_template_raw(template, &spec_keys[i]) : NULL;
-        bool is_list;
-        char **values = raw != NULL ? NULL : spec_get(spec, &spec_keys[i], &is_list);
+        const struct spec_key *key = &spec_keys[i];
+        const struct instance_raw *raw = template != NULL ? instance_template_raw(template, key) : NULL;
         if (raw != NULL)
             put_pair(out, raw->key->name, strv_dup(raw->values), raw->is_list);
-        else
-            put_pair(out, spec_keys[i].name, values, is_list);
+        else if (!spec_key_equal(spec, spec_default(), key))
+            put_spec_key(out, spec, key);
     }
     end_section(out, spec);
 }
@@ -150,11 +172,8 @@ static void put_on_event(struct buf *out, const struct spec *spec)
 
         put_pair(out, event_rule_keys[i], values, is_list);
     }
-    for (size_t i = 0; event_process_keys[i] != NULL; i++) {
-        char **values = spec_get(spec, spec_key_find(event_process_keys[i]), &is_list);
-
-        put_pair(out, event_process_keys[i], values, is_list);
-    }
+    for (size_t i = 0; event_process_keys[i] != NULL; i++)
+        put_spec_key(out, spec, spec_key_find(event_process_keys[i]));
     end_section(out, spec);
 }
 
@@ -164,6 +183,7 @@ char *config_dump(const struct config *config)
 
     buf_add_string(&out, "# Written by supd: the configuration in force. Do not edit.\n");
     put_settings(&out, &config->settings);
+    put_defaults(&out);
     for (size_t i = 0; i < config->services.n; i++) {
         const struct spec *spec = config->services.items[i];
 

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "base/units.h"
 #include "check_main.h"
 #include "core/instance.h"
 #include "core/instance_template.h"
@@ -730,6 +731,43 @@ START_TEST(dump_reads_back)
 }
 END_TEST
 
+/* The service NAME in TEXT, from its first line to before the next section; to be freed. */
+static char *section_of(const char *text, const char *name)
+{
+    char *head = xasprintf("service \"%s\" {\n", name);
+    const char *begin = strstr(text, head);
+
+    ck_assert_ptr_nonnull(begin);
+    free(head);
+    return xstrndup(begin, (size_t)(strstr(begin, "\n}\n") + 3 - begin));
+}
+
+/* A service says what is not as by default, and that is said once, for whoever has other defaults. */
+START_TEST(dump_says_what_differs)
+{
+    load_good("service a { command = /x restart = always }\n"
+              "service b { command = /x type = oneshot }\n"
+              "service c { command = /x type = oneshot restart = always start-timeout = 90s }\n");
+    char *text = config_dump(config);
+    char *plain = section_of(text, "a");
+    char *oneshot = section_of(text, "b");
+
+    ck_assert_str_eq(plain,
+                     "service \"a\" {\n    command = {\"/x\"}\n    origin-file = \"x.conf\"\n    origin-line = 1\n}\n");
+    ck_assert_ptr_nonnull(strstr(oneshot, "restart = \"no\""));
+    ck_assert_ptr_nonnull(strstr(text, "defaults {\n    type = \"simple\"\n"));
+    struct config *again = config_load_dump("dump", text, strlen(text), &errors);
+    ck_assert_uint_eq(errors.n, 0);
+    expect_same(config, again);
+    ck_assert_int_eq(again->services.items[2]->restart, RESTART_ALWAYS);
+    ck_assert_int_eq(again->services.items[2]->start_timeout, 90 * USEC_PER_SEC);
+    config_free(again);
+    free(oneshot);
+    free(plain);
+    free(text);
+}
+END_TEST
+
 START_TEST(bad_dumps)
 {
     static const struct {
@@ -875,6 +913,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, variables_reach_the_program);
     tcase_add_test(tc, resolved_ids);
     tcase_add_loop_test(tc, dump_reads_back, 0, 30);
+    tcase_add_test(tc, dump_says_what_differs);
     tcase_add_test(tc, bad_dumps);
     tcase_add_test(tc, instances);
     tcase_add_loop_test(tc, damaged_files, 0, 20);
