@@ -148,17 +148,27 @@ int identity_open(pid_t pid, uint64_t start_ticks)
     return pidfd;
 }
 
+/* Older kernels give all pidfds the one inode of anonymous files.  There is one pidfs: it is asked what it is once. */
+static bool is_pidfs(int pidfd, dev_t dev)
+{
+    static dev_t pidfs; /* 0: not seen yet */
+    struct statfs fs;
+
+    if (pidfs != 0)
+        return dev == pidfs;
+    if (fstatfs(pidfd, &fs) == -1 || fs.f_type != PIDFS_MAGIC)
+        return false;
+    pidfs = dev;
+    return true;
+}
+
 uint64_t identity_inode(int pidfd)
 {
-    struct statfs fs;
     struct stat st;
 
-    /* Older kernels give all pidfds the one inode of anonymous files. */
     if (pidfd < 0 || pretended_lacks & IDENTITY_LACKS_INODE)
         return 0;
-    if (fstatfs(pidfd, &fs) == -1 || fs.f_type != PIDFS_MAGIC || fstat(pidfd, &st) == -1)
-        return 0;
-    return st.st_ino;
+    return fstat(pidfd, &st) == 0 && is_pidfs(pidfd, st.st_dev) ? st.st_ino : 0;
 }
 
 /* The inode alone says whose descriptor it is, since no other process of this boot has it: /proc need not be asked. */

@@ -239,13 +239,14 @@ static char *find_cgroup(const struct service *service)
 {
     struct cgroup_tree *tree = &service->sup->cgroups->tree;
     const char *name = service->spec->name;
-    bool alive = lives(service);
-    char *path = alive && !is_beside_us(service) ? cgroup_tree_of_process(tree, service->svc.proc.pid, name) : NULL;
+    char *path = NULL;
 
+    if (!is_beside_us(service) && lives(service))
+        path = cgroup_tree_of_process(tree, service->svc.proc.pid, name);
     if (path || !(svc_has_process(&service->svc) || svc_has_control(&service->svc) || service->svc.group != 0))
         return path;
     path = cgroup_tree_find_service(tree, name);
-    if (path && alive && !cgroup_populated(path)) {
+    if (path && lives(service) && !cgroup_populated(path)) {
         free(path);
         return NULL;
     }
