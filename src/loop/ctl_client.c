@@ -186,18 +186,23 @@ static bool client_take_line(struct ctl_client *client)
     return true;
 }
 
+static bool may_take_lines(const struct ctl_client *client)
+{
+    return client->out.len < ENOUGH_UNREAD && client->pauses == 0;
+}
+
 void ctl_client_take_lines(struct ctl_client *client)
 {
     bool taken = true;
     unsigned n = 0;
 
     client->busy = true;
-    while (taken && n++ < client->sock->limits.per_turn && client->out.len < ENOUGH_UNREAD)
+    while (taken && n++ < client->sock->limits.per_turn && may_take_lines(client))
         taken = client_take_line(client);
     client->busy = false;
 
     client->more = taken && client->fd >= 0 && client->in.len > 0;
-    if (client->more && client->out.len < ENOUGH_UNREAD)
+    if (client->more && may_take_lines(client))
         client_queue(client);
     client_settle(client);
 }
@@ -228,7 +233,7 @@ static void on_writable(void *ctx)
     struct ctl_client *client = ctx;
 
     ctl_client_write(client);
-    if (client->more && !client->ready && client->out.len < ENOUGH_UNREAD)
+    if (client->more && !client->ready && may_take_lines(client))
         ctl_client_take_lines(client);
     else
         client_settle(client);
@@ -321,6 +326,19 @@ void ctl_client_unhold(struct ctl_client *client)
     client_touch(client);
     ctlsock_look(client->sock);
     client_settle(client);
+}
+
+void ctl_client_pause(struct ctl_client *client)
+{
+    client->pauses++;
+}
+
+/* What it has sent is taken in the next turn: its owner may be amid an answer. */
+void ctl_client_resume(struct ctl_client *client)
+{
+    client->pauses--;
+    if (client->fd >= 0 && client->more && !client->busy && !client->ready && may_take_lines(client))
+        client_queue(client);
 }
 
 const struct ctl_peer *ctl_client_peer(const struct ctl_client *client)

@@ -26,10 +26,11 @@ struct ctl_client {
     size_t scanned;     /* bytes of `in` known to hold no newline */
     int64_t active;     /* last whole request, or last byte of an answer that it took */
     unsigned holds;
+    unsigned pauses;
     bool known;  /* accepted() took it, so closed() is owed */
     bool ending; /* is closed once `out` is empty; nothing is read any more */
     bool eof;    /* it sends no more, but may still read */
-    bool more;   /* `in` may hold another line: in the ready list, or waiting until `out` has shrunk */
+    bool more;   /* `in` may hold another line: in the ready list, or waiting until `out` has shrunk or it is resumed */
     bool ready;  /* in the ready list */
     bool busy;   /* a handler runs for it: it is settled afterwards */
     struct ctl_peer peer;

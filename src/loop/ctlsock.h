@@ -71,6 +71,10 @@ void ctl_client_send(struct ctl_client *client, const char *data, size_t len);
 void ctl_client_hold(struct ctl_client *client);
 void ctl_client_unhold(struct ctl_client *client);
 
+/* No line of a paused client is taken; the rest of what it does is seen.  Counted as well. */
+void ctl_client_pause(struct ctl_client *client);
+void ctl_client_resume(struct ctl_client *client);
+
 const struct ctl_peer *ctl_client_peer(const struct ctl_client *client);
 /* The owner's own pointer, NULL at first. */
 void ctl_client_set_data(struct ctl_client *client, void *data);

@@ -56,7 +56,9 @@ static bool on_accepted(void *ctx, struct ctl_client *client)
     return false;
 }
 
-/* "big N": N bytes.  "hold", "unhold": as they say, of the last one held.  Anything else is sent back. */
+static struct ctl_client *paused;
+
+/* "big N": N bytes.  "hold", "pause": as they say.  Anything else is sent back. */
 static void on_line(void *ctx, struct ctl_client *client, const char *line, size_t len)
 {
     (void)ctx;
@@ -73,6 +75,9 @@ static void on_line(void *ctx, struct ctl_client *client, const char *line, size
     } else if (strcmp(text, "hold") == 0) {
         ctl_client_hold(client);
         held = client;
+    } else if (strcmp(text, "pause") == 0) {
+        ctl_client_pause(client);
+        paused = client;
     } else {
         ctl_client_send(client, line, len);
         ctl_client_send(client, "\n", 1);
@@ -255,6 +260,56 @@ START_TEST(a_closed_sending_side_still_gets_answers)
     expect(fd, "later\n");
     ctl_client_unhold(client);
     expect_end(fd);
+}
+END_TEST
+
+START_TEST(a_paused_one_waits_with_its_lines)
+{
+    serve(&usual);
+    int fd = join();
+    int other = join();
+
+    say(fd, "before\npause\none\n");
+    expect(fd, "before\n");
+    while (!paused)
+        turn();
+    say(fd, "two\n");
+    say(other, "x\n");
+    expect(other, "x\n");
+    for (int i = 0; i < 5; i++)
+        turn();
+    ck_assert_uint_eq(lines, 3); /* "before", "pause" and "x" */
+    ctl_client_pause(paused);
+    ctl_client_resume(paused);
+    for (int i = 0; i < 5; i++)
+        turn();
+    ck_assert_uint_eq(lines, 3);
+    ctl_client_resume(paused);
+    expect(fd, "one\ntwo\n");
+
+    /* More than one turn takes, and then the end, all of it while nothing is taken. */
+    paused = NULL;
+    say(fd, "pause\n");
+    for (int i = 0; i < 30; i++)
+        say(fd, "y\n");
+    shutdown(fd, SHUT_WR);
+    while (!paused)
+        turn();
+    for (int i = 0; i < 5; i++)
+        turn();
+    ctl_client_resume(paused);
+    for (int i = 0; i < 30; i++)
+        expect(fd, "y\n");
+    expect_end(fd);
+
+    /* It hangs up without having sent more. */
+    paused = NULL;
+    say(other, "pause\n");
+    while (!paused)
+        turn();
+    close(other);
+    while (closed < 2)
+        turn();
 }
 END_TEST
 
@@ -705,6 +760,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, lines_come_whole);
     tcase_add_test(tc, the_caller_is_known);
     tcase_add_test(tc, a_closed_sending_side_still_gets_answers);
+    tcase_add_test(tc, a_paused_one_waits_with_its_lines);
     tcase_add_test(tc, one_that_hung_up_while_it_waited_is_let_go);
     tcase_add_test(tc, a_line_without_end_is_refused);
     tcase_add_test(tc, a_flood_leaves_others_their_turn);
