@@ -38,6 +38,11 @@ static void add_literal(struct json_out *out, const char *text, size_t len)
     end_value(out, at + len);
 }
 
+void json_out_text(struct json_out *out, const char *text, size_t len)
+{
+    add_literal(out, text, len);
+}
+
 void json_out_open(struct json_out *out, char bracket)
 {
     add_literal(out, &bracket, 1);

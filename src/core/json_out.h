@@ -37,6 +37,9 @@ void json_out_string(struct json_out *out, const char *text);
 /* A value that somebody else has made a tree of; borrowed. */
 void json_out_tree(struct json_out *out, const json_t *value);
 
+/* LEN bytes of text that are a value. */
+void json_out_text(struct json_out *out, const char *text, size_t len);
+
 /* What was written, one value, as a tree; OUT is empty then. */
 json_t *json_out_read(struct json_out *out);
 

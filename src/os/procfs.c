@@ -170,25 +170,56 @@ static pid_t pid_of_name(const char *name)
     return *end == '\0' ? (pid_t)value : 0;
 }
 
-int procfs_each(bool (*fn)(void *ctx, pid_t pid), void *ctx)
+struct procfs_walk {
+    DIR *dir;
+};
+
+struct procfs_walk *procfs_walk_new(void)
 {
     DIR *dir = opendir("/proc");
-    if (dir == NULL)
-        return -errno;
 
-    int rc = 0;
-    for (;;) {
+    if (dir == NULL)
+        return NULL;
+    struct procfs_walk *walk = xcalloc(1, sizeof(*walk));
+    walk->dir = dir;
+    return walk;
+}
+
+pid_t procfs_walk_next(struct procfs_walk *walk)
+{
+    pid_t pid = 0;
+
+    while (pid == 0) {
         errno = 0;
-        const struct dirent *entry = readdir(dir);
-        if (entry == NULL) {
-            rc = -errno;
-            break;
-        }
-        pid_t pid = pid_of_name(entry->d_name);
-        if (pid != 0 && !fn(ctx, pid))
-            break;
+        const struct dirent *entry = readdir(walk->dir);
+        if (entry == NULL)
+            return 0;
+        pid = pid_of_name(entry->d_name);
     }
-    closedir(dir);
+    return pid;
+}
+
+void procfs_walk_free(struct procfs_walk *walk)
+{
+    if (walk == NULL)
+        return;
+    closedir(walk->dir);
+    free(walk);
+}
+
+int procfs_each(bool (*fn)(void *ctx, pid_t pid), void *ctx)
+{
+    struct procfs_walk *walk = procfs_walk_new();
+    pid_t pid;
+    int rc = 0;
+
+    if (walk == NULL)
+        return -errno;
+    while ((pid = procfs_walk_next(walk)) != 0 && fn(ctx, pid))
+        ;
+    if (pid == 0)
+        rc = -errno;
+    procfs_walk_free(walk);
     return rc;
 }
 

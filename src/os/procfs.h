@@ -43,6 +43,14 @@ bool procfs_is_dead(const struct procfs_stat *st);
 /* The start time of the calling process.  Async-signal-safe: for use between fork and exec.  0 or -errno. */
 int procfs_self_start_ticks(uint64_t *ticks);
 
+/* A walk through all process numbers in /proc that can be broken off and gone on with. */
+struct procfs_walk;
+/* NULL with errno. */
+struct procfs_walk *procfs_walk_new(void);
+/* The next one.  0: there is none, or /proc cannot be read on, which errno tells (else 0). */
+pid_t procfs_walk_next(struct procfs_walk *walk);
+void procfs_walk_free(struct procfs_walk *walk); /* NULL is fine */
+
 /*
  * Calls FN for each process number in /proc (the thread group leaders), in
  * ascending order of the directory; FN returns false to stop.  0 or -errno.

@@ -15,6 +15,7 @@
 #include "supd/cgroups.h"
 #include "supd/command_call.h"
 #include "supd/events.h"
+#include "supd/lists.h"
 #include "supd/logs.h"
 #include "supd/order.h"
 #include "supd/process.h"
@@ -59,15 +60,12 @@ static void service_list(struct call *call)
     struct selection selection;
     enum proto_key fields[PROTO_N_KEYS];
     size_t n_fields;
-    struct json_out out = {0};
 
     if (!call_known_params(call, (const char *const[]){"names", "fields", NULL}) ||
         !call_names_param(call, false, &names) || !fields_param(call, fields, &n_fields) ||
         !call_select(call, names, &selection))
         return;
-    reply_begin(call->reply, &out);
-    show_list(&out, selection.items, selection.n, n_fields > 0 ? fields : NULL, n_fields);
-    reply_end(call->reply, &out);
+    lists_answer(call->sup, call->reply, selection.items, selection.n, fields, n_fields);
     free(selection.items);
 }
 

@@ -66,6 +66,8 @@ static void reply_free(struct reply *reply)
 
     TAILQ_REMOVE(&session->replies, reply, link);
     session->waiting--;
+    if (reply->paused)
+        ctl_client_resume(session->client);
     if (reply->held)
         ctl_client_unhold(session->client);
     json_decref(reply->id);
@@ -138,6 +140,13 @@ void reply_on_gone(struct reply *reply, void (*fn)(void *ctx), void *ctx)
     if (!reply->held)
         ctl_client_hold(reply->session->client);
     reply->held = true;
+}
+
+void reply_before_others(struct reply *reply)
+{
+    if (!reply->paused)
+        ctl_client_pause(reply->session->client);
+    reply->paused = true;
 }
 
 void reply_on_handover(struct reply *reply, json_t *(*save)(void *ctx))
@@ -285,7 +294,7 @@ static void on_closed(void *ctx, struct ctl_client *client)
 
         if (reply->gone)
             reply->gone(reply->gone_ctx);
-        reply->held = false;
+        reply->held = reply->paused = false;
         reply_free(reply);
         if (batch && --batch->pending == 0) {
             json_decref(batch->answers);

@@ -34,6 +34,9 @@ void reply_end(struct reply *reply, struct json_out *out);
  */
 void reply_on_gone(struct reply *reply, void (*fn)(void *ctx), void *ctx);
 
+/* No further request of its connection is looked at before it is answered. */
+void reply_before_others(struct reply *reply);
+
 /*
  * In a live upgrade SAVE, called with the context of reply_on_gone(), says what the answer waits for: an object with a
  * "kind" that server_restore() knows.  Without it the next binary answers that it has to be asked again.

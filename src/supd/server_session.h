@@ -39,7 +39,8 @@ struct reply {
     struct session *session;
     json_t *id; /* NULL: a notification */
     struct batch *batch;
-    bool held; /* the client is held for it */
+    bool held;   /* the client is held for it */
+    bool paused; /* and paused */
     void (*gone)(void *ctx);
     json_t *(*save)(void *ctx);
     void *gone_ctx; /* of both */

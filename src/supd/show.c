@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "supd/show.h"
 
+#include <stdlib.h>
+
+#include "base/mem.h"
 #include "os/clock.h"
 #include "supd/cgroups.h"
 #include "supd/health.h"
@@ -10,6 +13,9 @@
 #include "supd/schedules.h"
 #include "supd/sockets.h"
 #include "supd/usage.h"
+
+/* A step of a list. */
+#define SHOWN_AT_A_TIME 8
 
 /* Those for which /proc, or the cgroup, is read. */
 #define USAGE_KEYS (PROTO_KEY(PROTO_MEMORY) | PROTO_KEY(PROTO_CPU) | PROTO_KEY(PROTO_TASKS))
@@ -81,35 +87,105 @@ static void let_go(struct shown *shown)
     json_decref(shown->fd_store);
 }
 
-void show_list(struct json_out *out, struct service *const *services, size_t n, const enum proto_key *fields,
-               size_t n_fields)
+struct show_item {
+    struct service *service; /* NULL: it has gone before its turn, and */
+    struct buf text;         /* this is what was to be said of it */
+};
+
+struct show_list {
+    struct show_item *items;
+    size_t n;
+    size_t next; /* the first that is not written yet */
+    bool opened;
+    proto_keys keys;
+    enum proto_key fields[PROTO_N_KEYS];
+    size_t n_fields;
+    struct usage_look *look;
+};
+
+struct show_list *show_list_new(struct service *const *services, size_t n, const enum proto_key *fields,
+                                size_t n_fields)
 {
-    proto_keys keys = fields ? 0 : PROTO_ALL_KEYS;
-    struct timestamp now = clock_now();
+    struct show_list *list = xcalloc(1, sizeof *list);
+
+    list->items = xcalloc(n, sizeof *list->items);
+    list->n = n;
+    for (size_t i = 0; i < n; i++)
+        list->items[i].service = services[i];
+    list->keys = n_fields > 0 ? 0 : PROTO_ALL_KEYS;
+    for (size_t i = 0; i < n_fields; i++) {
+        list->fields[i] = fields[i];
+        list->keys |= PROTO_KEY(fields[i]);
+    }
+    list->n_fields = n_fields;
+    list->look = usage_look_new(services, n, (list->keys & USAGE_KEYS) != 0);
+    return list;
+}
+
+static void put_one(const struct show_list *list, struct json_out *out, const struct service *service)
+{
     struct shown shown;
 
-    for (size_t i = 0; i < n_fields; i++)
-        keys |= PROTO_KEY(fields[i]);
-    struct usage_look *look = usage_look_new(services, n, (keys & USAGE_KEYS) != 0);
-    json_out_open(out, '[');
-    for (size_t i = 0; i < n; i++) {
-        gather(&shown, services[i], keys, look, now);
-        if (fields)
-            proto_service_row(out, &shown.service, fields, n_fields);
+    gather(&shown, service, list->keys, list->look, clock_now());
+    if (list->n_fields > 0)
+        proto_service_row(out, &shown.service, list->fields, list->n_fields);
+    else
+        proto_service_object(out, &shown.service);
+    let_go(&shown);
+}
+
+bool show_list_step(struct show_list *list, struct json_out *out)
+{
+    if (!usage_look_prepare(list->look))
+        return false;
+    if (!list->opened)
+        json_out_open(out, '[');
+    list->opened = true;
+    for (unsigned i = 0; i < SHOWN_AT_A_TIME && list->next < list->n; i++, list->next++) {
+        const struct show_item *item = &list->items[list->next];
+
+        if (item->service)
+            put_one(list, out, item->service);
         else
-            proto_service_object(out, &shown.service);
-        let_go(&shown);
+            json_out_text(out, item->text.data, item->text.len);
     }
+    if (list->next < list->n)
+        return false;
     json_out_close(out, ']');
-    usage_look_free(look);
+    return true;
+}
+
+void show_list_service_gone(struct show_list *list, const struct service *service)
+{
+    struct json_out out = {0};
+    size_t i = list->next;
+
+    while (i < list->n && list->items[i].service != service)
+        i++;
+    if (i == list->n)
+        return;
+    put_one(list, &out, service);
+    list->items[i] = (struct show_item){.text = out.text};
+}
+
+void show_list_free(struct show_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        buf_free(&list->items[i].text);
+    free(list->items);
+    usage_look_free(list->look);
+    free(list);
 }
 
 json_t *show_service(const struct service *service)
 {
     struct json_out out = {0};
     struct service *one = (struct service *)service;
+    struct show_list *whole = show_list_new(&one, 1, NULL, 0);
 
-    show_list(&out, &one, 1, NULL, 0);
+    while (!show_list_step(whole, &out))
+        ;
+    show_list_free(whole);
     json_t *list = json_out_read(&out);
     json_t *object = json_incref(json_array_get(list, 0));
     json_decref(list);

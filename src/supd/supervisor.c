@@ -21,6 +21,7 @@
 #include "supd/handover.h"
 #include "supd/health.h"
 #include "supd/kept.h"
+#include "supd/lists.h"
 #include "supd/logs.h"
 #include "supd/main_search.h"
 #include "supd/messages.h"
@@ -56,6 +57,7 @@ static void service_free(struct service *service)
     struct supervisor *sup = service->sup;
 
     waiters_service_gone(service);
+    lists_service_gone(service);
     sockets_free(service);
     messages_free(service);
     events_forget(service);
@@ -96,8 +98,10 @@ void supervisor_clear(struct supervisor *sup)
     sigprocmask(SIG_SETMASK, &all, NULL);
     if (sup->server)
         unlink(sup->socket_path); /* still under the lock, so it is ours and not a successor's */
-    server_free(sup->server);     /* before what its callers wait for, which is told that they are gone */
+    lists_finish(sup);
+    server_free(sup->server); /* before what its callers wait for, which is told that they are gone */
     sup->server = NULL;
+    lists_close(sup);
     reload_free(sup->reload);
     upgrade_free(sup->upgrade);
     sup->upgrade = NULL;

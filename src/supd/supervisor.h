@@ -23,6 +23,7 @@
  *   roster.c      services that come and go       scale.c  another number of instances than is written
  *   waiters.c     commands whose caller waits for the outcome
  *   server.c      JSON-RPC on the control socket     commands.c, command_*.c  its verbs
+ *   lists.c       answers about many services
  *   upgrade.c     another binary in the same process (upgrade_helper.c tries it)
  *   handover.c    what it is given: descriptors, and (server_handover.c) callers
  *   sockets.c     what services listen at, over their restarts and our death
@@ -66,6 +67,7 @@ struct handover;
 struct health;
 struct kept;
 struct leftovers;
+struct lists;
 struct logs;
 struct main_search;
 struct messages;
@@ -222,6 +224,7 @@ struct supervisor {
     int64_t rewrite_not_before;
 
     struct logs *logs;
+    struct lists *lists; /* answers that are made a piece at a time; NULL: there was none yet */
     struct tree_look look;
     struct cgroups *cgroups; /* where services get theirs */
     struct sigchld *sigchld;

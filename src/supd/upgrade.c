@@ -16,6 +16,7 @@
 #include "base/signames.h"
 #include "os/clock.h"
 #include "supd/handover.h"
+#include "supd/lists.h"
 #include "supd/reload.h"
 #include "supd/remember.h"
 #include "supd/upgrade_helper.h"
@@ -300,6 +301,7 @@ static void hand_over(struct upgrade *upgrade)
     struct supervisor *sup = upgrade->sup;
     int rc = persist_again(sup);
 
+    lists_finish(sup);
     if (rc < 0) {
         fail(upgrade, "%s/state cannot be written anew: %s", sup->runtime_dir, strerror(-rc));
         return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supd/usage.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -20,14 +21,26 @@ struct other {
     pid_t pid;
 };
 
+/* How many are listed, or read, before others have their turn. */
+#define LISTED_AT_A_TIME 256
+#define READ_AT_A_TIME 16
+
 struct usage_look {
     bool whole;
     bool all_go_on; /* no child of ours is stopped */
     pid_t *mains;   /* in ascending order */
     size_t n_mains;
-    bool listed; /* `others` are all there are, by ppid; else the kernel is asked for the children of each process */
+    enum {
+        ASKED,   /* the kernel, for the children of each process */
+        LISTING, /* `others` are being listed */
+        READING, /* and asked for their parents, n_read of them were; n_kept were there still */
+        LISTED,  /* they are all that there are, by ppid */
+    } others_are;
     struct other *others;
     size_t n_others;
+    size_t n_read;
+    size_t n_kept;
+    struct procfs_walk *walk; /* while LISTING */
 };
 
 /* Where one process is looked at, alone. */
@@ -57,6 +70,7 @@ static bool add_pid(void *ctx, pid_t pid)
 struct descent {
     const struct usage_look *look;
     struct proto_usage *sum;
+    pid_t parent;
     unsigned depth;
 };
 
@@ -90,21 +104,38 @@ static void each_listed_child(const struct usage_look *look, pid_t pid, void (*f
 
 static void each_child(const struct usage_look *look, pid_t pid, void (*fn)(void *ctx, pid_t child), void *ctx)
 {
-    if (look->listed)
+    if (look->others_are == LISTED)
         each_listed_child(look, pid, fn, ctx);
     else
         procfs_each_child(pid, fn, ctx);
 }
 
-/* PID and all below it. */
+/* PID and all below it.  Since it was listed it may have ended, and its number be another's. */
 static void add_descendants(void *ctx, pid_t pid)
 {
     struct descent *descent = ctx;
-    struct descent below = {.look = descent->look, .sum = descent->sum, .depth = descent->depth + 1};
+    struct descent below = {.look = descent->look, .sum = descent->sum, .parent = pid, .depth = descent->depth + 1};
+    struct procfs_stat st;
 
-    add_pid(descent->sum, pid);
+    if (procfs_read_stat(pid, &st) < 0 || st.ppid != descent->parent)
+        return;
+    if (!procfs_is_dead(&st))
+        add_process(descent->sum, &st);
     if (descent->depth < DEPTH_MAX)
         each_child(descent->look, pid, add_descendants, &below);
+}
+
+static bool is_main(const struct usage_look *look, pid_t pid)
+{
+    return look->n_mains > 0 && bsearch(&pid, look->mains, look->n_mains, sizeof pid, by_number) != NULL;
+}
+
+/* The children of one that was started since the others were listed may be none of those. */
+static void add_children(const struct usage_look *look, pid_t pid, struct proto_usage *sum)
+{
+    struct descent below = {.look = is_main(look, pid) ? look : &alone, .sum = sum, .parent = pid};
+
+    each_child(below.look, pid, add_descendants, &below);
 }
 
 static struct proto_usage look_whole(const struct usage_look *look, const struct service *service)
@@ -122,7 +153,7 @@ static struct proto_usage look_whole(const struct usage_look *look, const struct
         cgroup_each_member(path, add_pid, &sum);
     } else if (!path) {
         add_process(&sum, &st);
-        each_child(look, service->svc.proc.pid, add_descendants, &(struct descent){.look = look, .sum = &sum});
+        add_children(look, service->svc.proc.pid, &sum);
     }
     return (struct proto_usage){
         .known = true,
@@ -165,36 +196,63 @@ static struct proto_usage look_briefly(const struct usage_look *look, const stru
     return usage;
 }
 
-static bool add_other(void *ctx, pid_t pid)
+/* False: so many that to read what each of them is would cost more than it saves. */
+static bool add_other(struct usage_look *look, pid_t pid)
 {
-    struct usage_look *look = ctx;
-
-    if (bsearch(&pid, look->mains, look->n_mains, sizeof pid, by_number))
+    if (is_main(look, pid))
         return true;
     if (look->n_others == look->n_mains)
-        return false; /* to read what each of them is would cost more than it saves */
+        return false;
     look->others[look->n_others++].pid = pid;
     return true;
 }
 
-/* Learns whose children those are that are no main processes. */
-static void list_others(struct usage_look *look)
+static void list_some(struct usage_look *look)
 {
-    size_t n = 0;
+    for (unsigned i = 0; i < LISTED_AT_A_TIME; i++) {
+        pid_t pid = procfs_walk_next(look->walk);
 
-    look->listed = procfs_each(add_other, look) == 0 && look->n_others < look->n_mains;
-    for (size_t i = 0; look->listed && i < look->n_others; i++) {
-        struct other other = look->others[i];
-        struct procfs_stat st;
+        if (pid != 0 && add_other(look, pid))
+            continue;
+        look->others_are = pid == 0 && errno == 0 ? READING : ASKED;
+        procfs_walk_free(look->walk);
+        look->walk = NULL;
+        return;
+    }
+}
+
+/* Learns whose children they are. */
+static void read_some(struct usage_look *look)
+{
+    struct procfs_stat st;
+
+    for (unsigned i = 0; i < READ_AT_A_TIME && look->n_read < look->n_others; i++) {
+        struct other other = look->others[look->n_read++];
 
         if (procfs_read_stat(other.pid, &st) < 0)
             continue;
         other.ppid = st.ppid;
-        look->others[n++] = other;
+        look->others[look->n_kept++] = other;
     }
-    look->n_others = n;
-    if (n > 0)
-        qsort(look->others, n, sizeof *look->others, by_parent);
+}
+
+static void end_reading(struct usage_look *look)
+{
+    look->n_others = look->n_kept;
+    if (look->n_others > 0)
+        qsort(look->others, look->n_others, sizeof *look->others, by_parent);
+    look->others_are = LISTED;
+}
+
+bool usage_look_prepare(struct usage_look *look)
+{
+    if (look->others_are == LISTING)
+        list_some(look);
+    else if (look->others_are == READING && look->n_read < look->n_others)
+        read_some(look);
+    else if (look->others_are == READING)
+        end_reading(look);
+    return look->others_are == ASKED || look->others_are == LISTED;
 }
 
 struct usage_look *usage_look_new(struct service *const *services, size_t n, bool whole)
@@ -213,7 +271,8 @@ struct usage_look *usage_look_new(struct service *const *services, size_t n, boo
     }
     if (look->n_mains >= WORTH_LISTING) {
         qsort(look->mains, look->n_mains, sizeof *look->mains, by_number);
-        list_others(look);
+        look->walk = procfs_walk_new();
+        look->others_are = look->walk ? LISTING : ASKED;
     }
     return look;
 }
@@ -225,6 +284,7 @@ struct proto_usage usage_look_at(const struct usage_look *look, const struct ser
 
 void usage_look_free(struct usage_look *look)
 {
+    procfs_walk_free(look->walk);
     free(look->mains);
     free(look->others);
     free(look);

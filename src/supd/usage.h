@@ -11,12 +11,17 @@
 /* Not known for a service without a process. */
 struct proto_usage usage_of(const struct service *service);
 
-/* Many services are looked at one after another, for one answer: what would be asked for each is asked once. */
+/*
+ * Many services are looked at one after another, for one answer: what would be asked for each is asked once.  Meanwhile
+ * they may change.
+ */
 struct usage_look;
 
-/* SERVICES, N of them, are borrowed.  WHOLE: else nothing is to be told but whether they are stopped or paused. */
+/* SERVICES, N of them, are not needed afterwards.  WHOLE: else nothing is to be told but whether they are stopped or paused. */
 struct usage_look *usage_look_new(struct service *const *services, size_t n, bool whole);
-/* As usage_of() of one of them. */
+/* Learns a bit of what it has to know.  True: that is all. */
+bool usage_look_prepare(struct usage_look *look);
+/* As usage_of() of one of them, once it is prepared. */
 struct proto_usage usage_look_at(const struct usage_look *look, const struct service *service);
 void usage_look_free(struct usage_look *look);
 
