@@ -139,6 +139,7 @@ int main(int argc, char **argv)
         {"stop", drive_stop, "PID"},
         {"time", drive_time, "ROUNDS COMMAND..."},
         {"reattach", drive_reattach, "RUNTIME SOCKET COMMAND..."},
+        {"stored", drive_stored, "RUNTIME SOCKET BOARD COMMAND..."},
         {"pollers", drive_pollers, "SOCKET CLIENTS PERIOD_MS NAME"},
     };
     int status = 2;

@@ -86,32 +86,47 @@ static int64_t wait_for_answer(const char *socket_path, int64_t began)
     return board_now();
 }
 
-int drive_reattach(int argc, char **argv)
+pid_t drive_run(char **command, void (*in_child)(void *ctx), void *ctx)
+{
+    pid_t pid = fork();
+
+    if (pid == -1)
+        drive_fail("fork");
+    if (pid > 0)
+        return pid;
+    /* Who waits for the end of our output must not wait for supd's. */
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    dup2(null, STDOUT_FILENO);
+    dup2(null, STDERR_FILENO);
+    if (in_child != NULL)
+        in_child(ctx);
+    execvp(command[0], command);
+    drive_fail(command[0]);
+}
+
+void drive_come_back(const char *runtime, const char *socket_path, char **command, void (*in_child)(void *ctx),
+                     void *ctx)
 {
     char lock[256];
 
-    if (argc < 3)
-        return 2;
-    snprintf(lock, sizeof(lock), "%s/lock", argv[0]);
+    snprintf(lock, sizeof(lock), "%s/lock", runtime);
     int inotify = inotify_init1(IN_CLOEXEC);
     if (inotify == -1 || inotify_add_watch(inotify, lock, IN_MODIFY) == -1)
         drive_fail(lock);
 
     int64_t began = board_now();
-    pid_t pid = fork();
-    if (pid == -1)
-        drive_fail("fork");
-    if (pid == 0) {
-        /* Who waits for the end of our output must not wait for supd's. */
-        int null = open("/dev/null", O_WRONLY);
-        dup2(null, STDOUT_FILENO);
-        dup2(null, STDERR_FILENO);
-        execvp(argv[2], argv + 2);
-        drive_fail(argv[2]);
-    }
+    pid_t pid = drive_run(command, in_child, ctx);
     int64_t locked = wait_for_lock(inotify);
-    int64_t answered = wait_for_answer(argv[1], began);
+    int64_t answered = wait_for_answer(socket_path, began);
     printf("%lld\n%lld\n%d\n", (long long)(locked - began), (long long)(answered - locked), (int)pid);
+    close(inotify);
+}
+
+int drive_reattach(int argc, char **argv)
+{
+    if (argc < 3)
+        return 2;
+    drive_come_back(argv[0], argv[1], argv + 2, NULL, NULL);
     return 0;
 }
 

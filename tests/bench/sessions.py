@@ -11,6 +11,7 @@ from layers import LayeredSupd, NotifyingSupd
 from noise import NoisySupd
 from peers.base import PAUSE
 from processes import all_pids, descendants, is_alive, kill
+from stored import StoredSupd
 
 QUIET = 8  # more than it takes any of them to start its first service
 IN_MEMORY = "/dev/shm"  # where a runtime directory is, and no disk waited for
@@ -153,6 +154,11 @@ def ten_thousand(kind, tools, scale):
         return figures
 
 
+def stored(kind, tools, scale):
+    with started(kind, tools, 10000) as peer:
+        return {"stored_10000": peer.answered, "stored_to_lock": peer.locked}
+
+
 def nobody_comes_any_more(peer):
     """A condition: all workers have come once more, or none for QUIET seconds, since nobody need come if nobody has gone."""
     seen = [0, time.monotonic()]
@@ -202,6 +208,7 @@ SESSIONS = (
     ("layers", layers, (*peers.BARE, LayeredSupd)),
     ("ready_layers", ready_layers, (*peers.BARE, NotifyingSupd)),
     ("ten_thousand", ten_thousand, OURS),
+    ("stored", stored, (StoredSupd,)),
     ("killed", killed, [p for p in EVERYBODY if p not in (*peers.BARE, peers.SupdWithCgroups, peers.Systemd)]),
     ("noisy", noisy, (NoisySupd,)),
 )
