@@ -132,17 +132,27 @@ static bool pid_of_pidfd(int fd, pid_t *pid)
     return found;
 }
 
+static enum fdstore_found ended(void)
+{
+    return identity_have_pidfd_exit() ? FDSTORE_ENDED : FDSTORE_NONE;
+}
+
 /* Whose pidfd is it?  A number alone may be another process's by now. */
 static enum fdstore_found examine(int fd, pid_t pid, uint64_t start_ticks, uint64_t inode)
 {
     struct procfs_stat st;
     pid_t told;
 
-    if (!pid_of_pidfd(fd, &told) || (inode != 0 && identity_inode(fd) != inode))
+    if (inode != 0 && identity_inode(fd) != inode)
+        return FDSTORE_NONE;
+    /* Then /proc need not be asked, neither what the descriptor is nor what the process is. */
+    if (identity_inode_tells(inode))
+        return identity_signal(fd, 0) != -ESRCH ? FDSTORE_LIVING : ended();
+    if (!pid_of_pidfd(fd, &told))
         return FDSTORE_NONE;
     if (told == pid)
         return procfs_read_stat(pid, &st) == 0 && st.start_ticks == start_ticks ? FDSTORE_LIVING : FDSTORE_NONE;
-    return told == -1 && identity_have_pidfd_exit() ? FDSTORE_ENDED : FDSTORE_NONE;
+    return told == -1 ? ended() : FDSTORE_NONE;
 }
 
 static struct fdstore_item *find(struct fdstore *store, const char *name)

@@ -50,7 +50,7 @@ enum fdstore_found {
 
 /*
  * The pidfd of the process PID that started at START_TICKS, which is the caller's from now on.  INODE as of
- * identity_inode(), 0 where it is not known.
+ * identity_inode(), and decides where it is known (not 0).
  */
 enum fdstore_found fdstore_take(struct fdstore *store, pid_t pid, uint64_t start_ticks, uint64_t inode, int *pidfd);
 

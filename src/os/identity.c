@@ -171,6 +171,11 @@ uint64_t identity_inode(int pidfd)
     return fstat(pidfd, &st) == 0 && is_pidfs(pidfd, st.st_dev) ? st.st_ino : 0;
 }
 
+bool identity_inode_tells(uint64_t inode)
+{
+    return inode != 0 && sizeof(ino_t) >= sizeof(inode);
+}
+
 /* The inode alone says whose descriptor it is, since no other process of this boot has it: /proc need not be asked. */
 static int open_by_inode(pid_t pid, uint64_t inode)
 {
@@ -186,7 +191,7 @@ static int open_by_inode(pid_t pid, uint64_t inode)
 
 int identity_open_recorded(pid_t pid, uint64_t start_ticks, uint64_t inode)
 {
-    if (inode != 0 && sizeof(ino_t) >= sizeof(inode))
+    if (identity_inode_tells(inode))
         return open_by_inode(pid, inode);
     int pidfd = identity_open(pid, start_ticks);
     if (pidfd < 0 || inode == 0 || identity_inode(pidfd) == inode)

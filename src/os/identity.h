@@ -31,6 +31,9 @@ int identity_open(pid_t pid, uint64_t start_ticks);
  */
 uint64_t identity_inode(int pidfd);
 
+/* Is it one, and says by itself which process it is?  Where numbers of inodes are cut short it does not. */
+bool identity_inode_tells(uint64_t inode);
+
 /* As identity_open(), by INODE where it is known (not 0), which no other process of this boot has. */
 int identity_open_recorded(pid_t pid, uint64_t start_ticks, uint64_t inode);
 
