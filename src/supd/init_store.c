@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -25,6 +26,8 @@ struct stored {
     char *name;
     int fd;
     bool poll;
+    dev_t dev; /* which cost nobody a call: only what has the same two may be the same */
+    ino_t ino;
 };
 
 struct init_store {
@@ -96,10 +99,12 @@ static void remove_named(struct init_store *store, const char *name)
 }
 
 /* Where the kernel does not tell, it is not known. */
-static bool is_kept(const struct init_store *store, int fd)
+static bool is_kept(const struct init_store *store, const struct stored *item)
 {
     for (size_t i = 0; i < store->n; i++) {
-        if (keptfd_same(store->items[i].fd, fd))
+        const struct stored *other = &store->items[i];
+
+        if (other->ino == item->ino && other->dev == item->dev && keptfd_same(other->fd, item->fd))
             return true;
     }
     return false;
@@ -109,8 +114,14 @@ static bool is_kept(const struct init_store *store, int fd)
 static void keep(struct init_store *store, int fd, const struct request *request)
 {
     const char *name = request->name[0] ? request->name : UNNAMED;
+    struct stored item = {.fd = fd, .poll = request->poll};
+    struct stat st;
 
-    if (is_kept(store, fd)) {
+    if (fstat(fd, &st) == 0) {
+        item.dev = st.st_dev;
+        item.ino = st.st_ino;
+    }
+    if (is_kept(store, &item)) {
         close(fd);
         return;
     }
@@ -120,7 +131,8 @@ static void keep(struct init_store *store, int fd, const struct request *request
         return;
     }
     store->items = xreallocarray(store->items, store->n + 1, sizeof *store->items);
-    store->items[store->n++] = (struct stored){.name = xstrdup(name), .fd = fd, .poll = request->poll};
+    item.name = xstrdup(name);
+    store->items[store->n++] = item;
     store->names_len += strlen(name) + 1;
 }
 
@@ -243,30 +255,37 @@ void init_store_polled(struct init_store *store, const struct pollfd *fds, size_
 
 /* ---- handing over ---- */
 
-/* Stored ones that lie where others are to come are moved out of the way first. */
-static bool put_in_place(const struct init_store *store)
+static int by_fd(const void *a, const void *b)
 {
-    int end = FIRST_FD + (int)store->n;
+    const struct stored *x = a;
+    const struct stored *y = b;
 
+    return (x->fd > y->fd) - (x->fd < y->fd);
+}
+
+/*
+ * In the order of their numbers, so that where one is to come none lies that has not had its turn; and one is gone before
+ * the next comes, since there may be no room for two of each.
+ */
+static bool put_in_place(struct init_store *store)
+{
+    qsort(store->items, store->n, sizeof *store->items, by_fd);
     for (size_t i = 0; i < store->n; i++) {
-        struct stored *item = &store->items[i];
+        int from = store->items[i].fd;
+        int to = FIRST_FD + (int)i;
 
-        if (item->fd < end) {
-            int fd = fcntl(item->fd, F_DUPFD_CLOEXEC, end);
-
-            if (fd < 0)
-                return false;
-            item->fd = fd;
-        }
-    }
-    for (size_t i = 0; i < store->n; i++) {
-        if (dup2(store->items[i].fd, FIRST_FD + (int)i) < 0)
+        if (from == to && fcntl(from, F_SETFD, 0) < 0)
             return false;
+        if (from == to)
+            continue;
+        if (dup2(from, to) < 0)
+            return false;
+        close(from);
     }
     return true;
 }
 
-bool init_store_hand_over(const struct init_store *store)
+bool init_store_hand_over(struct init_store *store)
 {
     char number[16];
 

@@ -47,6 +47,6 @@ void init_store_polled(struct init_store *store, const struct pollfd *fds, size_
  * For a child before its exec: puts the stored descriptors at 3 and above, open across the exec, and
  * sets the variables, or clears them where nothing is stored.  False with errno when that is impossible.
  */
-bool init_store_hand_over(const struct init_store *store);
+bool init_store_hand_over(struct init_store *store);
 
 #endif

@@ -303,6 +303,22 @@ def descriptors_are_kept(t):
 
 
 @test
+def no_room_for_two_of_each(t):
+    """As many services as the limit of descriptors lets be: each has one here, and they all are handed to the next supd."""
+    count, spare = 300, 260
+    t.configure(service("s", t.worker("for-ever"), instances=count))
+    limit = f"--nofile={count + spare}:{count + spare}"
+    init = spawn(t, "prlimit", limit, os.environ["SUPD"], "--init", "-c", t.conf, "-r", t.run_dir)
+    supd = eventually(lambda: answer(t), "supd answers")["pid"]
+    before = {s["name"]: s["pid"] for s in t.wait_each(lambda s: s["state"] == "running", "all run").values()}
+    eventually(lambda: len(os.listdir(f"/proc/{init.pid}/fd")) > count, "a descriptor of each is kept")
+    kill(supd, signal.SIGKILL)
+    eventually(lambda: (answer(t) or {}).get("pid", supd) != supd, "the next supd")
+    t.eq({s["name"]: s["pid"] for s in t.list() if s["adopted"]}, before, "all are taken back")
+    t.eq(t.terminate(), 0, "exit status after SIGTERM")
+
+
+@test
 def an_end_while_supd_is_dead_is_known(t):
     """--init keeps a descriptor of each service and reaps it when it ends; the pidfd then tells how (Linux 6.15)."""
     script = f"trap 'exit 7' USR1; : >{t.path('ready')}; while :; do sleep 0.05; done"
