@@ -7,43 +7,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/slab.h"
 #include "os/cgroup.h"
 #include "os/procfs.h"
-
-#define KTHREADD 2    /* the parent of the kernel's own threads */
-#define ROUNDS_MAX 64 /* a tree whose processes end faster than they are read does not hold the loop */
+#include "os/proctree_look.h"
 
 /* How often, and after how long each time, one that is ending is looked at again. */
 #define END_LOOKS 20
 #define END_PAUSE_NS 100000
-
-/* A process that nobody knows by its number or session. */
-struct stranger {
-    pid_t pid;
-    struct procfs_stat st;
-    bool asked;    /* its environment was read */
-    bool unknown;  /* it could not be: it stands amid its exec */
-    bool ended;    /* it could not be: it has ended since it was seen */
-    char *service; /* whose it says to be; NULL: nobody's of ours */
-    pid_t exec_pid;
-    UT_hash_handle by_pid;
-};
-
-struct proctree_look {
-    const char *instance;
-    proctree_is_leader_fn is_leader;
-    void *ctx;
-    pid_t self;
-    pid_t own_session;        /* 0: not asked yet */
-    struct stranger *orphans; /* our children that nobody knows */
-    int orphans_err;
-    bool have_orphans;
-    struct stranger *all; /* the whole of /proc, sorted by parent */
-    size_t n_all;
-    int all_err;
-    bool have_all;
-};
 
 struct search {
     struct proctree_look *look;
@@ -54,171 +24,10 @@ struct search {
 };
 
 static bool force_scan;
-static struct slab slab_of_looks = SLAB_OF(struct proctree_look);
 
 void proctree_force_scan(bool on)
 {
     force_scan = on;
-}
-
-/* It has ended; or /proc is mounted with hidepid and it is another user's, then it is none of ours. */
-static bool is_out_of_sight(int rc)
-{
-    return rc == -ESRCH || rc == -EACCES || rc == -EPERM;
-}
-
-/* ---- the look ---- */
-
-static int compare_pids(const void *a, const void *b)
-{
-    pid_t x = *(const pid_t *)a;
-    pid_t y = *(const pid_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-static bool is_leader(const struct proctree_look *look, pid_t pid)
-{
-    return look->is_leader(look->ctx, pid);
-}
-
-static bool is_in_our_session(struct proctree_look *look, pid_t session)
-{
-    if (look->own_session == 0)
-        look->own_session = getsid(0);
-    return session == look->own_session;
-}
-
-struct proctree_look *proctree_look_new(const char *instance, proctree_is_leader_fn is_leader_fn, void *ctx)
-{
-    struct proctree_look *look = slab_new(&slab_of_looks);
-
-    look->instance = instance;
-    look->is_leader = is_leader_fn;
-    look->ctx = ctx;
-    look->self = getpid();
-    return look;
-}
-
-void proctree_look_free(struct proctree_look *look)
-{
-    struct stranger *stranger;
-    struct stranger *tmp;
-
-    if (look == NULL)
-        return;
-    HASH_ITER(by_pid, look->orphans, stranger, tmp)
-    {
-        HASH_DELETE(by_pid, look->orphans, stranger);
-        free(stranger->service);
-        free(stranger);
-    }
-    for (size_t i = 0; i < look->n_all; i++)
-        free(look->all[i].service);
-    free(look->all);
-    slab_free(&slab_of_looks, look);
-}
-
-struct reading {
-    struct proctree_look *look;
-    bool again;
-};
-
-static void read_orphan(void *ctx, pid_t pid)
-{
-    struct reading *reading = ctx;
-    struct proctree_look *look = reading->look;
-    struct stranger *orphan;
-    struct procfs_stat st;
-
-    HASH_FIND(by_pid, look->orphans, &pid, sizeof(pid), orphan);
-    if (orphan != NULL || is_leader(look, pid))
-        return;
-    int rc = procfs_read_stat(pid, &st);
-    if (rc < 0) {
-        if (!is_out_of_sight(rc))
-            look->orphans_err = rc;
-        return;
-    }
-    orphan = xcalloc(1, sizeof(*orphan));
-    orphan->pid = pid;
-    orphan->st = st;
-    HASH_ADD(by_pid, look->orphans, pid, sizeof(orphan->pid), orphan);
-    /* What it had below it was handed to us before it was a zombie: perhaps after we had asked. */
-    reading->again = reading->again || procfs_is_dead(&st);
-}
-
-/* Were there any that had not been read before? */
-static bool read_orphans(struct proctree_look *look)
-{
-    struct reading reading = {.look = look, .again = true};
-    unsigned known = HASH_CNT(by_pid, look->orphans);
-
-    look->have_orphans = true;
-    look->orphans_err = 0;
-    for (int i = 0; reading.again && look->orphans_err == 0; i++) {
-        reading.again = false;
-        int rc = i == ROUNDS_MAX ? -EAGAIN : procfs_each_child(look->self, read_orphan, &reading);
-        if (rc < 0)
-            look->orphans_err = rc;
-    }
-    return HASH_CNT(by_pid, look->orphans) > known;
-}
-
-static void append(struct stranger **items, size_t *n, pid_t pid, const struct procfs_stat *st)
-{
-    if ((*n & (*n - 1)) == 0)
-        *items = xreallocarray(*items, *n == 0 ? 1 : 2 * *n, sizeof(**items));
-    (*items)[(*n)++] = (struct stranger){.pid = pid, .st = *st};
-}
-
-static bool read_any(void *ctx, pid_t pid)
-{
-    struct proctree_look *look = ctx;
-    struct procfs_stat st;
-
-    int rc = procfs_read_stat(pid, &st);
-    if (rc < 0 && !is_out_of_sight(rc))
-        look->all_err = rc;
-    if (rc < 0 || procfs_is_dead(&st) || pid == KTHREADD || st.ppid == KTHREADD)
-        return true;
-    append(&look->all, &look->n_all, pid, &st);
-    return true;
-}
-
-static int compare_parents(const void *a, const void *b)
-{
-    return compare_pids(&((const struct stranger *)a)->st.ppid, &((const struct stranger *)b)->st.ppid);
-}
-
-static int read_all(struct proctree_look *look)
-{
-    if (look->have_all)
-        return look->all_err;
-    look->have_all = true;
-    int rc = procfs_each(read_any, look);
-    if (rc < 0)
-        look->all_err = rc;
-    if (look->n_all > 0)
-        qsort(look->all, look->n_all, sizeof(*look->all), compare_parents);
-    return look->all_err;
-}
-
-/* The first in look->all whose parent is PARENT or more. */
-static size_t first_child(const struct proctree_look *look, pid_t parent)
-{
-    size_t low = 0;
-    size_t high = look->n_all;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (look->all[middle].st.ppid < parent)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
 }
 
 /* ---- who is one of them? ---- */
@@ -288,7 +97,7 @@ static bool says_so(struct search *search, struct stranger *stranger)
     search->again = search->again || stranger->ended;
     if (stranger->service == NULL || strcmp(stranger->service, owner->service) != 0)
         return false;
-    if (stranger->exec_pid != owner->leader && (owner->alone || is_leader(search->look, stranger->exec_pid)))
+    if (stranger->exec_pid != owner->leader && (owner->alone || proctree_is_leader(search->look, stranger->exec_pid)))
         return false;
     return user_is_right(search, stranger->pid);
 }
@@ -307,7 +116,7 @@ static bool belongs(struct search *search, struct stranger *stranger)
     if (is_of_session(search, &stranger->st))
         return true;
     /* In the session of another, or in ours, it is that one's whatever it says. */
-    if (is_in_our_session(search->look, session) || is_leader(search->look, session))
+    if (proctree_is_in_our_session(search->look, session) || proctree_is_leader(search->look, session))
         return false;
     return says_so(search, stranger);
 }
@@ -316,7 +125,7 @@ static void add(struct search *search, pid_t pid, const struct procfs_stat *st)
 {
     struct proctree_member *member;
 
-    if (pid == search->look->self || pid == search->owner->leader || is_leader(search->look, pid))
+    if (pid == search->look->self || pid == search->owner->leader || proctree_is_leader(search->look, pid))
         return;
     HASH_FIND(by_pid, search->tree->members, &pid, sizeof(pid), member);
     if (member != NULL && member->start_ticks != st->start_ticks) {
@@ -362,7 +171,7 @@ static void keep_living(struct search *search)
             member->pgrp = st.pgrp;
             continue;
         }
-        if (rc < 0 && !is_out_of_sight(rc)) {
+        if (rc < 0 && !proctree_is_out_of_sight(rc)) {
             search->tree->err = rc;
             continue;
         }
@@ -385,16 +194,19 @@ static bool read_member(void *ctx, pid_t pid)
     struct procfs_stat st;
     int rc = procfs_read_stat(pid, &st);
 
-    if (rc < 0 && !is_out_of_sight(rc))
+    if (rc < 0 && !proctree_is_out_of_sight(rc))
         members->search->tree->err = rc;
     if (rc == 0 && !procfs_is_dead(&st))
-        append(&members->items, &members->n, pid, &st);
+        proctree_append(&members->items, &members->n, pid, &st);
     return true;
 }
 
 static int compare_strangers(const void *a, const void *b)
 {
-    return compare_pids(&((const struct stranger *)a)->pid, &((const struct stranger *)b)->pid);
+    pid_t x = ((const struct stranger *)a)->pid;
+    pid_t y = ((const struct stranger *)b)->pid;
+
+    return (x > y) - (x < y);
 }
 
 static bool add_member(void *ctx, pid_t pid)
@@ -406,7 +218,8 @@ static bool add_member(void *ctx, pid_t pid)
         members->n > 0 ? bsearch(&key, members->items, members->n, sizeof(key), compare_strangers) : NULL;
 
     /* What another leads is that one's: a control process is in the same cgroup. */
-    if (found != NULL && (found->st.session == search->owner->leader || !is_leader(search->look, found->st.session)))
+    if (found != NULL &&
+        (found->st.session == search->owner->leader || !proctree_is_leader(search->look, found->st.session)))
         add(members->search, pid, &found->st);
     return true;
 }
@@ -431,7 +244,7 @@ static void add_child(void *ctx, pid_t pid)
     struct procfs_stat st;
 
     int rc = procfs_read_stat(pid, &st);
-    if (rc < 0 && !is_out_of_sight(rc))
+    if (rc < 0 && !proctree_is_out_of_sight(rc))
         search->tree->err = rc;
     if (rc < 0 || procfs_is_dead(&st))
         search->again = true;
@@ -471,11 +284,27 @@ static bool leader_lives(const struct search *search)
     return search->owner->pinned || (procfs_read_stat(search->session, &st) == 0 && !procfs_is_dead(&st));
 }
 
+static void add_known_children_of(struct search *search, pid_t pid)
+{
+    struct proctree_look *look = search->look;
+
+    for (size_t i = proctree_first_child(look, pid); i < look->n_all && look->all[i].st.ppid == pid; i++)
+        add(search, look->all[i].pid, &look->all[i].st);
+}
+
+static void add_children_of_leader(struct search *search)
+{
+    if (proctree_read_all_for_one(search->look))
+        add_known_children_of(search, search->session);
+    else
+        add_children_of(search, search->session);
+}
+
 /* Of the leader, and of all that were added. */
 static void add_descendants(struct search *search)
 {
     if (leader_lives(search))
-        add_children_of(search, search->session);
+        add_children_of_leader(search);
     /* Whoever is added comes last, so its children are looked for too. */
     for (struct proctree_member *m = search->tree->members; m != NULL; m = m->by_pid.next)
         add_children_of(search, m->pid);
@@ -484,12 +313,12 @@ static void add_descendants(struct search *search)
 static void find_below_us(struct search *search)
 {
     if (!search->look->have_orphans)
-        read_orphans(search->look);
-    for (int i = 0; i < ROUNDS_MAX; i++) {
+        proctree_read_orphans(search->look);
+    for (int i = 0; i < PROCTREE_ROUNDS_MAX; i++) {
         search->again = false;
         add_orphans(search);
         add_descendants(search);
-        if (!search->again || !read_orphans(search->look))
+        if (!search->again || !proctree_read_orphans(search->look))
             return;
     }
     search->tree->err = -EAGAIN;
@@ -497,19 +326,11 @@ static void find_below_us(struct search *search)
 
 /* ---- in all of /proc ---- */
 
-static void add_known_children_of(struct search *search, pid_t pid)
-{
-    struct proctree_look *look = search->look;
-
-    for (size_t i = first_child(look, pid); i < look->n_all && look->all[i].st.ppid == pid; i++)
-        add(search, look->all[i].pid, &look->all[i].st);
-}
-
 static void find_anywhere(struct search *search)
 {
     struct proctree_look *look = search->look;
 
-    if (read_all(look) < 0)
+    if (proctree_read_all(look) < 0)
         search->tree->err = look->all_err;
     for (size_t i = 0; i < look->n_all; i++) {
         if (look->all[i].pid != look->self && belongs(search, &look->all[i]))
@@ -527,7 +348,7 @@ static bool is_alone(struct proctree_look *look, const struct proctree_owner *ow
     if (!owner->ours || !owner->gone || owner->cgroup != NULL || tree->members != NULL || force_scan)
         return false;
     if (!look->have_orphans)
-        read_orphans(look);
+        proctree_read_orphans(look);
     return look->orphans == NULL && look->orphans_err == 0;
 }
 

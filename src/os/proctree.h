@@ -10,7 +10,8 @@
  *
  * Where the orphans come to us, only our own children that nobody knows are looked at, and the trees below them.  The
  * orphans of a process that an earlier supd has forked go elsewhere, so then it is all of /proc, which is read
- * once for all who ask the same look; but not where there is a cgroup, which tells more for less.
+ * once for all who ask the same look; but not where there is a cgroup, which tells more for less.  It is also read once
+ * a great many ask for the trees below theirs, since that costs less then.
  */
 #ifndef SUPD_OS_PROCTREE_H
 #define SUPD_OS_PROCTREE_H
@@ -59,6 +60,12 @@ struct proctree_look;
 typedef bool (*proctree_is_leader_fn)(void *ctx, pid_t pid);
 struct proctree_look *proctree_look_new(const char *instance, proctree_is_leader_fn is_leader, void *ctx);
 void proctree_look_free(struct proctree_look *look); /* NULL is fine */
+
+/* N will ask the look. */
+void proctree_look_expect(struct proctree_look *look, size_t n);
+
+/* Has it read all that there are?  Then it tells of that moment also those who ask later.  NULL: no. */
+bool proctree_look_has_all(const struct proctree_look *look);
 
 /*
  * Brings TREE up to date: those of it that live, and all living that are found now.  Zombies do not count.

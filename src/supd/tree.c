@@ -105,6 +105,7 @@ static size_t find(struct process *process)
 
     if (!sup->look.look) {
         sup->look.look = proctree_look_new(sup->lock.instance, is_leader, sup);
+        proctree_look_expect(sup->look.look, sup->look.n_expected);
         wake(sup); /* it is dropped then */
     }
     return proctree_find(sup->look.look, &owner, &process->tree.found);
@@ -138,8 +139,8 @@ static void log_failure(const struct process *process, int signo, int error)
                   signal_to_name(signo, name), strerror(-error));
 }
 
-/* To those found, the group apart: that was reached in one step. */
-static void signal_found(struct process *process, int signo, bool only_new)
+/* To those found, the group apart: that was reached in one step.  AGAIN: another look is needed even if there were none. */
+static void signal_found(struct process *process, int signo, bool only_new, bool again)
 {
     struct tree *tree = &process->tree;
     bool cont = signo != SIGKILL && signo != SIGCONT;
@@ -147,7 +148,7 @@ static void signal_found(struct process *process, int signo, bool only_new)
     size_t n = proctree_signal(&tree->found, signo, cont, process_group(process).pgid, only_new, &error);
 
     log_failure(process, signo, error);
-    tree->signal = n > 0 && tree->rounds < ROUNDS_MAX ? signo : 0;
+    tree->signal = (n > 0 || again) && tree->rounds < ROUNDS_MAX ? signo : 0;
     tree->rounds++;
     if (tree->signal != 0)
         enqueue(process);
@@ -217,7 +218,8 @@ void tree_signal(struct process *process, int signo)
     if (signo == SIGKILL)
         kill_cgroup(process);
     process->tree.rounds = 0;
-    signal_found(process, signo, false);
+    /* Who was forked since all were looked at for many is in no look yet. */
+    signal_found(process, signo, false, proctree_look_has_all(process->service->sup->look.look));
 }
 
 void tree_look_ahead(struct process *process)
@@ -244,7 +246,7 @@ static void work(struct process *process)
     tree->count = false;
     size_t n = find(process);
     if (signo != 0)
-        signal_found(process, signo, true);
+        signal_found(process, signo, true, false);
     if (!count)
         return;
     log_found(process, 0);
@@ -262,11 +264,13 @@ static void on_turn(void *ctx)
     {
         n++;
     }
+    sup->look.n_expected = n;
     /* Who is queued again meanwhile has to wait for a younger look. */
     while (n-- > 0 && (process = TAILQ_FIRST(&sup->look.queue))) {
         dequeue(process);
         work(process);
     }
+    sup->look.n_expected = 0;
     drop_look(sup);
     if (TAILQ_EMPTY(&sup->look.queue))
         loop_timer_clear(sup->look.timer);

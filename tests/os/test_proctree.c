@@ -23,7 +23,9 @@
 #define CHAIN_SECONDS 60   /* it ends then, whoever has forgotten it */
 
 /* How the orphans are found, as the loop variable of the tests. */
-enum way { WAY_CHILDREN, WAY_SCAN, WAY_NOT_OURS, N_WAYS };
+enum way { WAY_CHILDREN, WAY_MANY, WAY_SCAN, WAY_NOT_OURS, N_WAYS };
+
+#define MANY 1000000 /* who ask: so many that all processes there can be are read for them */
 
 /* What each process is, as it tells its pid over the pipe. */
 enum who { LEADER, OWN_GROUP, OWN_SESSION, DAEMON, OTHER_SERVICE, OTHER_INSTANCE, N_WHO };
@@ -32,6 +34,7 @@ struct world {
     pid_t pids[N_WHO];
     struct proctree_owner owner;
     struct proctree tree;
+    bool many; /* ask for theirs */
 };
 
 static void make_environment(char buf[3][64], char *env[4], const char *instance, const char *service, pid_t exec_pid)
@@ -123,6 +126,7 @@ static void world_make(struct world *world, enum way way)
         .uid = geteuid(),
         .ours = way != WAY_NOT_OURS,
     };
+    world->many = way == WAY_MANY;
     proctree_force_scan(way == WAY_SCAN);
 }
 
@@ -136,8 +140,10 @@ static bool is_leader(void *ctx, pid_t pid)
 static size_t look_as_far_as_can_be(struct world *world)
 {
     struct proctree_look *look = proctree_look_new(INSTANCE, is_leader, world);
-    size_t n = proctree_find(look, &world->owner, &world->tree);
 
+    if (world->many)
+        proctree_look_expect(look, MANY);
+    size_t n = proctree_find(look, &world->owner, &world->tree);
     proctree_look_free(look);
     return n;
 }
@@ -213,6 +219,32 @@ START_TEST(before_and_after_the_end)
     ck_assert_uint_eq(look(&world), 0);
     forget_found(&world);
     ck_assert_uint_eq(look(&world), 0);
+}
+END_TEST
+
+/* Is all of /proc read for one that asks, where N are expected to? */
+static bool all_are_read(struct world *world, size_t n)
+{
+    struct proctree_look *look = proctree_look_new(INSTANCE, is_leader, world);
+
+    proctree_look_expect(look, n);
+    ck_assert(!proctree_look_has_all(look));
+    ck_assert_uint_eq(proctree_find(look, &world->owner, &world->tree), 3);
+    bool all = proctree_look_has_all(look);
+    proctree_look_free(look);
+    return all;
+}
+
+START_TEST(all_for_many)
+{
+    struct world world;
+
+    world_make(&world, WAY_CHILDREN);
+    ck_assert(!all_are_read(&world, 1));
+    ck_assert(all_are_read(&world, MANY));
+    expect(&world, true, true, true);
+    end_leader(&world);
+    world_end(&world);
 }
 END_TEST
 
@@ -429,6 +461,7 @@ Suite *check_suite(void)
     tcase_add_loop_test(tcase, each_once, 0, N_WAYS);
     tcase_add_loop_test(tcase, number_used_again, 0, N_WAYS);
     tcase_add_loop_test(tcase, another_user, 0, N_WAYS);
+    tcase_add_test(tcase, all_for_many);
     tcase_add_test(tcase, a_chain_of_processes);
     tcase_add_test(tcase, words);
     suite_add_tcase(suite, tcase);
