@@ -167,13 +167,13 @@ static void on_forked(struct step *s)
     struct svc *svc = s->svc;
 
     svc->proc.pid = s->event->pid;
-    svc->proc.start_ticks = 0;
+    svc->proc.start_ticks = s->event->start_ticks;
     svc->proc.inode = s->event->inode;
     svc->proc.digest = s->event->digest;
     svc->proc.stop = s->event->stop;
     svc->watchdog = s->spec->watchdog;
     svc->group = s->event->pid;
-    svc->group_start = 0;
+    svc->group_start = s->event->start_ticks;
     svc->began = true;
     svc->todo &= ~(unsigned)TODO_START;
 }

@@ -241,7 +241,7 @@ enum svc_event_type {
     SVC_EV_CONFIG,      /* .stop: how its process is to be ended from now on, by a new configuration */
     SVC_EV_BOOT,        /* after a restore: nothing more will be learnt about the past, go on from here */
     SVC_EV_SLOT,        /* its turn to be forked */
-    SVC_EV_FORKED,      /* .life, .pid, .inode, .digest, .stop: the child exists */
+    SVC_EV_FORKED,      /* .life, .pid, .start_ticks, .inode, .digest, .stop: the child exists */
     SVC_EV_FORK_FAILED, /* .text: why no child could be made */
     SVC_EV_EXECED,      /* .life, .start_ticks */
     SVC_EV_ADOPTED,     /* .life: the recorded process was found alive */

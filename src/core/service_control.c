@@ -93,6 +93,7 @@ void step_on_control_forked(struct step *s)
 
     svc->control.pid = s->event->pid;
     svc->control.inode = s->event->inode;
+    learn_start_ticks(s);
     svc->began = true;
     if (svc->control.role != ROLE_START)
         return;

@@ -158,6 +158,7 @@ void step_on_check_due(struct step *s)
 void step_on_check_forked(struct step *s)
 {
     s->svc->check.pid = s->event->pid;
+    s->svc->check.start_ticks = s->event->start_ticks;
     s->svc->check.inode = s->event->inode;
 }
 

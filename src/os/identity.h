@@ -40,6 +40,12 @@ int identity_open_recorded(pid_t pid, uint64_t start_ticks, uint64_t inode);
 /* The kernel's number of the cgroup (v2) that the process is in, Linux 6.13; 0: not known. */
 uint64_t identity_cgroup(int pidfd);
 
+/*
+ * Has PID, our child, memory of its own, and so has not begun to end?  Asked without /proc, whose entries of a process cost
+ * as much again at its end.  False: it has none, or the kernel does not tell.
+ */
+bool identity_has_memory(pid_t pid);
+
 /* pidfd_open(2), close-on-exec; fd or -errno. */
 int identity_pidfd(pid_t pid);
 
@@ -56,7 +62,7 @@ bool identity_has_ended(int pidfd, pid_t pid, uint64_t start_ticks);
  * How the process behind PIDFD (-1: none at hand; pid PID, started at START_TICKS, not our child)
  * ended, by PIDFD_GET_INFO with PIDFD_INFO_EXIT (Linux 6.15, once it was reaped)
  * or by /proc/PID/stat while it is a zombie (0 only with CAP_SYS_PTRACE, and since Linux 5.17).  Returns true with how, code, signal,
- * core and source set; false: not to be told now, perhaps a moment later.
+ * core and source set, and usage if it was /proc; false: not to be told now, perhaps a moment later.
  */
 bool identity_exit_status(int pidfd, pid_t pid, uint64_t start_ticks, struct exit_info *exit);
 

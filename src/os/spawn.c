@@ -148,31 +148,34 @@ static pid_t fork_with_pidfd(int *pidfd, const struct spawn_request *req, struct
  */
 static enum { NOT_TRIED, TICK_IS_RIGHT, TICK_IS_WRONG } start_by_clock;
 
-static void try_start_by_clock(pid_t pid, uint64_t not_before)
+static uint64_t start_of(pid_t pid, uint64_t not_before)
 {
     struct procfs_stat st;
 
-    if (start_by_clock != NOT_TRIED || clock_boot_ticks() != not_before || procfs_read_stat(pid, &st) < 0)
-        return;
-    start_by_clock = st.start_ticks == not_before ? TICK_IS_RIGHT : TICK_IS_WRONG;
+    if (start_by_clock == TICK_IS_WRONG || clock_boot_ticks() != not_before)
+        return 0;
+    if (start_by_clock == NOT_TRIED && procfs_read_stat(pid, &st) == 0)
+        start_by_clock = st.start_ticks == not_before ? TICK_IS_RIGHT : TICK_IS_WRONG;
+    return start_by_clock == TICK_IS_RIGHT ? not_before : 0;
 }
 
 /*
  * A sandbox without pidfds at all (valgrind is one) leaves -1: a child of ours may be named by its number until it is
  * reaped.  Where there is none for another reason (descriptors are short) the child does not get to run.
  */
-static bool ensure_pidfd(pid_t pid, int *pidfd, char *err, size_t err_size)
+static bool ensure_pidfd(struct spawn_child *child, char *err, size_t err_size)
 {
-    if (*pidfd < 0)
-        *pidfd = identity_pidfd(pid);
-    if (*pidfd >= 0)
+    int rc = child->pidfd >= 0 ? child->pidfd : identity_pidfd(child->pid);
+
+    child->pidfd = rc >= 0 ? rc : -1;
+    if (rc >= 0)
         spawn_share_begin();
-    if (*pidfd >= 0 || *pidfd == -ENOSYS)
+    if (rc >= 0 || rc == -ENOSYS)
         return true;
 
-    snprintf(err, err_size, "pidfd_open: %s", strerror(-*pidfd));
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    snprintf(err, err_size, "pidfd_open: %s", strerror(-rc));
+    kill(child->pid, SIGKILL);
+    waitpid(child->pid, NULL, 0);
     return false;
 }
 
@@ -223,8 +226,8 @@ static pid_t copied_child(const struct spawn_request *asked, struct spawn_pack *
     return pid;
 }
 
-/* With all signals blocked. */
-static pid_t make_child(const struct spawn_request *req, int report_fd, int *pidfd)
+/* With all signals blocked.  CHILD gets its pid (-1, with errno: there is none), pidfd and start. */
+static void make_child(const struct spawn_request *req, int report_fd, struct spawn_child *child)
 {
     struct spawn_pack own;
     struct spawn_pack *room = spawn_share_allows(req) ? spawn_share_room() : NULL;
@@ -236,28 +239,25 @@ static pid_t make_child(const struct spawn_request *req, int report_fd, int *pid
         .not_before = start_by_clock == TICK_IS_RIGHT ? not_before : 0,
         .variables = packed ? &pack->variables : NULL,
     };
-    pid_t pid;
 
     if (packed && room != NULL) {
         pack->origin = origin;
         pack->report_fd = report_fd;
-        pid = spawn_share_clone(pack, pidfd);
-        if (pid == -1 && errno == EOPNOTSUPP)
-            return make_child(req, report_fd, pidfd); /* there are no rooms any more, and no copies of them */
+        child->pid = spawn_share_clone(pack, &child->pidfd);
+        if (child->pid == -1 && errno == EOPNOTSUPP) {
+            make_child(req, report_fd, child); /* there are no rooms any more */
+            return;
+        }
     } else {
-        pid = copied_child(req, pack, &origin, report_fd, pidfd);
+        child->pid = copied_child(req, pack, &origin, report_fd, &child->pidfd);
     }
-    int err = errno;
-    if (pid > 0)
-        try_start_by_clock(pid, not_before);
-    errno = err;
-    return pid;
+    if (child->pid > 0)
+        child->start_ticks = start_of(child->pid, not_before);
 }
 
 bool spawn_process(const struct spawn_request *req, struct spawn_child *child, char *err, size_t err_size)
 {
     int report[2];
-    int pidfd = -1;
     sigset_t all;
     sigset_t before;
 
@@ -265,23 +265,23 @@ bool spawn_process(const struct spawn_request *req, struct spawn_child *child, c
         snprintf(err, err_size, "pipe: %s", strerror(errno));
         return false;
     }
+    *child = (struct spawn_child){.pidfd = -1, .report_fd = report[0]};
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t pid = make_child(req, report[1], &pidfd);
+    make_child(req, report[1], child);
     int fork_errno = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(report[1]);
 
-    if (pid == -1) {
+    if (child->pid == -1) {
         snprintf(err, err_size, "fork: %s", strerror(fork_errno));
         close(report[0]);
         return false;
     }
-    if (!ensure_pidfd(pid, &pidfd, err, err_size)) {
+    if (!ensure_pidfd(child, err, err_size)) {
         close(report[0]);
         return false;
     }
-    *child = (struct spawn_child){.pid = pid, .pidfd = pidfd < 0 ? -1 : pidfd, .report_fd = report[0]};
     return true;
 }
 

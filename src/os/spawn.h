@@ -59,8 +59,9 @@ struct spawn_request {
 
 struct spawn_child {
     pid_t pid;
-    int pidfd;     /* close-on-exec; -1 in a sandbox that has none */
-    int report_fd; /* nonblocking, close-on-exec: spawn_report_read() when readable */
+    int pidfd;            /* close-on-exec; -1 in a sandbox that has none */
+    int report_fd;        /* nonblocking, close-on-exec: spawn_report_read() when readable */
+    uint64_t start_ticks; /* when it has begun; 0: not known, which is to be asked /proc */
 };
 
 /*

@@ -210,15 +210,21 @@ static struct procfs_stat child_stat(const struct process *process)
 
 static void on_exec(struct process *process)
 {
-    struct procfs_stat st = child_stat(process);
+    uint64_t start_ticks = process_start(process);
 
-    /* Its end tells more than the closing of the pipe, which comes a moment before it can be waited for. */
-    if (st.died_before_exec || procfs_is_dead(&st)) {
-        unwatch_report(process);
-        return;
+    /* One that ends gives its memory back before its end of the pipe. */
+    if (start_ticks == 0 || !identity_has_memory(process->pid_key)) {
+        struct procfs_stat st = child_stat(process);
+
+        /* Its end tells more than the closing of the pipe, which comes a moment before it can be waited for. */
+        if (st.died_before_exec || procfs_is_dead(&st)) {
+            unwatch_report(process);
+            return;
+        }
+        start_ticks = st.start_ticks;
     }
     /* In this order: what closes may write the state file anew, where no record of the child's own will be. */
-    process_tell_execed(process, st.start_ticks);
+    process_tell_execed(process, start_ticks);
     close_report(process);
     store_add(process);
 }
@@ -311,6 +317,7 @@ void process_fork(struct process *process)
     sup->pre_exec++;
     process_tell_forked(process, (struct svc_event){
                                      .pid = child.pid,
+                                     .start_ticks = child.start_ticks,
                                      .inode = identity_inode(child.pidfd),
                                      .digest = service->digest,
                                      .stop = stop,
@@ -446,7 +453,11 @@ static void on_adopted_ended(void *ctx, const struct exit_info *exit)
         sigchld_sweep(process->service->sup->sigchld);
     if (process_pid(process) != pid)
         return;
-    struct usage usage = identity_zombie_usage(process_pid(process), process_start(process));
+    /* Who was told by /proc how it ended has read there what it used, too. */
+    struct usage usage = told.source == EXIT_SOURCE_PROC
+                             ? told.usage
+                             : identity_zombie_usage(process_pid(process), process_start(process));
+    told.usage = (struct usage){0};
 
     watch_free(process->watch);
     process->watch = NULL;

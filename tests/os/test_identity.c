@@ -342,6 +342,25 @@ START_TEST(death_before_exec)
 }
 END_TEST
 
+START_TEST(memory_until_the_end)
+{
+    siginfo_t info;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execl("/bin/sleep", "sleep", "1000", NULL);
+        _exit(1);
+    }
+    bool told = identity_has_memory(getpid()); /* a kernel, or a sandbox, may not tell; it never tells of the dead */
+    ck_assert_int_eq(identity_has_memory(pid), told);
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    ck_assert(!identity_has_memory(pid));
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert(!identity_has_memory(pid));
+}
+END_TEST
+
 START_TEST(open_verifies)
 {
     struct procfs_stat st;
@@ -536,6 +555,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, zero_of_a_first_thread_is_not_believed);
     tcase_add_test(tc, usage_of_a_zombie);
     tcase_add_test(tc, death_before_exec);
+    tcase_add_test(tc, memory_until_the_end);
     tcase_add_test(tc, open_verifies);
     tcase_add_test(tc, epoch_is_the_same_twice);
     tcase_add_test(tc, wait_status_words);

@@ -90,6 +90,7 @@ START_TEST(recorded_start_is_that_of_proc)
     struct bench bench;
     uint8_t data[RECORD_MAX];
     off_t at = 0;
+    unsigned told = 0;
 
     setup(&bench, "exec sleep 1000");
     for (int i = 0; i < 40; i++, at += (off_t)bench.req.record_len) {
@@ -99,6 +100,8 @@ START_TEST(recorded_start_is_that_of_proc)
         await_report(&bench);
         ck_assert_int_eq(bench.outcome, SPAWN_CLOSED);
         ck_assert_int_eq(procfs_read_stat(bench.child.pid, &proc), 0);
+        ck_assert(bench.child.start_ticks == 0 || bench.child.start_ticks == proc.start_ticks);
+        told += bench.child.start_ticks != 0;
         ck_assert_int_eq(pread(bench.req.state_fd, data, sizeof(data), at), (ssize_t)bench.req.record_len);
         struct replay *replay = replay_new(data, bench.req.record_len);
         const struct svc_image *image = replay_find(replay, "web");
@@ -109,6 +112,7 @@ START_TEST(recorded_start_is_that_of_proc)
         ck_assert_int_eq(identity_signal(bench.child.pidfd, SIGKILL), 0);
         await_end(&bench);
     }
+    ck_assert_uint_gt(told, 0);
     teardown(&bench);
 }
 END_TEST

@@ -235,6 +235,24 @@ START_TEST(a_run_from_start_to_backoff_and_back)
 }
 END_TEST
 
+/* Who knew at the fork when it began need not be asked at the exec. */
+START_TEST(start_known_at_the_fork)
+{
+    struct svc_stop_params stop = svc_stop_params(spec);
+
+    svc_init(&svc, spec, now);
+    step(SVC_EV_START);
+    step(SVC_EV_SLOT);
+    feed((struct svc_event){.type = SVC_EV_FORKED, .pid = PID, .start_ticks = 4711, .digest = 99, .stop = stop});
+    ck_assert_uint_eq(svc.proc.start_ticks, 4711);
+    ck_assert_uint_eq(svc.group_start, 4711);
+    feed((struct svc_event){.type = SVC_EV_EXECED});
+    ck_assert_uint_eq(svc.proc.start_ticks, 4711);
+    ck_assert_uint_eq(svc.group_start, 4711);
+    ck_assert_int_eq(svc.state, SVC_RUNNING);
+}
+END_TEST
+
 START_TEST(stable_run_is_started_again_at_once)
 {
     reach(SVC_RUNNING);
@@ -887,6 +905,7 @@ Suite *check_suite(void)
     tcase_add_checked_fixture(tc, setup_service, teardown_service);
     tcase_add_test(tc, every_command_in_every_state);
     tcase_add_test(tc, a_run_from_start_to_backoff_and_back);
+    tcase_add_test(tc, start_known_at_the_fork);
     tcase_add_test(tc, stable_run_is_started_again_at_once);
     tcase_add_test(tc, a_start_by_command_is_no_automatic_restart);
     tcase_add_test(tc, limit_ends_in_failed_with_the_last_reason);
