@@ -3,9 +3,12 @@
  * What supd writes to the state file, and what happens when it cannot.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "os/clock.h"
 #include "supd/events.h"
 #include "supd/kept.h"
@@ -17,6 +20,15 @@
 #define REWRITE_HOLD USEC_PER_SEC
 /* How often the rewriting is tried again where it fails. */
 #define REWRITE_PAUSE (10 * USEC_PER_SEC)
+
+/* Records that are gathered to be written in one piece, at most. */
+#define GATHERED_MAX 128
+
+struct gathering {
+    struct buf records;
+    size_t n;
+    struct service *services[GATHERED_MAX]; /* whose they are; marked as unrecorded */
+};
 
 static void put_all(void *ctx, struct statefile *file)
 {
@@ -118,7 +130,8 @@ void persist_after_exec(struct supervisor *sup)
         rewrite(sup);
 }
 
-static int append(struct supervisor *sup, const uint8_t *record, size_t len)
+/* LEN bytes of whole records. */
+static int write_records(struct supervisor *sup, const void *record, size_t len)
 {
     int rc = statefile_append(sup->state, record, len);
 
@@ -128,6 +141,12 @@ static int append(struct supervisor *sup, const uint8_t *record, size_t len)
         log_info("%s/state can be written again", sup->runtime_dir);
     sup->state_failing = rc < 0;
     return rc;
+}
+
+static int append(struct supervisor *sup, const uint8_t *record, size_t len)
+{
+    persist_flush(sup); /* what came before it */
+    return write_records(sup, record, len);
 }
 
 int persist_snapshot(struct service *service, const struct svc *svc)
@@ -177,10 +196,56 @@ static void try_again(struct supervisor *sup)
     loop_timer_set(sup->retry_timer, RETRY_INTERVAL);
 }
 
+static void gather(struct service *service)
+{
+    struct supervisor *sup = service->sup;
+    struct gathering *all = sup->gathering;
+    uint8_t record[RECORD_MAX];
+
+    buf_add(&all->records, record, record_encode_service(record, service->spec->name, &service->svc));
+    all->services[all->n++] = service;
+    service->unrecorded = true;
+    if (all->n == GATHERED_MAX)
+        persist_flush(sup);
+}
+
+void persist_gather(struct supervisor *sup)
+{
+    sup->gathering = xcalloc(1, sizeof *sup->gathering);
+}
+
+void persist_flush(struct supervisor *sup)
+{
+    struct gathering *all = sup->gathering;
+
+    if (!all || all->n == 0)
+        return;
+    bool written = write_records(sup, all->records.data, all->records.len) == 0;
+    for (size_t i = 0; written && i < all->n; i++)
+        all->services[i]->unrecorded = false;
+    if (!written)
+        try_again(sup);
+    all->n = 0;
+    buf_reset(&all->records);
+    consider_rewrite(sup);
+}
+
+void persist_gathered(struct supervisor *sup)
+{
+    persist_flush(sup);
+    buf_free(&sup->gathering->records);
+    free(sup->gathering);
+    sup->gathering = NULL;
+}
+
 void persist_fact(struct service *service)
 {
     struct supervisor *sup = service->sup;
 
+    if (sup->gathering) {
+        gather(service);
+        return;
+    }
     if (persist_snapshot(service, &service->svc) == 0)
         return;
     service->unrecorded = true;

@@ -542,8 +542,10 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
         return false;
     }
     sup->reattaching = true;
+    persist_gather(sup);
     for (struct service *s = sup->services; s; s = s->by_name.next)
         resume(s);
+    persist_gathered(sup);
     sup->reattaching = false;
     events_resume(sup);
     /* What was above them may have been made anew with supd, and the configuration may be another. */

@@ -434,6 +434,18 @@ static bool is_told_of(const struct service *service)
     return service->sup->n_handlers > 0 && !service_is_internal(service);
 }
 
+/* Is anything to follow that is not to be seen before what it follows from is recorded? */
+static bool shows(const struct service *service, const struct svc_actions *actions)
+{
+    for (size_t i = 0; i < actions->n; i++) {
+        enum svc_action_type type = actions->items[i].type;
+
+        if (type != ACT_RECORD && type != ACT_QUEUE && type != ACT_UNQUEUE)
+            return true;
+    }
+    return service->messages || !TAILQ_EMPTY(&service->waits);
+}
+
 /* The one place where a service becomes another. */
 static void commit(struct service *service, const struct svc *next, const struct svc_actions *actions, bool recorded,
                    struct timestamp now)
@@ -450,6 +462,8 @@ static void commit(struct service *service, const struct svc *next, const struct
         events_note(service, from, health);
     if (!recorded && has_action(actions, ACT_RECORD))
         persist_fact(service);
+    if (shows(service, actions))
+        persist_flush(service->sup);
     arm_timer(service, now);
     if (!svc_has_process(&service->svc) && service->svc.group == 0)
         process_release(&service->main);

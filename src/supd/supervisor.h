@@ -219,6 +219,7 @@ struct supervisor {
 
     struct statefile *state;
     struct loop_timer *retry_timer; /* for records that could not be written */
+    struct gathering *gathering;    /* NULL: facts are written one by one */
     bool state_failing;
     bool rewrite_wanted;
     int64_t rewrite_hold_until;
@@ -325,6 +326,13 @@ int persist_again(struct supervisor *sup);
 int persist_snapshot(struct service *service, const struct svc *svc);
 /* The same for a fact: kept and tried again where it cannot be written. */
 void persist_fact(struct service *service);
+/*
+ * Until persist_gathered(), in the same turn of the loop, facts are written many at a time, in their order: before anything
+ * else is recorded, and with persist_flush(), before a process or a caller can see what follows from them.
+ */
+void persist_gather(struct supervisor *sup);
+void persist_flush(struct supervisor *sup);
+void persist_gathered(struct supervisor *sup);
 /* We are about to leave: what could not be recorded is tried once more. */
 void persist_last(struct supervisor *sup);
 /* 0 or -errno; then the condemned services are looked at again in a while. */
