@@ -104,7 +104,8 @@ struct tree_look {
     struct proctree_look *look; /* NULL: not asked yet */
     pid_t *leaders;             /* the main processes, in ascending order; NULL: not asked for yet */
     size_t n;
-    size_t n_expected; /* how many will ask the next look */
+    size_t n_expected;       /* how many will ask the next look */
+    int64_t scan_not_before; /* mono: until then nobody goes through all of /proc to count */
     struct loop_timer *timer;
     TAILQ_HEAD(, process) queue;
 };

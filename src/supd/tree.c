@@ -15,9 +15,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signames.h"
+#include "os/clock.h"
 #include "os/procgroup.h"
 #include "supd/cgroups.h"
 #include "supd/process.h"
+
+/* All of /proc is gone through again after so many times what that took: one end after the other must not be all we do. */
+#define SCAN_PAUSE 3
 
 /* Turns in which newcomers are looked for after a signal; SIGKILL after stop-timeout gets those that still fork then. */
 #define ROUNDS_MAX 16
@@ -253,29 +257,70 @@ static void work(struct process *process)
     leftovers_counted(process, n == 0 && tree->found.err < 0 ? 1 : n);
 }
 
+/* For one that an earlier supd has forked all of /proc is gone through. */
+static bool needs_scan(const struct process *process)
+{
+    return !process->tree.ours && !cgroups_whose(process);
+}
+
+/* The first N of the queue; those that need what was done a moment ago go to its end. */
+static void work_through(struct supervisor *sup, size_t n, bool may_scan)
+{
+    struct process *process;
+
+    persist_gather(sup);
+    while (n-- > 0 && (process = TAILQ_FIRST(&sup->look.queue))) {
+        dequeue(process);
+        if (may_scan || !needs_scan(process))
+            work(process);
+        else
+            enqueue(process);
+    }
+    persist_gathered(sup);
+}
+
+/* How long the queue may wait, us; -1: nobody is in it. */
+static int64_t queue_delay(const struct supervisor *sup, int64_t now)
+{
+    const struct tree_look *look = &sup->look;
+    const struct process *process;
+
+    if (TAILQ_EMPTY(&look->queue))
+        return -1;
+    TAILQ_FOREACH(process, &look->queue, tree.link)
+    {
+        if (!needs_scan(process))
+            return 0;
+    }
+    return look->scan_not_before > now ? look->scan_not_before - now : 0;
+}
+
 static void on_turn(void *ctx)
 {
     struct supervisor *sup = ctx;
-    struct process *process;
+    struct tree_look *look = &sup->look;
+    int64_t began = clock_now().mono;
+    const struct process *process;
     size_t n = 0;
 
     drop_look(sup);
-    TAILQ_FOREACH(process, &sup->look.queue, tree.link)
+    TAILQ_FOREACH(process, &look->queue, tree.link)
     {
         n++;
     }
-    sup->look.n_expected = n;
+    look->n_expected = n;
     /* Who is queued again meanwhile has to wait for a younger look. */
-    while (n-- > 0 && (process = TAILQ_FIRST(&sup->look.queue))) {
-        dequeue(process);
-        work(process);
-    }
-    sup->look.n_expected = 0;
+    work_through(sup, n, began >= look->scan_not_before);
+    look->n_expected = 0;
+    int64_t now = clock_now().mono;
+    if (proctree_look_has_all(look->look))
+        look->scan_not_before = now + SCAN_PAUSE * (now - began);
     drop_look(sup);
-    if (TAILQ_EMPTY(&sup->look.queue))
-        loop_timer_clear(sup->look.timer);
-    else
-        loop_timer_set(sup->look.timer, 0);
+
+    int64_t delay = queue_delay(sup, now);
+    loop_timer_clear(look->timer);
+    if (delay >= 0)
+        loop_timer_set(look->timer, delay);
 }
 
 void tree_release(struct process *process)

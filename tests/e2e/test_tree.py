@@ -105,6 +105,38 @@ def wherever_they_go(t):
     t.nothing_left()
 
 
+# It does not end before its child does, which has a session of its own.
+WAITS = """
+import os, signal, sys
+child = os.fork()
+if child == 0:
+    os.setsid()
+    open(sys.argv[1], "w").write(f"{os.getpid()}\\n")
+    while True:
+        signal.pause()
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.waitpid(child, 0)
+"""
+
+
+@test
+def among_a_great_many(t):
+    """Where so many are stopped at once that all processes are gone through, who has left the group is reached too."""
+    waits = [f"waits{i}" for i in range(3)]
+    configure(
+        t,
+        "defaults {\n    log = none\n    stop-timeout = 1h\n}\n",
+        *[service(f"fill{i:03}", ["/bin/sleep", "1000"]) for i in range(300)],
+        *[service(name, [PYTHON, "-c", WAITS, t.path(name + ".pids")]) for name in waits],
+    )
+    t.start()
+    t.wait_all("running")
+    pids = [pid for name in waits for pid in children(t, name)]
+    t.process.send_signal(signal.SIGTERM)
+    t.eq(t.wait_end(), 0, "the end of supd")
+    gone(t, pids, "left after the stop")
+
+
 @test
 def deaf_ones(t):
     """Who does not hear is killed after stop-timeout, and named."""
