@@ -41,15 +41,6 @@ const char *health_words(const struct service *service)
     return service->health && service->health->words[0] ? service->health->words : NULL;
 }
 
-struct process *health_process(struct service *service)
-{
-    if (!service->check) {
-        service->check = xcalloc(1, sizeof *service->check);
-        process_init(service->check, service);
-    }
-    return service->check;
-}
-
 /* ---- slots ---- */
 
 static bool slot_is_free(const struct supervisor *sup)

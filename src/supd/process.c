@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signames.h"
+#include "base/slab.h"
 #include "base/strv.h"
 #include "os/clock.h"
 #include "os/identity.h"
@@ -25,11 +26,35 @@
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
 
+static struct slab slab_of_processes = SLAB_OF(struct process);
+
 void process_init(struct process *process, struct service *service)
 {
     process->service = service;
     process->pidfd = -1;
     process->report_fd = -1;
+}
+
+struct process *process_of(struct service *service, enum process_part part)
+{
+    struct process **place = part == PART_CONTROL ? &service->control : &service->check;
+
+    if (part == PART_MAIN)
+        return &service->main;
+    if (!*place) {
+        *place = slab_new(&slab_of_processes);
+        process_init(*place, service);
+    }
+    return *place;
+}
+
+void process_free(struct process *process)
+{
+    if (!process)
+        return;
+    process_release(process);
+    process_forget_child(process);
+    slab_free(&slab_of_processes, process);
 }
 
 /* ---- signals ---- */

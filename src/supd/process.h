@@ -18,6 +18,10 @@
 
 /* Nothing is held yet. */
 void process_init(struct process *process, struct service *service);
+/* PART of the service's, made if it has had none yet: few have another than their main process. */
+struct process *process_of(struct service *service, enum process_part part);
+/* Lets go of all that one holds that is made so, and of itself.  NULL is fine. */
+void process_free(struct process *process);
 
 /* Forks what the service has come to: the main process or the control process; tells whether that could be done. */
 void process_fork(struct process *process);

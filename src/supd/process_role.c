@@ -19,7 +19,7 @@
 
 static bool is_control(const struct process *process)
 {
-    return process == &process->service->control;
+    return process == process->service->control;
 }
 
 static bool is_check(const struct process *process)

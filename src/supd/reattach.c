@@ -27,7 +27,6 @@
 #include "supd/cgroups.h"
 #include "supd/events.h"
 #include "supd/handover.h"
-#include "supd/health.h"
 #include "supd/kept.h"
 #include "supd/logs.h"
 #include "supd/messages.h"
@@ -413,9 +412,9 @@ static void restore(struct service *service, const struct svc_image *image, stru
     if (found)
         hold(&service->main, found);
     if (control)
-        hold(&service->control, control);
+        hold(process_of(service, PART_CONTROL), control);
     if (check)
-        hold(health_process(service), check);
+        hold(process_of(service, PART_CHECK), check);
 }
 
 /* Its cgroup tells of a life that the state file does not. */
@@ -472,9 +471,9 @@ static void resume(struct service *service)
         tell_fate(&service->main);
     /* Unless what became of the main process has ended that too. */
     if (svc_has_control(&service->svc) && service->svc.control.number == control)
-        tell_fate(&service->control);
+        tell_fate(process_of(service, PART_CONTROL));
     if (svc_has_check(&service->svc) && service->svc.check.number == check)
-        tell_fate(health_process(service));
+        tell_fate(process_of(service, PART_CHECK));
     tell_config(service);
     if (service->removing)
         service_remove(service, REMOVAL_BY_CONFIG);

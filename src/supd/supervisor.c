@@ -66,14 +66,9 @@ static void service_free(struct service *service)
     logs_forget(service);
     main_search_free(service->search);
     process_release(&service->main);
-    process_release(&service->control);
     process_forget_child(&service->main);
-    process_forget_child(&service->control);
-    if (service->check) {
-        process_release(service->check);
-        process_forget_child(service->check);
-        free(service->check);
-    }
+    process_free(service->control);
+    process_free(service->check);
     cgroups_forget(service);
     queue_leave(service);
     if (service->queued == QUEUED_TO_DELETE)
@@ -158,7 +153,6 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
     service->node = GRAPH_NONE; /* until order_build() */
     service->digest = spec_process_digest(spec);
     process_init(&service->main, service);
-    process_init(&service->control, service);
     TAILQ_INIT(&service->waits);
     svc_init(&service->svc, spec, clock_now());
     svc_set_enabled(&service->svc, service_enabled(service));
@@ -317,7 +311,8 @@ static void arm_timer(struct service *service, struct timestamp now)
         return;
     service->timer_at = deadline;
     if (deadline == 0) {
-        loop_timer_clear(service->timer);
+        loop_timer_free(service->timer); /* what runs well waits for nothing, and there are many of those */
+        service->timer = NULL;
         return;
     }
     if (!service->timer)
@@ -378,28 +373,28 @@ static void carry_out(struct service *service, struct svc_action action)
         leftovers_watch(&service->main);
         break;
     case ACT_FORK_CONTROL:
-        process_fork(&service->control);
+        process_fork(process_of(service, PART_CONTROL));
         break;
     case ACT_SIGNAL_CONTROL:
-        process_signal_all(&service->control, action.signal);
+        process_signal_all(process_of(service, PART_CONTROL), action.signal);
         break;
     case ACT_CHECK_CONTROL:
-        leftovers_check(&service->control);
+        leftovers_check(process_of(service, PART_CONTROL));
         break;
     case ACT_WATCH_CONTROL:
-        leftovers_watch(&service->control);
+        leftovers_watch(process_of(service, PART_CONTROL));
         break;
     case ACT_FORK_CHECK:
-        process_fork(health_process(service));
+        process_fork(process_of(service, PART_CHECK));
         break;
     case ACT_SIGNAL_CHECK:
-        process_signal_all(health_process(service), action.signal);
+        process_signal_all(process_of(service, PART_CHECK), action.signal);
         break;
     case ACT_CHECK_CHECK:
-        leftovers_check(health_process(service));
+        leftovers_check(process_of(service, PART_CHECK));
         break;
     case ACT_WATCH_CHECK:
-        leftovers_watch(health_process(service));
+        leftovers_watch(process_of(service, PART_CHECK));
         break;
     case ACT_RELOAD_SIGNAL:
         process_send(&service->main, action.signal);
@@ -449,8 +444,8 @@ static void commit(struct service *service, const struct svc *next, const struct
     arm_timer(service, now);
     if (!svc_has_process(&service->svc) && service->svc.group == 0)
         process_release(&service->main);
-    if (service->svc.control.role == ROLE_SERVICE)
-        process_release(&service->control);
+    if (service->control && service->svc.control.role == ROLE_SERVICE)
+        process_release(service->control);
     if (service->check && service->svc.check.role == ROLE_SERVICE)
         process_release(service->check);
     if (!svc_is_busy(&service->svc) && service->svc.todo == 0)
@@ -482,7 +477,8 @@ static void commit(struct service *service, const struct svc *next, const struct
 void service_update_busy(struct service *service)
 {
     struct supervisor *sup = service->sup;
-    bool busy = svc_is_busy(&service->svc) || service->main.is_child || service->control.is_child ||
+    bool busy = svc_is_busy(&service->svc) || service->main.is_child ||
+                (service->control && service->control->is_child) ||
                 (service->check && service->check->is_child);
 
     if (busy == service->busy)
@@ -510,8 +506,11 @@ static void look_ahead(struct service *service, const struct svc_actions *action
 {
     if (has_action(actions, ACT_SIGNAL_GROUP) && !cgroups_is_whole(&service->main))
         tree_look_ahead(&service->main);
-    if (has_action(actions, ACT_SIGNAL_CONTROL) && !cgroups_is_whole(&service->control))
-        tree_look_ahead(&service->control);
+    if (!has_action(actions, ACT_SIGNAL_CONTROL))
+        return;
+    struct process *control = process_of(service, PART_CONTROL);
+    if (!cgroups_is_whole(control))
+        tree_look_ahead(control);
 }
 
 /* What becomes of the service by EVENT; a stop of one that others come after waits for those. */

@@ -118,8 +118,8 @@ struct process {
     struct loop_io *report;
     bool is_child; /* forked by us and not reaped */
     bool check_after_reap;
-    char stored[FDSTORE_NAME_MAX]; /* the name of its pidfd in the fd store; "" = not there */
-    struct watch *watch;           /* a process that is not our child */
+    int32_t stored;      /* by this number its pidfd is named in the fd store; 0: it is not there */
+    struct watch *watch; /* a process that is not our child */
     struct leftovers *leftovers;
     struct tree tree;
     UT_hash_handle by_pid;
@@ -140,7 +140,7 @@ struct service {
     struct sockets *sockets;           /* NULL: it listens nowhere */
     struct service_cgroup *cgroup;     /* NULL: it has none; supd/cgroups.h */
     struct process main;               /* the present one, or the last while its group lives on */
-    struct process control;            /* beside it, for pre-start and its like */
+    struct process *control;           /* beside it, for pre-start and its like; NULL: it has had none */
     struct kept *kept;                 /* descriptors that it has left with us, supd/kept.h; NULL: none */
     struct process *check;             /* and for its checks; NULL: it has had none */
     struct health *health;             /* looked at by supd/health.h; NULL: it is not */
@@ -151,8 +151,8 @@ struct service {
     struct event_handler *handler; /* NULL: it is a service, and not what is run for news of others; supd/events.h */
     struct main_search *search;    /* for the main process of a forking service; NULL: none is under way */
 
-    struct loop_timer *timer;
-    int64_t timer_at; /* what it is set to, mono us; 0 = not */
+    struct loop_timer *timer; /* NULL: it is not set */
+    int64_t timer_at;         /* what it is set to, mono us; 0 = not */
     enum { QUEUED_NOT, QUEUED_TO_START, QUEUED_FOR_SLOT, QUEUED_TO_DELETE } queued;
     TAILQ_ENTRY(service) queue_link;
     uint32_t node; /* in the graph, supd/order.h */

@@ -199,7 +199,7 @@ static void kill_cgroup(const struct process *process)
 {
     const struct service *service = process->service;
 
-    if (cgroups_whose(process) && (process == &service->control || !svc_has_control(&service->svc)))
+    if (cgroups_whose(process) && (process == service->control || !svc_has_control(&service->svc)))
         log_failure(process, SIGKILL, cgroups_signal(service, SIGKILL));
 }
 
