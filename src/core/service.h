@@ -223,7 +223,7 @@ struct svc {
     enum svc_stop_cause stop_cause;
     bool stop_held;              /* its stop, or restart, was asked for and waits for other services */
     struct exit_info exit;       /* last one; how = NONE before the first */
-    char reason[SVC_REASON_MAX]; /* "" = nothing to say */
+    char reason[SVC_REASON_MAX]; /* "" = nothing to say; the last member, see service_keep.h */
 };
 
 enum svc_event_type {

@@ -8,7 +8,7 @@
 
 static void log_change(const struct service *service, enum svc_state from)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     const char *name = service->spec->name;
     const char *state = svc_state_name(svc->state);
     char buf[64];
@@ -63,10 +63,10 @@ void announce_health(struct service *service)
     const char *name = service->spec->name;
 
     /* Why a service is being ended, log_change() says. */
-    if (service->svc.health.state == HEALTH_HEALTHY)
+    if (service->svc->health.state == HEALTH_HEALTHY)
         log_info("%s: healthy", name);
-    else if (service->svc.state == SVC_RUNNING && service->svc.health.state == HEALTH_UNHEALTHY)
-        log_warning("%s: %s", name, service->svc.reason);
-    if (service->svc.health.state == HEALTH_HEALTHY || service->svc.health.state == HEALTH_UNHEALTHY)
-        server_tell_service(service->sup, health_name(service->svc.health.state), name);
+    else if (service->svc->state == SVC_RUNNING && service->svc->health.state == HEALTH_UNHEALTHY)
+        log_warning("%s: %s", name, service->svc->reason);
+    if (service->svc->health.state == HEALTH_HEALTHY || service->svc->health.state == HEALTH_UNHEALTHY)
+        server_tell_service(service->sup, health_name(service->svc->health.state), name);
 }

@@ -217,7 +217,7 @@ bool cgroups_prepare(struct service *service, struct spawn_request *request, cha
 
 static bool lives(const struct service *service)
 {
-    const struct svc_proc *proc = &service->svc.proc;
+    const struct svc_proc *proc = &service->svc->proc;
 
     return service->main.is_child ||
            (service->main.pidfd >= 0 && !identity_has_ended(service->main.pidfd, proc->pid, proc->start_ticks));
@@ -240,9 +240,9 @@ static char *find_cgroup(const struct service *service)
     struct cgroup_tree *tree = &service->sup->cgroups->tree;
     const char *name = service->spec->name;
     bool alive = lives(service);
-    char *path = alive && !is_beside_us(service) ? cgroup_tree_of_process(tree, service->svc.proc.pid, name) : NULL;
+    char *path = alive && !is_beside_us(service) ? cgroup_tree_of_process(tree, service->svc->proc.pid, name) : NULL;
 
-    if (path || !(svc_has_process(&service->svc) || svc_has_control(&service->svc) || service->svc.group != 0))
+    if (path || !(svc_has_process(service->svc) || svc_has_control(service->svc) || service->svc->group != 0))
         return path;
     path = cgroup_tree_find_service(tree, name);
     if (path && alive && !cgroup_populated(path)) {
@@ -263,7 +263,7 @@ void cgroups_attach(struct service *service)
     own->killed = true; /* perhaps */
     own->paused = cgroup_frozen(path);
     /* With other kill-modes nobody of an earlier life was left in it. */
-    own->counted = service->svc.proc.stop.kill_mode != KILL_MODE_PROCESS;
+    own->counted = service->svc->proc.stop.kill_mode != KILL_MODE_PROCESS;
     own->before.has_cpu = own->counted;
     /* What happened while nobody looked may have ended the main process; who lives was not killed. */
     if (lives(service))
@@ -310,9 +310,9 @@ const char *cgroups_of(const struct service *service)
 
 bool cgroups_has_left(const struct service *service)
 {
-    if (!svc_has_process(&service->svc) || !cgroups_of(service))
+    if (!svc_has_process(service->svc) || !cgroups_of(service))
         return false;
-    char *path = cgroup_tree_of_process(&service->sup->cgroups->tree, service->svc.proc.pid, service->spec->name);
+    char *path = cgroup_tree_of_process(&service->sup->cgroups->tree, service->svc->proc.pid, service->spec->name);
     bool left = !path || strcmp(path, service->cgroup->path) != 0;
     free(path);
     return left;
@@ -332,7 +332,7 @@ bool cgroups_has_earlier(const struct service *service)
 const char *cgroups_whose(const struct process *process)
 {
     const struct service *service = process->service;
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     if (svc->proc.stop.kill_mode == KILL_MODE_PROCESS || service->spec->kill_mode == KILL_MODE_PROCESS)
         return NULL;
@@ -348,8 +348,8 @@ bool cgroups_is_whole(const struct process *process)
 {
     const struct service *service = process->service;
 
-    return process == &service->main && !svc_has_control(&service->svc) && !svc_has_check(&service->svc) &&
-           cgroups_of(service) && service->svc.proc.stop.kill_mode == KILL_MODE_CGROUP;
+    return process == &service->main && !svc_has_control(service->svc) && !svc_has_check(service->svc) &&
+           cgroups_of(service) && service->svc->proc.stop.kill_mode == KILL_MODE_CGROUP;
 }
 
 int cgroups_signal(const struct service *service, int signo)
@@ -377,7 +377,7 @@ bool cgroups_pause(struct service *service, bool on, char *err, size_t err_size)
 {
     struct service_cgroup *own = service->cgroup;
 
-    if (service->svc.state != SVC_RUNNING) {
+    if (service->svc->state != SVC_RUNNING) {
         snprintf(err, err_size, "is not running");
         return false;
     }

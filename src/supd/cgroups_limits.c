@@ -80,7 +80,7 @@ void cgroups_apply(struct service *service)
     if (cgroups_of(service)) {
         cgroups_put_limits(service, true, err, sizeof err);
         cgroups_watch_memory(service);
-    } else if (need && svc_has_process(&service->svc)) {
+    } else if (need && svc_has_process(service->svc)) {
         log_warning("%s: %s takes effect when it is started again: its process has no cgroup", service->spec->name,
                     need);
     }

@@ -128,7 +128,7 @@ bool cgroups_oom_killed(struct service *service, const struct exit_info *exit)
 {
     struct service_cgroup *own = service->cgroup;
 
-    if (!own || service->svc.state == SVC_STOPPING || exit->how != EXIT_HOW_SIGNALED || exit->signal != SIGKILL)
+    if (!own || service->svc->state == SVC_STOPPING || exit->how != EXIT_HOW_SIGNALED || exit->signal != SIGKILL)
         return false;
     cgroups_count_oom_kills(service);
     return own->oom_at != 0 && clock_now().mono - own->oom_at < OOM_MOMENT;

@@ -110,7 +110,7 @@ static void tell(struct event_handler *handler, struct event_note note, int64_t 
 
 void events_note(struct service *service, enum svc_state from, enum health_state health)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     unsigned kinds = event_kinds_of(from, health, svc, service->spec);
     struct timestamp now = clock_now();
     struct event_handler *handler;
@@ -148,10 +148,10 @@ static bool pump(struct event_handler *handler)
     struct event_cursor before = handler->queue.cursor;
     char err[256];
 
-    if (!event_queue_head(&handler->queue) || !is_idle(&service->svc) || service->removing)
+    if (!event_queue_head(&handler->queue) || !is_idle(service->svc) || service->removing)
         return true;
     /* Which process it goes to is known to the next supd before there is such a process. */
-    if (event_queue_take(&handler->queue, service->svc.life + 1) &&
+    if (event_queue_take(&handler->queue, service->svc->life + 1) &&
         persist_events(service, &handler->queue.cursor) < 0) {
         handler->queue.cursor = before;
         return false;
@@ -210,9 +210,9 @@ static void pump_all(void *ctx)
 
 void events_follow(struct service *service)
 {
-    if (!is_idle(&service->svc))
+    if (!is_idle(service->svc))
         return;
-    event_queue_done(&service->handler->queue, service->svc.life);
+    event_queue_done(&service->handler->queue, service->svc->life);
     wake_in(service->sup->events, 0);
 }
 
@@ -409,7 +409,7 @@ json_t *events_status(const struct supervisor *sup)
         return array;
     LIST_FOREACH(handler, &sup->events->handlers, link)
     {
-        const struct svc *svc = &handler->service->svc;
+        const struct svc *svc = handler->service->svc;
         json_t *pid = svc_has_process(svc) ? json_integer(svc->proc.pid) : json_null();
 
         json_array_append_new(array, json_pack("{s:s, s:o, s:I, s:I}", "name", title_of(handler), "pid", pid, "waiting",

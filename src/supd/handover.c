@@ -94,11 +94,11 @@ static json_t *processes(const struct supervisor *sup)
     json_t *object = json_object();
 
     for (struct service *s = sup->services; s; s = s->by_name.next) {
-        if (svc_has_process(&s->svc))
+        if (svc_has_process(s->svc))
             add_process(object, &s->main, PART_MAIN);
-        if (svc_has_control(&s->svc))
+        if (svc_has_control(s->svc))
             add_process(object, process_of(s, PART_CONTROL), PART_CONTROL);
-        if (svc_has_check(&s->svc))
+        if (svc_has_check(s->svc))
             add_process(object, process_of(s, PART_CHECK), PART_CHECK);
     }
     return object;

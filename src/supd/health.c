@@ -98,7 +98,7 @@ static int64_t delay_behind(struct health *h, bool ok)
     const struct spec_check *check = &service->spec->check;
 
     if (!ok)
-        return health_delay(check, service->svc.health.state, ++h->tries);
+        return health_delay(check, service->svc->health.state, ++h->tries);
     if (h->settled)
         return check->interval;
     h->settled = true;
@@ -121,7 +121,7 @@ static void tell_result(struct health *h, bool ok, const char *words)
     h->waits = false;
     loop_timer_set(h->timer, delay_behind(h, ok));
     service_event(service,
-                  &(struct svc_event){.type = SVC_EV_CHECKED, .life = service->svc.life, .ok = ok, .text = text});
+                  &(struct svc_event){.type = SVC_EV_CHECKED, .life = service->svc->life, .ok = ok, .text = text});
 }
 
 static void on_probe(void *ctx, bool ok, const char *words)
@@ -169,7 +169,7 @@ static int64_t timeout_of(const struct service *service, enum svc_role role)
 static void fork_command(struct health *h)
 {
     struct service *service = h->service;
-    enum svc_role role = svc_alarm_is_due(&service->svc) ? ROLE_UNHEALTHY : ROLE_CHECK;
+    enum svc_role role = svc_alarm_is_due(service->svc) ? ROLE_UNHEALTHY : ROLE_CHECK;
 
     if (!may_fork(service->sup)) {
         h->phase = WANTS_FORK;
@@ -178,7 +178,7 @@ static void fork_command(struct health *h)
     }
     h->phase = BUSY;
     loop_timer_set(h->timer, timeout_of(service, role));
-    service_event(service, &(struct svc_event){.type = SVC_EV_CHECK_DUE, .life = service->svc.life});
+    service_event(service, &(struct svc_event){.type = SVC_EV_CHECK_DUE, .life = service->svc->life});
 }
 
 static void begin_check(struct health *h)
@@ -204,7 +204,7 @@ static void want_check(struct health *h)
 {
     struct supervisor *sup = h->service->sup;
 
-    if (h->service->svc.check.role != ROLE_SERVICE && h->service->spec->check.command) {
+    if (h->service->svc->check.role != ROLE_SERVICE && h->service->spec->check.command) {
         leave_slot(h);
         h->waits = true; /* health_follow(), or it hangs in the kernel */
         loop_timer_set(h->timer, h->service->spec->check.timeout);
@@ -236,12 +236,12 @@ static void time_out_process(struct health *h)
 {
     struct service *service = h->service;
     const struct spec_check *check = &service->spec->check;
-    enum svc_role role = service->svc.check.role;
+    enum svc_role role = service->svc->check.role;
     char words[192];
 
     service_event(service, &(struct svc_event){.type = SVC_EV_CHECK_OVERDUE,
-                                               .life = service->svc.life,
-                                               .control = service->svc.check.number});
+                                               .life = service->svc->life,
+                                               .control = service->svc->check.number});
     if (role == ROLE_UNHEALTHY)
         log_warning("%s: %s", service->spec->name,
                     timeout_words("on-failure", timeout_of(service, role), words, sizeof words));
@@ -265,7 +265,7 @@ static void time_out(struct health *h)
         tell_result(
             h, false,
             timeout_words(health_probe_subject(h->probe), h->service->spec->check.timeout, words, sizeof words));
-    else if (svc_has_check(&h->service->svc))
+    else if (svc_has_check(h->service->svc))
         time_out_process(h);
     else
         postpone(h, NULL); /* there was nothing to fork any more */
@@ -277,7 +277,7 @@ static void wait_for_resume(struct health *h)
     health_probe_free(h->probe);
     h->probe = NULL;
     h->waits = false;
-    if (h->phase != BUSY || !svc_has_check(&h->service->svc)) {
+    if (h->phase != BUSY || !svc_has_check(h->service->svc)) {
         postpone(h, NULL);
         return;
     }
@@ -290,7 +290,7 @@ static void wait_for_resume(struct health *h)
 static void go_on(struct health *h)
 {
     h->paused = h->late = false;
-    loop_timer_set(h->timer, timeout_of(h->service, h->service->svc.check.role));
+    loop_timer_set(h->timer, timeout_of(h->service, h->service->svc->check.role));
 }
 
 /* The command of on-failure, which waits for no slot. */
@@ -312,7 +312,7 @@ static void on_timer(void *ctx)
         time_out(h);
     else if (h->waits)
         tell_result(h, false, "the process of the check before does not end");
-    else if (svc_alarm_is_due(&h->service->svc))
+    else if (svc_alarm_is_due(h->service->svc))
         run_alarm(h);
     else if (h->phase == WANTS_FORK)
         fork_command(h);
@@ -326,7 +326,7 @@ void health_process_failed(struct service *service, const char *text)
 {
     struct health *h = service->health;
 
-    log_warning("%s: %s: %s", service->spec->name, svc_role_name(service->svc.check.role), text);
+    log_warning("%s: %s: %s", service->spec->name, svc_role_name(service->svc->check.role), text);
     if (h)
         postpone(h, text); /* of the service that says nothing */
 }
@@ -363,7 +363,7 @@ void health_process_ended(struct service *service, const struct svc_check *check
 static void begin(struct service *service)
 {
     struct health *h = xcalloc(1, sizeof *h);
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     const struct spec_check *check = &service->spec->check;
     bool began = !svc->adopted && (svc->health.state == HEALTH_STARTING || svc->health.state == HEALTH_NONE);
     bool soon = began || svc->state == SVC_STARTING;
@@ -398,7 +398,7 @@ void health_free(struct service *service)
 
 void health_follow(struct service *service)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     if (!svc_is_checked(svc, service->spec)) {
         health_free(service);

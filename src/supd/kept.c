@@ -84,9 +84,9 @@ static uint32_t free_slot(const struct kept *kept)
 
 static void say_full(struct service *service)
 {
-    if (service->kept->said == service->svc.life)
+    if (service->kept->said == service->svc->life)
         return;
-    service->kept->said = service->svc.life;
+    service->kept->said = service->svc->life;
     log_warning("%s: a descriptor that it wants to leave here is closed: fd-store = %u allows no more",
                 service->spec->name, service->spec->fd_store);
 }
@@ -150,7 +150,7 @@ void kept_remove(struct service *service, const char *name)
 void kept_follow(struct service *service)
 {
     struct kept *kept = service->kept;
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     size_t max = svc_is_busy(svc) || svc_wants_sockets(svc) ? service->spec->fd_store : 0;
 
     while (kept && kept->n > max)
@@ -222,9 +222,9 @@ static int copy(const struct service *service, const struct kept_fd *what)
 {
     struct keptfd_id id = {.dev = what->dev, .ino = what->ino, .access = what->access};
 
-    if (what->ino == 0 || !svc_has_process(&service->svc) || service->main.pidfd < 0)
+    if (what->ino == 0 || !svc_has_process(service->svc) || service->main.pidfd < 0)
         return -ESRCH;
-    return keptfd_take_copy(service->main.pidfd, service->svc.proc.pid, &id);
+    return keptfd_take_copy(service->main.pidfd, service->svc->proc.pid, &id);
 }
 
 static void recover_one(struct service *service, const struct kept_fd *what)
@@ -248,7 +248,7 @@ static void recover_one(struct service *service, const struct kept_fd *what)
 
 void kept_recover(struct service *service, const struct svc_image *image)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     if (!svc_is_busy(svc) && !svc_wants_sockets(svc))
         return;

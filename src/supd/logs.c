@@ -328,7 +328,7 @@ void logs_configure(struct service *service)
         if (pipe && spec_log_is_piped(service->spec, error)) {
             struct log_stream conf = spec_log_stream(service->spec, error);
             log_pipe_configure(service->sup->logs, pipe, &conf);
-        } else if (pipe && !svc_is_busy(&service->svc)) {
+        } else if (pipe && !svc_is_busy(service->svc)) {
             drop(service, error);
         }
     }
@@ -336,10 +336,10 @@ void logs_configure(struct service *service)
 
 void logs_follow(struct service *service)
 {
-    int32_t *slot = service->logs && svc_has_process(&service->svc) ? slot_of(service) : NULL;
+    int32_t *slot = service->logs && svc_has_process(service->svc) ? slot_of(service) : NULL;
 
-    if (slot && (*slot & LOG_PID_MASK) != service->svc.proc.pid)
-        *slot = service->svc.proc.pid;
+    if (slot && (*slot & LOG_PID_MASK) != service->svc->proc.pid)
+        *slot = service->svc->proc.pid;
     logs_match_follow(service);
 }
 
@@ -381,7 +381,7 @@ static void recover_one(struct service *service, bool error)
     bool stored;
 
     bool is_old = take_old(logs, fifo, &conf);
-    if (!is_old && !(piped && svc_is_busy(&service->svc))) {
+    if (!is_old && !(piped && svc_is_busy(service->svc))) {
         free(fifo);
         return;
     }

@@ -30,7 +30,7 @@ static int make(const struct log_pipe *pipe, const struct service *service)
     char *path = path_of(pipe, service->sup->logs);
     int fd = -ENAMETOOLONG;
 
-    if (log_match_init(&match, service->svc.life, pipe->conf.inode, (uint64_t)clock_now().mono, ready->where))
+    if (log_match_init(&match, service->svc->life, pipe->conf.inode, (uint64_t)clock_now().mono, ready->where))
         fd = logmatch_new(path, &match);
     free(path);
     return fd;
@@ -65,7 +65,7 @@ int logs_match_look(const struct service *service)
         if (!of->pipes[error])
             continue;
         char *path = path_of(of->pipes[error], service->sup->logs);
-        int rc = logmatch_found(path, service->svc.life);
+        int rc = logmatch_found(path, service->svc->life);
         free(path);
         if (rc > result)
             result = rc;
@@ -75,7 +75,7 @@ int logs_match_look(const struct service *service)
 
 static bool is_awaited(const struct service *service)
 {
-    return service->svc.state == SVC_STARTING && (service->svc.todo & TODO_READY) != 0;
+    return service->svc->state == SVC_STARTING && (service->svc->todo & TODO_READY) != 0;
 }
 
 void logs_match_follow(struct service *service)

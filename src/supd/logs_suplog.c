@@ -156,7 +156,7 @@ void logs_reopen(struct supervisor *sup)
 {
     struct service *suplog = logs_suplog(sup);
 
-    if (suplog && svc_has_process(&suplog->svc))
+    if (suplog && svc_has_process(suplog->svc))
         process_send(&suplog->main, SIGUSR1);
 }
 
@@ -211,7 +211,7 @@ static bool wait_on(struct logs *logs)
 /* It was not killed with something of which only its successor knows. */
 static bool ended_well(const struct service *suplog)
 {
-    const struct exit_info *exit = &suplog->svc.exit;
+    const struct exit_info *exit = &suplog->svc->exit;
 
     return exit->how == EXIT_HOW_EXITED && exit->code == 0;
 }
@@ -245,7 +245,7 @@ static bool is_to_be_left(struct logs *logs, const struct service *suplog)
         return false;
     }
     log_error("suplog, pid %d, does not end, for a device hangs that it writes to; it is left behind",
-              (int)suplog->svc.proc.pid);
+              (int)suplog->svc->proc.pid);
     return true;
 }
 
@@ -262,7 +262,7 @@ bool logs_ended(struct supervisor *sup)
     struct service *suplog = logs_suplog(sup);
 
     if (suplog && !logs->ending) {
-        if ((suplog->svc.state != SVC_RUNNING || bytes_left(logs) > 0) && wait_on(logs))
+        if ((suplog->svc->state != SVC_RUNNING || bytes_left(logs) > 0) && wait_on(logs))
             return false;
         end_suplog(logs, suplog);
     }

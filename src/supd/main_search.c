@@ -57,7 +57,7 @@ static void take(struct service *service, enum svc_event_type type, const struct
     process->pidfd = found->pidfd;
     service_event(service, &(struct svc_event){
                                .type = type,
-                               .life = service->svc.life,
+                               .life = service->svc->life,
                                .pid = found->pid,
                                .start_ticks = found->start_ticks,
                                .inode = identity_inode(found->pidfd),
@@ -83,7 +83,7 @@ static void give_up(struct service *service, const char *why)
 
     snprintf(text, sizeof text, "%s", why);
     end_search(service);
-    service_event(service, &(struct svc_event){.type = SVC_EV_MAIN_MISSING, .life = service->svc.life, .text = text});
+    service_event(service, &(struct svc_event){.type = SVC_EV_MAIN_MISSING, .life = service->svc->life, .text = text});
 }
 
 /* What does not hold now, and is said once. */
@@ -110,7 +110,7 @@ static bool is_known_child(void *ctx, pid_t pid)
 /* Of the process that was forked. */
 static struct mainpid_origin origin_of(const struct service *service)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     return (struct mainpid_origin){
         .starter = svc->group,
@@ -160,7 +160,7 @@ static void on_timer(void *ctx)
 {
     struct main_search *search = ctx;
 
-    if (!is_wanted(&search->service->svc)) {
+    if (!is_wanted(search->service->svc)) {
         end_search(search->service);
         return;
     }
@@ -189,18 +189,18 @@ bool main_search_move(struct service *service, pid_t pid, char *why, size_t why_
     struct mainpid main;
 
     origin.or_starter = true;
-    if (!svc_may_move(&service->svc)) {
-        snprintf(why, why_size, "the service is %s", svc_state_name(service->svc.state));
+    if (!svc_may_move(service->svc)) {
+        snprintf(why, why_size, "the service is %s", svc_state_name(service->svc->state));
         return false;
     }
-    if (svc_has_control(&service->svc) && pid == service->svc.control.pid) {
-        snprintf(why, why_size, "that is its %s", svc_role_name(service->svc.control.role));
+    if (svc_has_control(service->svc) && pid == service->svc->control.pid) {
+        snprintf(why, why_size, "that is its %s", svc_role_name(service->svc->control.role));
         return false;
     }
     if (!mainpid_take(&origin, pid, &main, why, why_size))
         return false;
     log_info("%s: process %d is its main process from now on, and not %d", service->spec->name, (int)pid,
-             service->svc.proc.pid);
+             service->svc->proc.pid);
     process_forget_child(process);
     process_release(process);
     service->sup->main_moved = true;

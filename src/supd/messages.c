@@ -58,7 +58,7 @@ static bool are_wanted(const struct service *service)
 
 static void tell(struct service *service, struct svc_event event)
 {
-    event.life = service->svc.life;
+    event.life = service->svc->life;
     service_event(service, &event);
 }
 
@@ -113,7 +113,7 @@ static void obey(struct messages *m, const struct notify_msg *msg, struct notify
     if (msg->trigger)
         tell(service, (struct svc_event){.type = SVC_EV_WATCHDOG, .text = "triggered by the service itself"});
     /* Last, for then who has sent it may have no more say. */
-    if (msg->main_pid != 0 && msg->main_pid != service->svc.proc.pid)
+    if (msg->main_pid != 0 && msg->main_pid != service->svc->proc.pid)
         follow_main(m, msg->main_pid);
 }
 
@@ -130,7 +130,7 @@ static bool is_member(const struct service *service, pid_t pid, pid_t leader)
 /* As notify-access says, by number: a process that has ended is believed as long as that is known. */
 static bool may_tell(const struct service *service, pid_t pid)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     enum notify_access access = spec_notify_access(service->spec);
 
     if (svc_has_process(svc) && pid == svc->proc.pid)
@@ -156,7 +156,7 @@ static void judge(struct messages *m, struct notifysock_message *message)
 {
     struct notify_msg msg;
 
-    if (!svc_is_busy(&m->service->svc))
+    if (!svc_is_busy(m->service->svc))
         return; /* left over from before, or from nobody that we know */
     if (!message->whole || !notify_msg_parse(message->text, message->len, &msg))
         refuse(m, message, "it is too long, or no text");
@@ -245,7 +245,7 @@ static void on_watchdog(void *ctx)
 /* A sign of life only moves the time: the timer finds that when it comes. */
 static void arm_watchdog(struct messages *m)
 {
-    int64_t at = m->service->svc.watchdog_at;
+    int64_t at = m->service->svc->watchdog_at;
 
     if (at == 0) {
         if (m->watchdog)
@@ -344,7 +344,7 @@ char *messages_variable(const struct service *service, enum svc_role role)
 
 static void begin_life(struct messages *m)
 {
-    m->life = m->service->svc.life;
+    m->life = m->service->svc->life;
     m->said = false;
     m->said_main_pid = false;
     free(m->status);
@@ -367,7 +367,7 @@ static void follow_record(struct messages *m)
 void messages_follow(struct service *service)
 {
     struct messages *m = service->messages;
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     if (!m)
         return;
@@ -398,10 +398,10 @@ void messages_recover(struct service *service)
 {
     char err[256];
 
-    if (!are_wanted(service) || !svc_is_busy(&service->svc))
+    if (!are_wanted(service) || !svc_is_busy(service->svc))
         return;
     struct messages *m = get(service);
-    m->life = service->svc.life;
+    m->life = service->svc->life;
     if (!find_path(m, err, sizeof err)) {
         log_error("%s: %s", service->spec->name, err);
         return;
@@ -421,7 +421,7 @@ void messages_recover(struct service *service)
 static void tell_unheard(const struct messages *m)
 {
     struct service *service = m->service;
-    bool awaited = svc_awaits_ready(&service->svc);
+    bool awaited = svc_awaits_ready(service->svc);
 
     if (awaited && service->spec->ready.kind != READY_NOTIFY)
         return;
@@ -429,7 +429,7 @@ static void tell_unheard(const struct messages *m)
         log_warning("%s: it may have said READY=1 while supd was dead: if it does not say so again it is taken for "
                     "ready after its start-timeout",
                     service->spec->name);
-    else if (service->svc.watchdog_at != 0)
+    else if (service->svc->watchdog_at != 0)
         log_info("%s: its watchdog begins with its next sign of life", service->spec->name);
     tell(service, (struct svc_event){.type = SVC_EV_UNHEARD});
 }

@@ -34,7 +34,7 @@ static void put_all(void *ctx, struct statefile *file)
     for (struct service *s = sup->services; s; s = s->by_name.next) {
         const struct kept_fd *kept;
 
-        statefile_put(file, record, record_encode_service(record, s->spec->name, &s->svc));
+        statefile_put(file, record, record_encode_service(record, s->spec->name, s->svc));
         for (size_t i = 0; (kept = kept_at(s, i)) != NULL; i++)
             statefile_put(file, record, record_encode_kept(record, s->spec->name, kept));
     }
@@ -53,9 +53,9 @@ int persist_begin(struct supervisor *sup)
 static bool children_are_known(const struct supervisor *sup)
 {
     for (const struct service *s = sup->services; s; s = s->by_name.next) {
-        if ((svc_has_process(&s->svc) && s->svc.proc.start_ticks == 0) ||
-            (svc_has_control(&s->svc) && s->svc.control.start_ticks == 0) ||
-            (svc_has_check(&s->svc) && s->svc.check.start_ticks == 0))
+        if ((svc_has_process(s->svc) && s->svc->proc.start_ticks == 0) ||
+            (svc_has_control(s->svc) && s->svc->control.start_ticks == 0) ||
+            (svc_has_check(s->svc) && s->svc->check.start_ticks == 0))
             return false;
     }
     return true;
@@ -147,7 +147,7 @@ static void on_retry(void *ctx)
     struct supervisor *sup = ctx;
 
     for (struct service *s = sup->services; s; s = s->by_name.next) {
-        if (s->unrecorded && persist_snapshot(s, &s->svc) < 0) {
+        if (s->unrecorded && persist_snapshot(s, s->svc) < 0) {
             loop_timer_set(sup->retry_timer, RETRY_INTERVAL);
             return;
         }
@@ -163,7 +163,7 @@ static void on_retry(void *ctx)
 void persist_last(struct supervisor *sup)
 {
     for (struct service *s = sup->services; s; s = s->by_name.next) {
-        if (s->unrecorded && persist_snapshot(s, &s->svc) < 0)
+        if (s->unrecorded && persist_snapshot(s, s->svc) < 0)
             log_error("%s: what became of it could not be recorded", s->spec->name);
     }
     if (events_record_missing(sup) < 0)
@@ -181,7 +181,7 @@ void persist_fact(struct service *service)
 {
     struct supervisor *sup = service->sup;
 
-    if (persist_snapshot(service, &service->svc) == 0)
+    if (persist_snapshot(service, service->svc) == 0)
         return;
     service->unrecorded = true;
     try_again(sup);

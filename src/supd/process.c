@@ -107,7 +107,7 @@ int process_deliver(const struct process *process, int signo)
 /* Whoever is ended must not be paused any more, or no signal but SIGKILL is seen. */
 static void thaw(const struct process *process)
 {
-    if (process->service->svc.state == SVC_STOPPING)
+    if (process->service->svc->state == SVC_STOPPING)
         cgroups_thaw(process->service);
 }
 
@@ -136,7 +136,7 @@ void process_signal_own_group(struct process *process, int signo)
 /* A main process that was found, or named, may have made a session of its own since, or before. */
 static bool has_left_its_group(const struct process *process)
 {
-    const struct svc *svc = &process->service->svc;
+    const struct svc *svc = process->service->svc;
     struct procfs_stat st;
 
     return process_role(process) == ROLE_SERVICE && svc_main_is_found(svc) && svc_has_process(svc) &&
@@ -280,7 +280,7 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
         .state_fd = statefile_fd(sup->state),
     };
 
-    request.record_len = record_encode_spawn(record, process_role(process), service->spec->name, &service->svc,
+    request.record_len = record_encode_spawn(record, process_role(process), service->spec->name, service->svc,
                                              service->digest, stop, clock_now());
     bool serves = process_role(process) == ROLE_SERVICE || process_role(process) == ROLE_START;
     bool made = (!serves || sockets_ready(service, &request, err, err_size)) &&
@@ -376,7 +376,7 @@ static void add_usage(const struct process *process, struct exit_info *exit, con
     cgroups_add_usage(service, &exit->usage);
     if (exit->usage.cpu_from == USAGE_UNKNOWN)
         return;
-    exit->usage.run_time = clock_now().mono - service->svc.started.mono;
+    exit->usage.run_time = clock_now().mono - service->svc->started.mono;
     if (failed || service->handler) /* what is run for an event is no service whose figures somebody looks for */
         return;
     log_info("%s: %s %s", service->spec->name, svc_exit_words(exit, how, sizeof how),
@@ -391,8 +391,8 @@ static struct process *find_moved(struct supervisor *sup, pid_t pid)
     if (!sup->main_moved || procfs_read_stat(pid, &st) < 0)
         return NULL;
     for (struct service *s = sup->services; s; s = s->by_name.next) {
-        if (!s->svc.moved || !svc_has_process(&s->svc) || s->svc.proc.pid != pid ||
-            s->svc.proc.start_ticks != st.start_ticks)
+        if (!s->svc->moved || !svc_has_process(s->svc) || s->svc->proc.pid != pid ||
+            s->svc->proc.start_ticks != st.start_ticks)
             continue;
         watch_free(s->main.watch);
         s->main.watch = NULL;
@@ -464,7 +464,7 @@ static void on_adopted_ended(void *ctx, const struct exit_info *exit)
 
     messages_read(process->service);
     /* One that was handed to us by the end of its parent is the sweep's, which knows best how it ended. */
-    if (process_pid(process) == pid && process->service->svc.moved)
+    if (process_pid(process) == pid && process->service->svc->moved)
         sigchld_sweep(process->service->sup->sigchld);
     if (process_pid(process) != pid)
         return;

@@ -54,11 +54,11 @@ bool readiness_prepare(struct service *service, enum svc_role role, int *fd, cha
 /* RC: what came of a look at a file of ours: > 0: it is ready; -errno: nothing is to be learnt from it. */
 static bool judge(struct service *service, int rc)
 {
-    if (rc < 0 && !service->svc.ready_lost) {
+    if (rc < 0 && !service->svc->ready_lost) {
         log_warning("%s: its file in the runtime directory cannot be read: %s; it is taken for ready after its "
                     "start-timeout",
                     service->spec->name, strerror(-rc));
-        service_event(service, &(struct svc_event){.type = SVC_EV_UNHEARD, .life = service->svc.life});
+        service_event(service, &(struct svc_event){.type = SVC_EV_UNHEARD, .life = service->svc->life});
     }
     return rc > 0;
 }
@@ -128,7 +128,7 @@ static void on_timer(void *ctx)
     struct readiness *r = ctx;
 
     if (look(r)) {
-        service_event(r->service, &(struct svc_event){.type = SVC_EV_READY, .life = r->service->svc.life});
+        service_event(r->service, &(struct svc_event){.type = SVC_EV_READY, .life = r->service->svc->life});
         return;
     }
     r->interval = r->interval * 2 < INTERVAL_LAST ? r->interval * 2 : INTERVAL_LAST;
@@ -141,7 +141,7 @@ static bool is_looked_for(const struct service *service)
 {
     enum ready_kind kind = service->spec->ready.kind;
 
-    return svc_awaits_ready(&service->svc) &&
+    return svc_awaits_ready(service->svc) &&
            (kind == READY_FD || kind == READY_PORT || kind == READY_PATH || kind == READY_LOG);
 }
 

@@ -20,6 +20,7 @@
 #include "base/strv.h"
 #include "core/instance.h"
 #include "core/record.h"
+#include "core/service_keep.h"
 #include "os/clock.h"
 #include "os/identity.h"
 #include "os/procfs.h"
@@ -397,7 +398,7 @@ static void hold(struct process *process, struct survivor *found)
 static void restore(struct service *service, const struct svc_image *image, struct survivor *found,
                     struct survivor *control, struct survivor *check)
 {
-    struct svc svc = image ? image->svc : service->svc;
+    struct svc svc = image ? image->svc : svc_kept(service->svc);
 
     if (found && found->found_name) {
         if (service->removing || !right_user(service, found->pid)) {
@@ -420,7 +421,7 @@ static void restore(struct service *service, const struct svc_image *image, stru
 /* Its cgroup tells of a life that the state file does not. */
 static void restore_leftovers(struct service *service)
 {
-    struct svc svc = service->svc;
+    struct svc svc = svc_kept(service->svc);
 
     log_warning("%s: the state file does not tell of processes that are in its cgroup: they are ended",
                 service->spec->name);
@@ -440,7 +441,7 @@ static void restore_leftovers(struct service *service)
 /* How the process is to be ended may have changed with the configuration. */
 static void tell_config(struct service *service)
 {
-    struct svc_stop_params stop = service->removing ? service->svc.proc.stop : svc_stop_params(service->spec);
+    struct svc_stop_params stop = service->removing ? service->svc->proc.stop : svc_stop_params(service->spec);
 
     service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = stop});
 }
@@ -464,15 +465,15 @@ static void tell_fate(struct process *process)
 /* All are restored: now tell each what became of its processes, and let it go on. */
 static void resume(struct service *service)
 {
-    uint32_t control = service->svc.control.number;
-    uint32_t check = service->svc.check.number;
+    uint32_t control = service->svc->control.number;
+    uint32_t check = service->svc->check.number;
 
-    if (svc_has_process(&service->svc))
+    if (svc_has_process(service->svc))
         tell_fate(&service->main);
     /* Unless what became of the main process has ended that too. */
-    if (svc_has_control(&service->svc) && service->svc.control.number == control)
+    if (svc_has_control(service->svc) && service->svc->control.number == control)
         tell_fate(process_of(service, PART_CONTROL));
-    if (svc_has_check(&service->svc) && service->svc.check.number == check)
+    if (svc_has_check(service->svc) && service->svc->check.number == check)
         tell_fate(process_of(service, PART_CHECK));
     tell_config(service);
     if (service->removing)

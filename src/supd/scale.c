@@ -255,7 +255,7 @@ static void remove_surplus(struct change *change, bool wait, struct waiter *wait
             continue;
         roster_remove(service, REMOVAL_REASON, wait ? waiter : NULL);
         if (!wait)
-            waiter_add_done(waiter, service, true, svc_state_name(service->svc.state));
+            waiter_add_done(waiter, service, true, svc_state_name(service->svc->state));
     }
 }
 
@@ -266,7 +266,7 @@ static void pull_added(struct change *change)
     size_t n = 0;
 
     for (size_t i = 0; i < change->added.n; i++) {
-        if (change->running[i]->svc.desired_up)
+        if (change->running[i]->svc->desired_up)
             services[n++] = change->running[i];
     }
     order_pull(change->sup, services, n);
@@ -281,12 +281,12 @@ static void add_missing(struct change *change, bool wait, struct waiter *waiter)
     pull_added(change);
     for (size_t i = 0; i < change->added.n; i++) {
         struct service *service = change->running[i];
-        const struct svc *svc = &service->svc;
-        struct svc before = {.life = svc->life};
+        const struct svc *svc = service->svc;
+        struct wait_from from = {.life = svc->life};
 
         server_tell_service(change->sup, "added", service->spec->name);
         if (wait && svc->desired_up && !svc->idle)
-            waiter_add(waiter, service, WAIT_START, &before);
+            waiter_add(waiter, service, WAIT_START, from);
         else
             waiter_add_done(waiter, service, true, svc->reason[0] ? svc->reason : svc_state_name(svc->state));
     }

@@ -28,7 +28,7 @@ static void on_timer(void *ctx);
 
 static bool is_wanted(const struct service *service)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     return service->spec->schedule && svc->desired_up && !svc->shutting_down && !service->removing &&
            svc->due.wall != 0;
@@ -49,7 +49,7 @@ static void arm(struct service *service)
     struct zone zone = zone_local();
     char buf[32];
 
-    schedule->last = service->svc.due;
+    schedule->last = service->svc->due;
     schedule->next = schedule_next(service->spec->schedule, schedule->last, now, &zone);
     if (schedule->next.wall == 0) {
         log_warning("%s: its schedule names no time that ever comes", service->spec->name);
@@ -65,9 +65,9 @@ static void tell_passed_over(struct service *service, const char *when)
 {
     struct service_schedule *schedule = service->schedule;
 
-    if (schedule->told_life == service->svc.life)
+    if (schedule->told_life == service->svc->life)
         return;
-    schedule->told_life = service->svc.life;
+    schedule->told_life = service->svc->life;
     log_warning("%s: the run that was due at %s is passed over, and so are more, until the present one has ended",
                 service->spec->name, when);
 }
@@ -80,7 +80,7 @@ static void tell_due(struct service *service, struct timestamp next, struct time
     if (pass_over)
         log_warning("%s: the run that was due at %s is too late, and persistent = no: it is not made up",
                     service->spec->name, when);
-    else if (service->svc.state != SVC_WAITING || !service->svc.idle)
+    else if (service->svc->state != SVC_WAITING || !service->svc->idle)
         tell_passed_over(service, when);
     else if (now.wall - next.wall > LATE_TOLD)
         log_info("%s: the run that was due at %s is made up now", service->spec->name, when);
@@ -104,7 +104,7 @@ static void on_timer(void *ctx)
     struct service *service = ctx;
     struct timestamp now = clock_now();
     struct zone zone = zone_local();
-    struct timestamp next = schedule_next(service->spec->schedule, service->svc.due, now, &zone);
+    struct timestamp next = schedule_next(service->spec->schedule, service->svc->due, now, &zone);
 
     if (is_due(service, next, now))
         feed(service, next, now, false);
@@ -123,7 +123,7 @@ static void on_clock_set(void *ctx)
         if (!s->schedule || !schedule_follows_clock(s->spec->schedule))
             continue;
         struct zone zone = zone_local();
-        struct timestamp next = schedule_next(s->spec->schedule, s->svc.due, now, &zone);
+        struct timestamp next = schedule_next(s->spec->schedule, s->svc->due, now, &zone);
         if (is_due(s, next, now) && now.wall - next.wall > SCHEDULE_LATE_MAX && !s->spec->persistent)
             feed(s, next, now, true);
         else
@@ -140,13 +140,13 @@ static void watch_clock(struct supervisor *sup)
         log_warning("it will not be noticed that the clock is set: %s", strerror(errno));
 }
 
-void schedules_recall(struct service *service)
+void schedules_recall(const struct service *service, struct svc *svc)
 {
     struct timestamp now = clock_now();
     int64_t wall;
 
     if (service->spec->persistent && remember_run(service->sup, service->spec->name, &wall))
-        svc_set_due(&service->svc, (struct timestamp){.mono = now.mono - (now.wall - wall), .wall = wall});
+        svc_set_due(svc, (struct timestamp){.mono = now.mono - (now.wall - wall), .wall = wall});
 }
 
 static bool same_time(struct timestamp a, struct timestamp b)
@@ -156,13 +156,13 @@ static bool same_time(struct timestamp a, struct timestamp b)
 
 void schedules_follow(struct service *service)
 {
-    if (service->spec->persistent && service->svc.due.wall != 0)
-        remember_set_run(service->sup, service->spec->name, service->svc.due.wall);
+    if (service->spec->persistent && service->svc->due.wall != 0)
+        remember_set_run(service->sup, service->spec->name, service->svc->due.wall);
     if (!is_wanted(service)) {
         schedules_free(service);
         return;
     }
-    if (service->schedule && same_time(service->schedule->last, service->svc.due))
+    if (service->schedule && same_time(service->schedule->last, service->svc->due))
         return;
     if (!service->schedule) {
         service->schedule = xcalloc(1, sizeof *service->schedule);

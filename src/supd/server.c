@@ -411,7 +411,7 @@ static void tell(struct supervisor *sup, const char *name, json_t *params)
 
 void server_tell_state(struct service *service, enum svc_state from)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     char words[SVC_REASON_WORDS_MAX];
 
     if (!anybody_listens(service->sup))

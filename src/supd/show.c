@@ -34,7 +34,7 @@ static int64_t memory_max(const struct service *service)
 /* NULL where it has no check, or does not run. */
 static const char *shown_health(const struct service *service)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     if (!spec_has_check(&service->spec->check) || !svc_has_process(svc) || svc->state == SVC_STOPPING)
         return NULL;
@@ -60,7 +60,7 @@ static void gather(struct shown *shown, const struct service *service, proto_key
 {
     shown->service = (struct proto_service){
         .name = service->spec->name,
-        .svc = &service->svc,
+        .svc = service->svc,
         .spec = service->spec,
         .now = now,
         .waits_for = order_words(service, shown->words, sizeof shown->words),

@@ -37,8 +37,8 @@ static int64_t longest_wait(const struct supervisor *sup)
     int64_t longest = 0;
 
     for (const struct service *s = sup->services; s; s = s->by_name.next) {
-        if (s->svc.deadline - now > longest)
-            longest = s->svc.deadline - now;
+        if (s->svc->deadline - now > longest)
+            longest = s->svc->deadline - now;
     }
     return longest;
 }

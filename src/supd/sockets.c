@@ -186,7 +186,7 @@ void sockets_open_missing(struct service *service)
 {
     struct sockets *sockets = service->sockets;
 
-    for (size_t i = 0; sockets && svc_wants_sockets(&service->svc) && i < sockets->n; i++) {
+    for (size_t i = 0; sockets && svc_wants_sockets(service->svc) && i < sockets->n; i++) {
         if (sockets->items[i].fd < 0)
             open_listener(&sockets->items[i]);
     }
@@ -223,7 +223,7 @@ static bool watch(struct service *service, bool idle)
 void sockets_follow(struct service *service)
 {
     struct sockets *sockets = service->sockets;
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     bool idle = svc->state == SVC_WAITING && svc->idle;
 
     if (!sockets)
@@ -302,15 +302,15 @@ static void copy_or_open(struct listener *listener, size_t number)
     const struct service *service = listener->service;
     int fd = -ESRCH;
 
-    if (svc_has_process(&service->svc) && service->main.pidfd >= 0)
-        fd = sockets_take_copy(service->main.pidfd, service->svc.proc.pid, &listener->spec, FIRST_FD + (int)number);
+    if (svc_has_process(service->svc) && service->main.pidfd >= 0)
+        fd = sockets_take_copy(service->main.pidfd, service->svc->proc.pid, &listener->spec, FIRST_FD + (int)number);
     if (fd >= 0) {
         opened(listener, fd);
         return;
     }
     if (fd != -ESRCH)
         log_warning("%s: %s cannot be taken back from process %d: %s; what comes in while it is restarted is refused",
-                    service->spec->name, listener->address, service->svc.proc.pid, strerror(-fd));
+                    service->spec->name, listener->address, service->svc->proc.pid, strerror(-fd));
     open_listener(listener);
 }
 
@@ -318,7 +318,7 @@ void sockets_recover(struct service *service)
 {
     struct sockets *sockets = service->sockets;
 
-    if (!sockets || !svc_wants_sockets(&service->svc))
+    if (!sockets || !svc_wants_sockets(service->svc))
         return;
     for (size_t i = 0; i < sockets->n; i++) {
         int fd = find_kept(&sockets->items[i]);

@@ -12,6 +12,7 @@
 #include "base/slab.h"
 #include "core/graph.h"
 #include "core/instance.h"
+#include "core/service_keep.h"
 #include "os/clock.h"
 #include "os/procfs.h"
 #include "supd/announce.h"
@@ -77,6 +78,7 @@ static void service_free(struct service *service)
     HASH_DELETE(by_name, sup->services, service);
     loop_timer_free(service->timer);
     spec_free(service->spec);
+    svc_keep_free(service->svc);
     slab_free(&slab_of_services, service);
 }
 
@@ -147,6 +149,7 @@ bool service_is_internal(const struct service *service)
 struct service *service_add(struct supervisor *sup, struct spec *spec)
 {
     struct service *service = slab_new(&slab_of_services);
+    struct svc svc;
 
     service->sup = sup;
     service->spec = spec;
@@ -154,9 +157,10 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
     service->digest = spec_process_digest(spec);
     process_init(&service->main, service);
     TAILQ_INIT(&service->waits);
-    svc_init(&service->svc, spec, clock_now());
-    svc_set_enabled(&service->svc, service_enabled(service));
-    schedules_recall(service);
+    svc_init(&svc, spec, clock_now());
+    svc_set_enabled(&svc, service_enabled(service));
+    schedules_recall(service, &svc);
+    service->svc = svc_keep(NULL, &svc);
     events_configure(service);
     sockets_configure(service);
     /* The key is the spec's name; service_set_spec() keeps that string alive. */
@@ -232,8 +236,8 @@ void service_tell_enabled(struct service *service)
 bool service_config_stale(const struct service *service)
 {
     /* What tells of an event is not run again for another configuration: the next one is of that. */
-    return !service_is_internal(service) && svc_has_process(&service->svc) &&
-           service->svc.proc.digest != service->digest;
+    return !service_is_internal(service) && svc_has_process(service->svc) &&
+           service->svc->proc.digest != service->digest;
 }
 
 static void condemn(struct service *service)
@@ -247,7 +251,7 @@ static void condemn(struct service *service)
 
 static bool is_gone(const struct service *service)
 {
-    return service->removing && service->svc.state == SVC_STOPPED && service->queued != QUEUED_TO_START;
+    return service->removing && service->svc->state == SVC_STOPPED && service->queued != QUEUED_TO_START;
 }
 
 void service_remove(struct service *service, const char *why)
@@ -283,7 +287,7 @@ void services_delete_gone(struct supervisor *sup)
 /* A control process waits for nobody, a start perhaps for others. */
 static void enqueue(struct service *service)
 {
-    if (service->svc.state == SVC_WAITING && order_concerns(service))
+    if (service->svc->state == SVC_WAITING && order_concerns(service))
         order_touch(service);
     else
         queue_start(service);
@@ -297,7 +301,7 @@ static void on_deadline(void *ctx)
     /* We may have been late, and what came in time stands in the queue. */
     messages_read(service);
     const char *trouble = main_search_trouble(service->search);
-    if (!trouble && svc_awaits_ready(&service->svc))
+    if (!trouble && svc_awaits_ready(service->svc))
         trouble = health_words(service);
     service_event(service, &(struct svc_event){.type = SVC_EV_DEADLINE, .text = trouble});
 }
@@ -305,7 +309,7 @@ static void on_deadline(void *ctx)
 /* One timer a service, for the one deadline that its state has. */
 static void arm_timer(struct service *service, struct timestamp now)
 {
-    int64_t deadline = service->svc.deadline;
+    int64_t deadline = service->svc->deadline;
 
     if (deadline == service->timer_at)
         return;
@@ -330,11 +334,11 @@ static void enter_state(struct service *service, enum svc_state from)
         waiters_check(service);
         return;
     }
-    if (service->svc.state == SVC_RUNNING)
+    if (service->svc->state == SVC_RUNNING)
         sup->n_running++;
     if (from == SVC_RUNNING)
         sup->n_running--;
-    if (service->svc.state == SVC_STARTING)
+    if (service->svc->state == SVC_STARTING)
         sup->n_starting++;
     if (from == SVC_STARTING) {
         sup->n_starting--;
@@ -425,36 +429,42 @@ static bool is_told_of(const struct service *service)
     return service->sup->n_handlers > 0 && !service_is_internal(service);
 }
 
+static void keep(struct service *service, const struct svc *svc)
+{
+    service->svc = svc_keep(service->svc, svc);
+    order_state_kept(service);
+}
+
 /* The one place where a service becomes another. */
 static void commit(struct service *service, const struct svc *next, const struct svc_actions *actions, bool recorded,
                    struct timestamp now)
 {
-    enum svc_state from = service->svc.state;
-    bool reloading = svc_is_reloading(&service->svc);
-    enum health_state health = service->svc.health.state;
-    bool changed = next->state != from || next->stop_held != service->svc.stop_held;
+    enum svc_state from = service->svc->state;
+    bool reloading = svc_is_reloading(service->svc);
+    enum health_state health = service->svc->health.state;
+    bool changed = next->state != from || next->stop_held != service->svc->stop_held;
 
     if (next->state != from)
         essential_check(service, next);
-    service->svc = *next;
-    if ((service->svc.state != from || service->svc.health.state != health) && is_told_of(service))
+    keep(service, next);
+    if ((service->svc->state != from || service->svc->health.state != health) && is_told_of(service))
         events_note(service, from, health);
     if (!recorded && has_action(actions, ACT_RECORD))
         persist_fact(service);
     arm_timer(service, now);
-    if (!svc_has_process(&service->svc) && service->svc.group == 0)
+    if (!svc_has_process(service->svc) && service->svc->group == 0)
         process_release(&service->main);
-    if (service->control && service->svc.control.role == ROLE_SERVICE)
+    if (service->control && service->svc->control.role == ROLE_SERVICE)
         process_release(service->control);
-    if (service->check && service->svc.check.role == ROLE_SERVICE)
+    if (service->check && service->svc->check.role == ROLE_SERVICE)
         process_release(service->check);
-    if (!svc_is_busy(&service->svc) && service->svc.todo == 0)
+    if (!svc_is_busy(service->svc) && service->svc->todo == 0)
         cgroups_release(service);
-    if (service->svc.health.state != health)
+    if (service->svc->health.state != health)
         announce_health(service);
-    if (service->svc.state != from)
+    if (service->svc->state != from)
         enter_state(service, from);
-    else if (reloading && !svc_is_reloading(&service->svc))
+    else if (reloading && !svc_is_reloading(service->svc))
         waiters_check(service);
     for (size_t i = 0; i < actions->n; i++)
         carry_out(service, actions->items[i]);
@@ -468,7 +478,7 @@ static void commit(struct service *service, const struct svc *next, const struct
     service_update_busy(service);
     if (changed)
         order_touch(service);
-    if (service->handler && service->svc.state != from)
+    if (service->handler && service->svc->state != from)
         events_follow(service);
     if (is_gone(service))
         condemn(service);
@@ -477,7 +487,7 @@ static void commit(struct service *service, const struct svc *next, const struct
 void service_update_busy(struct service *service)
 {
     struct supervisor *sup = service->sup;
-    bool busy = svc_is_busy(&service->svc) || service->main.is_child ||
+    bool busy = svc_is_busy(service->svc) || service->main.is_child ||
                 (service->control && service->control->is_child) ||
                 (service->check && service->check->is_child);
 
@@ -493,11 +503,11 @@ void service_restore(struct service *service, const struct svc *svc)
 {
     bool counts = !service_is_internal(service);
 
-    if (counts && svc->state == SVC_RUNNING && service->svc.state != SVC_RUNNING)
+    if (counts && svc->state == SVC_RUNNING && service->svc->state != SVC_RUNNING)
         service->sup->n_running++;
-    if (counts && svc->state == SVC_STARTING && service->svc.state != SVC_STARTING)
+    if (counts && svc->state == SVC_STARTING && service->svc->state != SVC_STARTING)
         service->sup->n_starting++;
-    service->svc = *svc;
+    keep(service, svc);
     service->sup->main_moved |= svc->moved;
     service_update_busy(service);
 }
@@ -521,7 +531,7 @@ static void step(struct service *service, const struct svc_event *event, struct 
     bool stops = event->type == SVC_EV_STOP || event->type == SVC_EV_RESTART || event->type == SVC_EV_SHUTDOWN;
 
     held.hold = stops && order_holds_stop(service);
-    *next = service->svc;
+    *next = svc_kept(service->svc);
     svc_step(next, service->spec, &held, now, &service->sup->rng, actions);
     look_ahead(service, actions);
 }

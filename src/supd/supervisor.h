@@ -129,7 +129,7 @@ struct process {
 /* A service as the supervisor holds it: the pure part, and what the kernel gave us for it. */
 struct service {
     struct supervisor *sup;
-    struct svc svc; /* changed by commit() in supervisor.c only */
+    const struct svc *svc; /* changed by supervisor.c only, and may be another then; core/service_keep.h */
     struct spec *spec;
     uint64_t digest;     /* spec_process_digest(spec) */
     bool removing;       /* it is to be no more: freed once it has stopped */

@@ -43,7 +43,7 @@ static void read_leaders(struct supervisor *sup)
         return;
     look->leaders = xcalloc(4 * (size_t)HASH_CNT(by_name, sup->services) + 1, sizeof *look->leaders);
     for (service = sup->services; service; service = service->by_name.next) {
-        const struct svc *svc = &service->svc;
+        const struct svc *svc = service->svc;
 
         if (svc->group > 0)
             look->leaders[look->n++] = svc->group;
@@ -174,7 +174,7 @@ static void log_found(struct process *process, int signo)
 
 void tree_name(struct process *process, int signo)
 {
-    if (signo != SIGKILL || svc_has_process(&process->service->svc))
+    if (signo != SIGKILL || svc_has_process(process->service->svc))
         return;
     find(process);
     log_found(process, signo);
@@ -199,7 +199,7 @@ static void kill_cgroup(const struct process *process)
 {
     const struct service *service = process->service;
 
-    if (cgroups_whose(process) && (process == service->control || !svc_has_control(&service->svc)))
+    if (cgroups_whose(process) && (process == service->control || !svc_has_control(service->svc)))
         log_failure(process, SIGKILL, cgroups_signal(service, SIGKILL));
 }
 
@@ -211,7 +211,7 @@ void tree_signal(struct process *process, int signo)
         return;
     /* Before the signal: whose parent ends of it may show no sign afterwards of whose it is. */
     find(process);
-    if (signo == SIGKILL && !svc_has_process(&process->service->svc))
+    if (signo == SIGKILL && !svc_has_process(process->service->svc))
         log_found(process, signo);
     process_signal_own_group(process, signo);
     if (signo == SIGKILL)

@@ -114,7 +114,7 @@ static struct proto_usage look_whole(const struct usage_look *look, const struct
     struct cgroup_usage cgroup = {0};
     struct procfs_stat st;
 
-    if (!svc_has_process(&service->svc) || procfs_read_stat(service->svc.proc.pid, &st) < 0 || st.state == 'Z')
+    if (!svc_has_process(service->svc) || procfs_read_stat(service->svc->proc.pid, &st) < 0 || st.state == 'Z')
         return sum;
     if (path)
         cgroup_read_usage(path, &cgroup);
@@ -122,7 +122,7 @@ static struct proto_usage look_whole(const struct usage_look *look, const struct
         cgroup_each_member(path, add_pid, &sum);
     } else if (!path) {
         add_process(&sum, &st);
-        each_child(look, service->svc.proc.pid, add_descendants, &(struct descent){.look = look, .sum = &sum});
+        each_child(look, service->svc->proc.pid, add_descendants, &(struct descent){.look = look, .sum = &sum});
     }
     return (struct proto_usage){
         .known = true,
@@ -152,10 +152,10 @@ static bool child_is_stopped(pid_t pid)
 /* The kernel tells a parent whether its child is stopped, at a fraction of what it costs to read that in /proc. */
 static struct proto_usage look_briefly(const struct usage_look *look, const struct service *service)
 {
-    pid_t pid = service->svc.proc.pid;
+    pid_t pid = service->svc->proc.pid;
     struct procfs_stat st;
 
-    if (!svc_has_process(&service->svc))
+    if (!svc_has_process(service->svc))
         return (struct proto_usage){0};
     struct proto_usage usage = {.known = true, .paused = cgroups_paused(service)};
     if (service->main.is_child)
@@ -208,8 +208,8 @@ struct usage_look *usage_look_new(struct service *const *services, size_t n, boo
     look->mains = xcalloc(n, sizeof *look->mains);
     look->others = xcalloc(n, sizeof *look->others);
     for (size_t i = 0; i < n; i++) {
-        if (svc_has_process(&services[i]->svc) && !cgroups_of(services[i]))
-            look->mains[look->n_mains++] = services[i]->svc.proc.pid;
+        if (svc_has_process(services[i]->svc) && !cgroups_of(services[i]))
+            look->mains[look->n_mains++] = services[i]->svc->proc.pid;
     }
     if (look->n_mains >= WORTH_LISTING) {
         qsort(look->mains, look->n_mains, sizeof *look->mains, by_number);
