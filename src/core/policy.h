@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 #include "core/spec.h"
-#include "core/usage.h"
 
 enum exit_how { EXIT_HOW_NONE, EXIT_HOW_EXITED, EXIT_HOW_SIGNALED, EXIT_HOW_UNKNOWN };
 enum exit_source {
@@ -32,11 +31,10 @@ struct exit_info {
     enum exit_how how;
     int32_t code;   /* EXITED */
     int32_t signal; /* SIGNALED */
-    bool core;      /* SIGNALED: a core was dumped */
-    bool oom;       /* SIGNALED: by the OOM killer */
     enum exit_source source;
-    int64_t at;         /* wall clock, us */
-    struct usage usage; /* not recorded: what an earlier supd has seen is not known */
+    bool core;  /* SIGNALED: a core was dumped */
+    bool oom;   /* SIGNALED: by the OOM killer */
+    int64_t at; /* wall clock, us */
 };
 
 enum policy_verdict {

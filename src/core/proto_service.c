@@ -60,7 +60,7 @@ static void put_bool(struct json_out *out, const char *key, bool value)
 
 static void put_usage(struct json_out *out, const struct usage *usage)
 {
-    if (usage->cpu_from == USAGE_UNKNOWN) {
+    if (usage == NULL || usage->cpu_from == USAGE_UNKNOWN) {
         json_out_null(out);
         return;
     }
@@ -83,7 +83,7 @@ static void put_usage(struct json_out *out, const struct usage *usage)
     json_out_close(out, '}');
 }
 
-void proto_exit(struct json_out *out, const struct exit_info *info)
+void proto_exit(struct json_out *out, const struct exit_info *info, const struct usage *usage)
 {
     if (info->how == EXIT_HOW_NONE) {
         json_out_null(out);
@@ -106,15 +106,15 @@ void proto_exit(struct json_out *out, const struct exit_info *info)
     put_seconds(out, "at", info->at);
     put_string(out, "source", exit_source_name(info->source));
     json_out_key(out, "usage");
-    put_usage(out, &info->usage);
+    put_usage(out, usage);
     json_out_close(out, '}');
 }
 
-json_t *proto_exit_tree(const struct exit_info *info)
+json_t *proto_exit_tree(const struct exit_info *info, const struct usage *usage)
 {
     struct json_out out = {0};
 
-    proto_exit(&out, info);
+    proto_exit(&out, info, usage);
     return json_out_read(&out);
 }
 
@@ -201,7 +201,7 @@ static void tell_control(struct json_out *out, const struct proto_service *servi
 
 static void tell_exit(struct json_out *out, const struct proto_service *service)
 {
-    proto_exit(out, &service->svc->exit);
+    proto_exit(out, &service->svc->exit, service->used);
 }
 
 static void tell_config_stale(struct json_out *out, const struct proto_service *service)

@@ -11,6 +11,7 @@
 #include "core/proto.h"
 #include "os/clock.h"
 #include "supd/logs.h"
+#include "supd/usage.h"
 
 /* How long what is still to be told may hold up the end of supd, once every service has stopped. */
 #define SHUTDOWN_PATIENCE (10 * USEC_PER_SEC)
@@ -123,6 +124,8 @@ void events_note(struct service *service, enum svc_state from, enum health_state
 
     if (kinds == 0)
         return;
+    if (usage_last(service))
+        note.usage = *usage_last(service);
     snprintf(note.service, sizeof note.service, "%s", service->spec->name);
     snprintf(note.reason, sizeof note.reason, "%s", svc->reason);
     LIST_FOREACH(handler, &service->sup->events->handlers, link)

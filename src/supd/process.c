@@ -363,8 +363,9 @@ static bool final_report(struct process *process, int wait_status, uint64_t star
     return failed;
 }
 
-/* What a main process used goes with its exit, and into the log; but of one that never was the program nobody asks. */
-static void add_usage(const struct process *process, struct exit_info *exit, const struct usage *usage, bool failed)
+/* What a main process used, with what its cgroup tells, goes into the log; but of one that never was the program nobody
+ * asks. */
+static void complete_usage(const struct process *process, const struct exit_info *exit, struct usage *usage, bool failed)
 {
     const struct service *service = process->service;
     char words[USAGE_WORDS_MAX];
@@ -372,15 +373,14 @@ static void add_usage(const struct process *process, struct exit_info *exit, con
 
     if (process != &process->service->main)
         return;
-    exit->usage = *usage;
-    cgroups_add_usage(service, &exit->usage);
-    if (exit->usage.cpu_from == USAGE_UNKNOWN)
+    cgroups_add_usage(service, usage);
+    if (usage->cpu_from == USAGE_UNKNOWN)
         return;
-    exit->usage.run_time = clock_now().mono - service->svc->started.mono;
+    usage->run_time = clock_now().mono - service->svc->started.mono;
     if (failed || service->handler) /* what is run for an event is no service whose figures somebody looks for */
         return;
     log_info("%s: %s %s", service->spec->name, svc_exit_words(exit, how, sizeof how),
-             usage_words(&exit->usage, words, sizeof words));
+             usage_words(usage, words, sizeof words));
 }
 
 /* One that took the place of its parent, and is ours since that has ended; NULL: it is nobody's. */
@@ -431,8 +431,9 @@ static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usag
     bool failed = final_report(process, wait_status, start_ticks, text, sizeof text);
     struct exit_info exit = {.source = EXIT_SOURCE_WAIT};
     identity_exit_from_wait_status(wait_status, &exit);
-    add_usage(process, &exit, usage, failed);
-    process_tell_exited(process, exit, start_ticks, failed ? text : NULL);
+    struct usage used = *usage;
+    complete_usage(process, &exit, &used, failed);
+    process_tell_exited(process, exit, &used, start_ticks, failed ? text : NULL);
     close_report(process);
 }
 
@@ -459,7 +460,6 @@ static bool traced_stopped(void *ctx, const siginfo_t *info)
 static void on_adopted_ended(void *ctx, const struct exit_info *exit)
 {
     struct process *process = ctx;
-    struct exit_info told = *exit;
     int32_t pid = process_pid(process);
 
     messages_read(process->service);
@@ -472,8 +472,8 @@ static void on_adopted_ended(void *ctx, const struct exit_info *exit)
 
     watch_free(process->watch);
     process->watch = NULL;
-    add_usage(process, &told, &usage, false);
-    process_tell_exited(process, told, 0, NULL);
+    complete_usage(process, exit, &usage, false);
+    process_tell_exited(process, *exit, &usage, 0, NULL);
 }
 
 void process_watch_adopted(struct process *process)

@@ -68,8 +68,9 @@ void process_tell_forked(struct process *process, struct svc_event event);
 void process_tell_fork_failed(struct process *process, const char *text);
 void process_tell_execed(struct process *process, uint64_t start_ticks);
 void process_tell_adopted(struct process *process);
-/* TEXT: why it failed before its exec; NULL: it ran. */
-void process_tell_exited(struct process *process, struct exit_info exit, uint64_t start_ticks, const char *text);
+/* USAGE: of a main process; NULL: not known.  TEXT: why it failed before its exec; NULL: it ran. */
+void process_tell_exited(struct process *process, struct exit_info exit, const struct usage *usage,
+                         uint64_t start_ticks, const char *text);
 /* How many are left of what came of it. */
 void process_tell_left(struct process *process, unsigned left);
 

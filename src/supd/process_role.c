@@ -16,6 +16,7 @@
 #include "supd/health.h"
 #include "supd/messages.h"
 #include "supd/process.h"
+#include "supd/usage.h"
 
 static bool is_control(const struct process *process)
 {
@@ -144,7 +145,8 @@ static void log_control_end(const struct process *process, const struct exit_inf
         log_warning("%s: %s: %s", name, role, text ? text : svc_exit_words(exit, words, sizeof words));
 }
 
-void process_tell_exited(struct process *process, struct exit_info exit, uint64_t start_ticks, const char *text)
+void process_tell_exited(struct process *process, struct exit_info exit, const struct usage *usage,
+                         uint64_t start_ticks, const char *text)
 {
     int32_t pid = process_pid(process);
 
@@ -156,6 +158,8 @@ void process_tell_exited(struct process *process, struct exit_info exit, uint64_
     if (is_control(process) && process_role(process) != ROLE_START)
         log_control_end(process, &exit, text);
     struct svc_check check = process->service->svc->check;
+    if (usage && process == &process->service->main)
+        usage_keep(process->service, usage, exit.at);
     tell(process, SVC_EV_EXITED, (struct svc_event){.exit = exit, .start_ticks = start_ticks, .text = text});
     if (is_check(process))
         health_process_ended(process->service, &check, &exit, text);

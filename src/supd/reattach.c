@@ -458,7 +458,7 @@ static void tell_fate(struct process *process)
     } else {
         log_warning("%s: its %s ended while supd was away; the status is not known", process->service->spec->name,
                     process_role(process) == ROLE_SERVICE ? "process" : svc_role_name(process_role(process)));
-        process_tell_exited(process, (struct exit_info){.how = EXIT_HOW_UNKNOWN}, 0, NULL);
+        process_tell_exited(process, (struct exit_info){.how = EXIT_HOW_UNKNOWN}, NULL, 0, NULL);
     }
 }
 

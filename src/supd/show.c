@@ -65,6 +65,7 @@ static void gather(struct shown *shown, const struct service *service, proto_key
         .now = now,
         .waits_for = order_words(service, shown->words, sizeof shown->words),
         .config_stale = service_config_stale(service),
+        .used = usage_last(service),
         .next_run = schedules_next_run(service),
         .health = shown_health(service),
         .health_text = health_words(service),

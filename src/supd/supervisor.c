@@ -34,6 +34,7 @@
 #include "supd/server.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
+#include "supd/usage.h"
 #include "supd/waiters.h"
 
 void supervisor_init(struct supervisor *sup)
@@ -68,6 +69,7 @@ static void service_free(struct service *service)
     main_search_free(service->search);
     process_release(&service->main);
     process_forget_child(&service->main);
+    usage_forget(service);
     process_free(service->control);
     process_free(service->check);
     cgroups_forget(service);

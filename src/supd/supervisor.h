@@ -68,6 +68,7 @@ struct kept;
 struct leftovers;
 struct logs;
 struct main_search;
+struct last_usage;
 struct messages;
 struct order;
 struct readiness;
@@ -141,6 +142,7 @@ struct service {
     struct service_cgroup *cgroup;     /* NULL: it has none; supd/cgroups.h */
     struct process main;               /* the present one, or the last while its group lives on */
     struct process *control;           /* beside it, for pre-start and its like; NULL: it has had none */
+    struct last_usage *used;           /* by its last main process, usage_last(); NULL: not known */
     struct kept *kept;                 /* descriptors that it has left with us, supd/kept.h; NULL: none */
     struct process *check;             /* and for its checks; NULL: it has had none */
     struct health *health;             /* looked at by supd/health.h; NULL: it is not */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/slab.h"
 #include "os/cgroup.h"
 #include "os/procfs.h"
 #include "supd/cgroups.h"
@@ -254,4 +255,31 @@ json_t *usage_pressure(const struct supervisor *sup)
         return object;
     json_decref(object);
     return json_null();
+}
+
+/* ---- what was used by a run that is over ---- */
+
+struct last_usage {
+    int64_t at; /* of the exit that it goes with, wall us: one that an earlier supd has seen has none */
+    struct usage usage;
+};
+
+static struct slab slab_of_usages = SLAB_OF(struct last_usage);
+
+void usage_keep(struct service *service, const struct usage *usage, int64_t at)
+{
+    if (!service->used)
+        service->used = slab_new(&slab_of_usages);
+    *service->used = (struct last_usage){.at = at, .usage = *usage};
+}
+
+const struct usage *usage_last(const struct service *service)
+{
+    return service->used && service->used->at == service->svc->exit.at ? &service->used->usage : NULL;
+}
+
+void usage_forget(struct service *service)
+{
+    slab_free(&slab_of_usages, service->used);
+    service->used = NULL;
 }
