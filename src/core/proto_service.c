@@ -227,8 +227,8 @@ static const char *path_of(const struct spec_log *log)
 static void tell_log(struct json_out *out, const struct proto_service *service)
 {
     json_out_open(out, '{');
-    put_string(out, "out", path_of(&service->spec->log));
-    put_string(out, "err", path_of(&service->spec->log_error));
+    put_string(out, "out", path_of(&service->spec->logs->log));
+    put_string(out, "err", path_of(&service->spec->logs->log_error));
     json_out_close(out, '}');
 }
 
@@ -244,7 +244,7 @@ static const char *kind_of(const struct spec_log *log, const struct spec *spec)
     case LOG_KIND_NONE:
         return "none";
     case LOG_KIND_INHERIT:
-        return spec->tty ? "tty" : "inherit";
+        return spec->place->tty ? "tty" : "inherit";
     case LOG_KIND_UNSET:
         break;
     }
@@ -254,8 +254,8 @@ static const char *kind_of(const struct spec_log *log, const struct spec *spec)
 static void tell_log_to(struct json_out *out, const struct proto_service *service)
 {
     json_out_open(out, '{');
-    put_string(out, "out", kind_of(&service->spec->log, service->spec));
-    put_string(out, "err", kind_of(&service->spec->log_error, service->spec));
+    put_string(out, "out", kind_of(&service->spec->logs->log, service->spec));
+    put_string(out, "err", kind_of(&service->spec->logs->log_error, service->spec));
     json_out_close(out, '}');
 }
 

@@ -200,7 +200,7 @@ bool spawn_process(const struct spawn_request *asked, struct spawn_child *child,
 {
     /* Copies on the stack: where specs are is nothing for the child to see, base/slab.h. */
     struct spawn_pack pack;
-    struct spec spec;
+    struct spec_copy spec;
     struct spawn_request copy;
     const struct spawn_request *req = &pack.request;
     int report[2];
@@ -216,9 +216,9 @@ bool spawn_process(const struct spawn_request *asked, struct spawn_child *child,
     if (packed) {
         heap_cover();
     } else {
-        spec = *asked->spec;
+        spec_copy(&spec, asked->spec);
         copy = *asked;
-        copy.spec = &spec;
+        copy.spec = &spec.spec;
         req = &copy;
         heap_uncover();
     }
@@ -255,9 +255,9 @@ bool spawn_process(const struct spawn_request *asked, struct spawn_child *child,
 
 bool spawn_has_attributes(const struct spec *spec)
 {
-    return spawn_has_limits(spec) || spec->nice.set || spec->io.io_class != IO_CLASS_UNSET || spec->cpus != NULL ||
-           spec->oom_score_adj.set || spec->capabilities.set || spec->capability_bounding_set.set ||
-           spec->private_tmp || spec->read_only_paths != NULL;
+    return spawn_has_limits(spec) || spec->exec->nice.set || spec->exec->io.io_class != IO_CLASS_UNSET ||
+           spec->exec->cpus != NULL || spec->exec->oom_score_adj.set || spec->exec->capabilities.set ||
+           spec->exec->capability_bounding_set.set || spec->exec->private_tmp || spec->exec->read_only_paths != NULL;
 }
 
 bool spawn_try_attributes(const struct spec *spec, const struct spawn_baseline *baseline, char *err, size_t err_size)

@@ -5,12 +5,13 @@
 #ifndef SUPD_OS_SPAWN_PACK_H
 #define SUPD_OS_SPAWN_PACK_H
 
+#include "core/spec_group.h"
 #include "os/spawn.h"
 #include "os/spawn_steps.h"
 
 struct spawn_pack {
     struct spawn_request request;
-    struct spec spec;
+    struct spec_copy copy; /* of the spec */
     struct spawn_baseline baseline;
     char *pointers[256];
     size_t n_pointers;

@@ -26,7 +26,7 @@ static void log_change(const struct service *service, enum svc_state from)
             duration_format((svc->deadline - svc->since.mono) / USEC_PER_MSEC * USEC_PER_MSEC, buf, sizeof buf));
         break;
     case SVC_WAITING:
-        if (svc->idle && service->spec->schedule && from != SVC_STOPPED && !svc_succeeded(svc, service->spec))
+        if (svc->idle && service->spec->around->schedule && from != SVC_STOPPED && !svc_succeeded(svc, service->spec))
             log_warning("%s: %s", name, svc->reason);
         else if (svc->idle)
             log_info("%s: %s", name, svc->reason);

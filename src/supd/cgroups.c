@@ -322,7 +322,7 @@ bool cgroups_has_earlier(const struct service *service)
 {
     char *path = cgroup_tree_service(&service->sup->cgroups->tree, service->spec->name);
     uint64_t populated = 0;
-    bool has = path && service->spec->kill_mode != KILL_MODE_PROCESS &&
+    bool has = path && service->spec->life->kill_mode != KILL_MODE_PROCESS &&
                cgroup_read_key(path, "cgroup.events", "populated", &populated) == 0 && populated != 0;
 
     free(path);
@@ -334,7 +334,7 @@ const char *cgroups_whose(const struct process *process)
     const struct service *service = process->service;
     const struct svc *svc = service->svc;
 
-    if (svc->proc.stop.kill_mode == KILL_MODE_PROCESS || service->spec->kill_mode == KILL_MODE_PROCESS)
+    if (svc->proc.stop.kill_mode == KILL_MODE_PROCESS || service->spec->life->kill_mode == KILL_MODE_PROCESS)
         return NULL;
     if (process == &service->main)
         return cgroups_of(service);

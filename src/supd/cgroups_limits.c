@@ -58,7 +58,7 @@ bool cgroups_put_limits(struct service *service, bool running, char *err, size_t
     struct cgroups *cgroups = service->sup->cgroups;
     struct cgroup_setting settings[CGROUP_N_SETTINGS];
 
-    spec_cgroup_settings(&service->spec->cgroup, settings);
+    spec_cgroup_settings(service->spec->cgroup, settings);
     for (size_t i = 0; i < CGROUP_N_SETTINGS; i++) {
         if (put_setting(cgroups, service->cgroup->path, &settings[i], err, err_size))
             continue;

@@ -33,7 +33,7 @@ void cgroups_unwatch(struct service *service)
 
 static const char *memory_max(const struct service *service, char *buf, size_t size)
 {
-    const struct cgroup_limit *limit = &service->spec->cgroup.memory_max;
+    const struct cgroup_limit *limit = &service->spec->cgroup->memory_max;
 
     return limit->set && !limit->infinite ? size_format(limit->value, buf, size) : "not set";
 }

@@ -88,14 +88,14 @@ static void postpone(struct health *h, const char *words)
     leave_slot(h);
     if (words)
         snprintf(h->words, sizeof h->words, "%s", words);
-    loop_timer_set(h->timer, h->service->spec->check.interval);
+    loop_timer_set(h->timer, h->service->spec->check->interval);
 }
 
 /* From this result to the next check. */
 static int64_t delay_behind(struct health *h, bool ok)
 {
     const struct service *service = h->service;
-    const struct spec_check *check = &service->spec->check;
+    const struct spec_check *check = service->spec->check;
 
     if (!ok)
         return health_delay(check, service->svc->health.state, ++h->tries);
@@ -138,7 +138,7 @@ static void on_probe(void *ctx, bool ok, const char *words)
 /* Does it use too much, as far as that is asked? */
 static bool uses_too_much(struct health *h, char *words, size_t size)
 {
-    const struct spec_check *check = &h->service->spec->check;
+    const struct spec_check *check = h->service->spec->check;
 
     if (!check->max_memory.set && check->max_cpu == 0)
         return false;
@@ -160,7 +160,7 @@ static bool may_fork(struct supervisor *sup)
 
 static int64_t timeout_of(const struct service *service, enum svc_role role)
 {
-    int64_t timeout = service->spec->check.timeout;
+    int64_t timeout = service->spec->check->timeout;
 
     return role == ROLE_UNHEALTHY && timeout < COMMAND_TIMEOUT ? COMMAND_TIMEOUT : timeout;
 }
@@ -183,7 +183,7 @@ static void fork_command(struct health *h)
 
 static void begin_check(struct health *h)
 {
-    const struct spec_check *check = &h->service->spec->check;
+    const struct spec_check *check = h->service->spec->check;
     char words[128];
 
     if (uses_too_much(h, words, sizeof words)) {
@@ -204,10 +204,10 @@ static void want_check(struct health *h)
 {
     struct supervisor *sup = h->service->sup;
 
-    if (h->service->svc->check.role != ROLE_SERVICE && h->service->spec->check.command) {
+    if (h->service->svc->check.role != ROLE_SERVICE && h->service->spec->check->command) {
         leave_slot(h);
         h->waits = true; /* health_follow(), or it hangs in the kernel */
-        loop_timer_set(h->timer, h->service->spec->check.timeout);
+        loop_timer_set(h->timer, h->service->spec->check->timeout);
         return;
     }
     if (!slot_is_free(sup)) {
@@ -235,7 +235,7 @@ static const char *timeout_words(const char *subject, int64_t timeout, char *buf
 static void time_out_process(struct health *h)
 {
     struct service *service = h->service;
-    const struct spec_check *check = &service->spec->check;
+    const struct spec_check *check = service->spec->check;
     enum svc_role role = service->svc->check.role;
     char words[192];
 
@@ -264,7 +264,7 @@ static void time_out(struct health *h)
     if (h->probe)
         tell_result(
             h, false,
-            timeout_words(health_probe_subject(h->probe), h->service->spec->check.timeout, words, sizeof words));
+            timeout_words(health_probe_subject(h->probe), h->service->spec->check->timeout, words, sizeof words));
     else if (svc_has_check(h->service->svc))
         time_out_process(h);
     else
@@ -283,7 +283,7 @@ static void wait_for_resume(struct health *h)
     }
     h->paused = true;
     give_slot(h);
-    loop_timer_set(h->timer, h->service->spec->check.interval);
+    loop_timer_set(h->timer, h->service->spec->check->interval);
 }
 
 /* It goes on, and so does its check, whose time begins again. */
@@ -344,14 +344,14 @@ void health_process_ended(struct service *service, const struct svc_check *check
         log_warning("%s: on-failure: %s", service->spec->name, text ? text : how);
     if (!h || h->phase != BUSY || h->probe)
         return;
-    if (check->role == ROLE_UNHEALTHY || !service->spec->check.command) {
+    if (check->role == ROLE_UNHEALTHY || !service->spec->check->command) {
         postpone(h, NULL); /* or the configuration has changed meanwhile */
         return;
     }
     if (text)
         snprintf(words, sizeof words, "%s", text);
     else
-        snprintf(words, sizeof words, "%.100s: %s", service->spec->check.command[0], how);
+        snprintf(words, sizeof words, "%.100s: %s", service->spec->check->command[0], how);
     if (exit->how == EXIT_HOW_UNKNOWN)
         postpone(h, words); /* what it has found was lost with an earlier supd */
     else
@@ -364,7 +364,7 @@ static void begin(struct service *service)
 {
     struct health *h = xcalloc(1, sizeof *h);
     const struct svc *svc = service->svc;
-    const struct spec_check *check = &service->spec->check;
+    const struct spec_check *check = service->spec->check;
     bool began = !svc->adopted && (svc->health.state == HEALTH_STARTING || svc->health.state == HEALTH_NONE);
     bool soon = began || svc->state == SVC_STARTING;
 

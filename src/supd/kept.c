@@ -88,7 +88,7 @@ static void say_full(struct service *service)
         return;
     service->kept->said = service->svc->life;
     log_warning("%s: a descriptor that it wants to leave here is closed: fd-store = %u allows no more",
-                service->spec->name, service->spec->fd_store);
+                service->spec->name, service->spec->life->fd_store);
 }
 
 static void add_one(struct service *service, const struct notify_msg *msg, int fd)
@@ -105,7 +105,7 @@ static void add_one(struct service *service, const struct notify_msg *msg, int f
         close(fd);
         return;
     }
-    if (kept->n >= service->spec->fd_store) {
+    if (kept->n >= service->spec->life->fd_store) {
         say_full(service);
         close(fd);
         return;
@@ -151,7 +151,7 @@ void kept_follow(struct service *service)
 {
     struct kept *kept = service->kept;
     const struct svc *svc = service->svc;
-    size_t max = svc_is_busy(svc) || svc_wants_sockets(svc) ? service->spec->fd_store : 0;
+    size_t max = svc_is_busy(svc) || svc_wants_sockets(svc) ? service->spec->life->fd_store : 0;
 
     while (kept && kept->n > max)
         drop(service, kept->n - 1);

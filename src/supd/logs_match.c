@@ -25,7 +25,7 @@ static char *path_of(const struct log_pipe *pipe, const struct logs *logs)
 
 static int make(const struct log_pipe *pipe, const struct service *service)
 {
-    const struct spec_ready *ready = &service->spec->ready;
+    const struct spec_ready *ready = &service->spec->life->ready;
     struct log_match match;
     char *path = path_of(pipe, service->sup->logs);
     int fd = -ENAMETOOLONG;
@@ -40,7 +40,7 @@ bool logs_match_prepare(struct service *service, struct spawn_request *request, 
 {
     struct service_logs *of = service->logs;
 
-    if (!of || service->spec->ready.kind != READY_LOG)
+    if (!of || service->spec->life->ready.kind != READY_LOG)
         return true;
     of->matching = true;
     request->log_lock = service->sup->logs->lock;

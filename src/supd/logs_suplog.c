@@ -69,12 +69,12 @@ static struct spec *make_spec(const struct supervisor *sup)
     if (sup->syslog)
         spec->command = strv_push(spec->command, xstrdup("--syslog"));
     spec->command = strv_push(spec->command, xasprintf("--ready-fd=%d", READY_FD_NUMBER));
-    spec->ready = (struct spec_ready){.kind = READY_FD, .fd = READY_FD_NUMBER};
-    spec->start_timeout = 0; /* it waits for the one before it */
-    spec->restart_delay = DELAY_FIRST;
-    spec->restart_delay_max = DELAY_MAX;
-    spec->restart_reset = STABLE;
-    spec->stop_timeout = STOP_TIMEOUT;
+    spec_own_life(spec)->ready = (struct spec_ready){.kind = READY_FD, .fd = READY_FD_NUMBER};
+    spec_own_life(spec)->start_timeout = 0; /* it waits for the one before it */
+    spec_own_life(spec)->restart_delay = DELAY_FIRST;
+    spec_own_life(spec)->restart_delay_max = DELAY_MAX;
+    spec_own_life(spec)->restart_reset = STABLE;
+    spec_own_life(spec)->stop_timeout = STOP_TIMEOUT;
     return spec;
 }
 

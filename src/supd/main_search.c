@@ -133,22 +133,23 @@ static bool look(struct main_search *search)
     char why[192];
     pid_t pid;
 
-    if (spec->pid_file) {
-        if (mainpid_read(spec->pid_file, &pid, why, sizeof why) && mainpid_take(&origin, pid, &main, why, sizeof why)) {
+    if (spec->place->pid_file) {
+        if (mainpid_read(spec->place->pid_file, &pid, why, sizeof why) &&
+            mainpid_take(&origin, pid, &main, why, sizeof why)) {
             found(service, &main);
             return true;
         }
-        say(search, spec->pid_file, why);
+        say(search, spec->place->pid_file, why);
         if (search->interval < INTERVAL_SCAN)
             return false;
     }
     if (!mainpid_guess(&origin, &main, &left, why, sizeof why)) {
-        if (spec->pid_file && left > 0)
+        if (spec->place->pid_file && left > 0)
             return false;
         give_up(service, why);
         return true;
     }
-    if (spec->pid_file) {
+    if (spec->place->pid_file) {
         close(main.pidfd);
         return false;
     }
@@ -210,6 +211,6 @@ bool main_search_move(struct service *service, pid_t pid, char *why, size_t why_
 
 void main_search_remove_pid_file(struct service *service)
 {
-    if (service->spec->pid_file)
-        mainpid_remove_stale(service->spec->pid_file);
+    if (service->spec->place->pid_file)
+        mainpid_remove_stale(service->spec->place->pid_file);
 }

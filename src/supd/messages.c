@@ -423,7 +423,7 @@ static void tell_unheard(const struct messages *m)
     struct service *service = m->service;
     bool awaited = svc_awaits_ready(service->svc);
 
-    if (awaited && service->spec->ready.kind != READY_NOTIFY)
+    if (awaited && service->spec->life->ready.kind != READY_NOTIFY)
         return;
     if (awaited)
         log_warning("%s: it may have said READY=1 while supd was dead: if it does not say so again it is taken for "

@@ -42,7 +42,7 @@ static bool says_anything(const struct supervisor *sup)
 {
     for (const struct service *s = sup->services; s; s = s->by_name.next) {
         for (size_t dep = 0; dep < SPEC_N_DEPS; dep++) {
-            if (s->spec->deps[dep])
+            if (s->spec->around->deps[dep])
                 return true;
         }
     }

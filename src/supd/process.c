@@ -293,7 +293,7 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
         kept_ready(service, &request);
     request.variables = process_variables(process);
     if (process_role(process) == ROLE_SERVICE)
-        request.watchdog = service->spec->watchdog;
+        request.watchdog = service->spec->life->watchdog;
     if (made)
         made = spawn_process(&request, child, err, err_size);
     if (request.ready_fd > 0)
@@ -365,7 +365,8 @@ static bool final_report(struct process *process, int wait_status, uint64_t star
 
 /* What a main process used, with what its cgroup tells, goes into the log; but of one that never was the program nobody
  * asks. */
-static void complete_usage(const struct process *process, const struct exit_info *exit, struct usage *usage, bool failed)
+static void complete_usage(const struct process *process, const struct exit_info *exit, struct usage *usage,
+                           bool failed)
 {
     const struct service *service = process->service;
     char words[USAGE_WORDS_MAX];

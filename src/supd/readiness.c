@@ -37,7 +37,7 @@ static char *line_path(const struct service *service)
 bool readiness_prepare(struct service *service, enum svc_role role, int *fd, char *err, size_t err_size)
 {
     *fd = 0;
-    if (role != ROLE_SERVICE || service->spec->ready.kind != READY_FD)
+    if (role != ROLE_SERVICE || service->spec->life->ready.kind != READY_FD)
         return true;
     char *path = line_path(service);
     int rc = probe_line_new(path);
@@ -81,7 +81,7 @@ static void hang_up(struct readiness *r)
 
 static bool look_at_port(struct readiness *r)
 {
-    const struct spec_ready *ready = &r->service->spec->ready;
+    const struct spec_ready *ready = &r->service->spec->life->ready;
     int64_t now = clock_now().mono;
     struct socket_spec address;
     char err[256];
@@ -105,13 +105,13 @@ static bool look(struct readiness *r)
 {
     struct service *service = r->service;
 
-    switch (service->spec->ready.kind) {
+    switch (service->spec->life->ready.kind) {
     case READY_FD:
         return look_at_line(service);
     case READY_PORT:
         return look_at_port(r);
     case READY_PATH:
-        return probe_path(service->spec->ready.where);
+        return probe_path(service->spec->life->ready.where);
     case READY_LOG:
         return judge(service, logs_match_look(service));
     case READY_EXEC:
@@ -139,7 +139,7 @@ static void on_timer(void *ctx)
 
 static bool is_looked_for(const struct service *service)
 {
-    enum ready_kind kind = service->spec->ready.kind;
+    enum ready_kind kind = service->spec->life->ready.kind;
 
     return svc_awaits_ready(service->svc) &&
            (kind == READY_FD || kind == READY_PORT || kind == READY_PATH || kind == READY_LOG);
@@ -178,7 +178,7 @@ void readiness_follow(struct service *service)
     if (wanted || !service->readiness)
         return;
     readiness_free(service);
-    if (service->spec->ready.kind != READY_FD)
+    if (service->spec->life->ready.kind != READY_FD)
         return;
     char *path = line_path(service);
     unlink(path);
@@ -187,7 +187,7 @@ void readiness_follow(struct service *service)
 
 bool readiness_uses(const struct service *service, const char *path)
 {
-    if (!is_looked_for(service) || service->spec->ready.kind != READY_FD)
+    if (!is_looked_for(service) || service->spec->life->ready.kind != READY_FD)
         return false;
     char *own = line_path(service);
     bool is = strcmp(own, path) == 0;

@@ -372,7 +372,7 @@ static void image_from_survivor(struct service *service, const struct survivor *
 static bool right_user(const struct service *service, pid_t pid)
 {
     uid_t uid;
-    uid_t want = service->spec->ids.set ? service->spec->ids.uid : geteuid();
+    uid_t want = service->spec->exec->ids.set ? service->spec->exec->ids.uid : geteuid();
 
     return procfs_uid(pid, &uid) && uid == want;
 }

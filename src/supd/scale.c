@@ -54,7 +54,7 @@ static const struct instance_template *holds(const struct scale *scale, const st
 {
     const struct instance_template *template = config_template(config, scale->name);
 
-    return template && (uint32_t) template->base->instances.value == scale->written ? template : NULL;
+    return template && (uint32_t) template->base->around->instances.value == scale->written ? template : NULL;
 }
 
 /* ---- over configurations and crashes ---- */
@@ -358,7 +358,7 @@ void scale_request(struct supervisor *sup, const char *name, unsigned count, boo
     }
     const struct scale *old = find(sup, name);
     snprintf(change.scale.name, sizeof change.scale.name, "%s", name);
-    change.scale.written = (uint32_t) template->base->instances.value;
+    change.scale.written = (uint32_t) template->base->around->instances.value;
     change.scale.count = count;
     change.before = old ? old->count : change.scale.written;
     struct spec *first = instance_template_make(template, 1, err, sizeof err);

@@ -30,7 +30,7 @@ static bool is_wanted(const struct service *service)
 {
     const struct svc *svc = service->svc;
 
-    return service->spec->schedule && svc->desired_up && !svc->shutting_down && !service->removing &&
+    return service->spec->around->schedule && svc->desired_up && !svc->shutting_down && !service->removing &&
            svc->due.wall != 0;
 }
 
@@ -39,7 +39,7 @@ static bool is_due(const struct service *service, struct timestamp next, struct 
 {
     if (next.wall == 0)
         return false;
-    return schedule_follows_clock(service->spec->schedule) ? next.wall <= now.wall : next.mono <= now.mono;
+    return schedule_follows_clock(service->spec->around->schedule) ? next.wall <= now.wall : next.mono <= now.mono;
 }
 
 static void arm(struct service *service)
@@ -50,7 +50,7 @@ static void arm(struct service *service)
     char buf[32];
 
     schedule->last = service->svc->due;
-    schedule->next = schedule_next(service->spec->schedule, schedule->last, now, &zone);
+    schedule->next = schedule_next(service->spec->around->schedule, schedule->last, now, &zone);
     if (schedule->next.wall == 0) {
         log_warning("%s: its schedule names no time that ever comes", service->spec->name);
         loop_timer_clear(schedule->timer);
@@ -89,7 +89,7 @@ static void tell_due(struct service *service, struct timestamp next, struct time
 /* Up to NOW all is seen to by this. */
 static void feed(struct service *service, struct timestamp next, struct timestamp now, bool pass_over)
 {
-    bool by_clock = schedule_follows_clock(service->spec->schedule);
+    bool by_clock = schedule_follows_clock(service->spec->around->schedule);
 
     tell_due(service, next, now, pass_over);
     service_event(service, &(struct svc_event){
@@ -104,7 +104,7 @@ static void on_timer(void *ctx)
     struct service *service = ctx;
     struct timestamp now = clock_now();
     struct zone zone = zone_local();
-    struct timestamp next = schedule_next(service->spec->schedule, service->svc->due, now, &zone);
+    struct timestamp next = schedule_next(service->spec->around->schedule, service->svc->due, now, &zone);
 
     if (is_due(service, next, now))
         feed(service, next, now, false);
@@ -120,11 +120,11 @@ static void on_clock_set(void *ctx)
     for (struct service *s = sup->services; s; s = s->by_name.next) {
         struct timestamp now = clock_now();
 
-        if (!s->schedule || !schedule_follows_clock(s->spec->schedule))
+        if (!s->schedule || !schedule_follows_clock(s->spec->around->schedule))
             continue;
         struct zone zone = zone_local();
-        struct timestamp next = schedule_next(s->spec->schedule, s->svc->due, now, &zone);
-        if (is_due(s, next, now) && now.wall - next.wall > SCHEDULE_LATE_MAX && !s->spec->persistent)
+        struct timestamp next = schedule_next(s->spec->around->schedule, s->svc->due, now, &zone);
+        if (is_due(s, next, now) && now.wall - next.wall > SCHEDULE_LATE_MAX && !s->spec->around->persistent)
             feed(s, next, now, true);
         else
             arm(s);
@@ -145,7 +145,7 @@ void schedules_recall(const struct service *service, struct svc *svc)
     struct timestamp now = clock_now();
     int64_t wall;
 
-    if (service->spec->persistent && remember_run(service->sup, service->spec->name, &wall))
+    if (service->spec->around->persistent && remember_run(service->sup, service->spec->name, &wall))
         svc_set_due(svc, (struct timestamp){.mono = now.mono - (now.wall - wall), .wall = wall});
 }
 
@@ -156,7 +156,7 @@ static bool same_time(struct timestamp a, struct timestamp b)
 
 void schedules_follow(struct service *service)
 {
-    if (service->spec->persistent && service->svc->due.wall != 0)
+    if (service->spec->around->persistent && service->svc->due.wall != 0)
         remember_set_run(service->sup, service->spec->name, service->svc->due.wall);
     if (!is_wanted(service)) {
         schedules_free(service);
@@ -168,7 +168,7 @@ void schedules_follow(struct service *service)
         service->schedule = xcalloc(1, sizeof *service->schedule);
         service->schedule->timer = loop_timer_new(service->sup->loop, on_timer, service);
     }
-    if (schedule_follows_clock(service->spec->schedule))
+    if (schedule_follows_clock(service->spec->around->schedule))
         watch_clock(service->sup);
     arm(service);
 }
@@ -177,7 +177,7 @@ int64_t schedules_next_run(const struct service *service)
 {
     const struct service_schedule *schedule = service->schedule;
 
-    if (!schedule || schedule->next.wall == 0 || schedule_follows_clock(service->spec->schedule))
+    if (!schedule || schedule->next.wall == 0 || schedule_follows_clock(service->spec->around->schedule))
         return schedule ? schedule->next.wall : 0;
     struct timestamp now = clock_now();
     return now.wall + (schedule->next.mono - now.mono);

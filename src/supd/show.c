@@ -26,7 +26,7 @@ struct shown {
 /* Bytes; -1 where nothing holds them back. */
 static int64_t memory_max(const struct service *service)
 {
-    const struct cgroup_limit *max = &service->spec->cgroup.memory_max;
+    const struct cgroup_limit *max = &service->spec->cgroup->memory_max;
 
     return cgroups_of(service) && max->set && !max->infinite ? (int64_t)max->value : -1;
 }
@@ -36,7 +36,7 @@ static const char *shown_health(const struct service *service)
 {
     const struct svc *svc = service->svc;
 
-    if (!spec_has_check(&service->spec->check) || !svc_has_process(svc) || svc->state == SVC_STOPPING)
+    if (!spec_has_check(service->spec->check) || !svc_has_process(svc) || svc->state == SVC_STOPPING)
         return NULL;
     return health_name(svc->health.state == HEALTH_NONE ? HEALTH_STARTING : svc->health.state);
 }

@@ -126,7 +126,7 @@ static struct sockets *make_sockets(struct service *service)
     struct sockets *sockets = xcalloc(1, sizeof *sockets);
     char err[512];
 
-    sockets->n = strv_len(service->spec->listen);
+    sockets->n = strv_len(service->spec->around->listen);
     sockets->items = xcalloc(sockets->n, sizeof *sockets->items);
     sockets->fds = xcalloc(sockets->n, sizeof *sockets->fds);
     for (size_t i = 0; i < sockets->n; i++) {
@@ -134,7 +134,7 @@ static struct sockets *make_sockets(struct service *service)
 
         listener->service = service;
         listener->fd = -1;
-        if (!socket_spec_parse(service->spec->listen[i], &listener->spec, err, sizeof err))
+        if (!socket_spec_parse(service->spec->around->listen[i], &listener->spec, err, sizeof err))
             abort(); /* spec_set() has read it */
         socket_spec_address(&listener->spec, listener->address);
     }
@@ -168,7 +168,7 @@ static void move(struct listener *from, struct listener *to)
 void sockets_configure(struct service *service)
 {
     struct sockets *old = service->sockets;
-    struct sockets *new = strv_len(service->spec->listen) > 0 ? make_sockets(service) : NULL;
+    struct sockets *new = strv_len(service->spec->around->listen) > 0 ? make_sockets(service) : NULL;
 
     service->sockets = new;
     for (size_t i = 0; old && i < old->n; i++) {

@@ -96,7 +96,7 @@ static size_t find(struct process *process)
         .leader = group.pgid,
         .leader_start = group.leader_start,
         .cgroup = cgroups_whose(process),
-        .uid = spec->ids.set ? spec->ids.uid : geteuid(),
+        .uid = spec->exec->ids.set ? spec->exec->ids.uid : geteuid(),
         .alone = process_role(process) != ROLE_SERVICE,
         .ours = process->tree.ours,
         .pinned = process->is_child && group.pgid == process->pid_key,
@@ -183,7 +183,7 @@ void tree_name(struct process *process, int signo)
 void tree_end_earlier(struct process *process)
 {
     struct service *service = process->service;
-    bool keep = service->spec->kill_mode == KILL_MODE_PROCESS;
+    bool keep = service->spec->life->kill_mode == KILL_MODE_PROCESS;
     char words[1024];
 
     if (keep || find(process) == 0)

@@ -271,7 +271,8 @@ END_TEST
 START_TEST(a_service_is_shown_whole)
 {
     char *command[] = {"/bin/x", "-y", NULL};
-    struct spec spec = {.name = "web", .command = command, .log = {.kind = LOG_KIND_FILE, .path = "/var/log/web.log"}};
+    struct spec_logs logs = {.log = {.kind = LOG_KIND_FILE, .path = "/var/log/web.log"}};
+    struct spec spec = {.name = "web", .command = command, .logs = &logs};
     struct svc svc = {.state = SVC_RUNNING,
                       .desired_up = true,
                       .adopted = true,
