@@ -39,7 +39,7 @@ static void log_change(const struct service *service, enum svc_state from)
     case SVC_STOPPING:
     case SVC_STOPPED:
     case SVC_EXITED:
-        if (service->handler && svc->state == SVC_EXITED) /* an event was told, as it should be */
+        if (service->parts->handler && svc->state == SVC_EXITED) /* an event was told, as it should be */
             log_debug("%s: %s: %s", name, state, svc->reason);
         else
             log_info("%s: %s: %s", name, state, proto_reason_beside(state, svc->reason));

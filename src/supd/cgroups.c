@@ -77,7 +77,7 @@ static void clean_one(void *ctx, const char *name)
     struct supervisor *sup = ctx;
     struct service *service = service_find(sup, name);
 
-    if (service && service->cgroup)
+    if (service && service->parts->cgroup)
         return;
     char *path = cgroup_tree_service(&sup->cgroups->tree, name);
     if (!cgroup_populated(path))
@@ -99,19 +99,19 @@ static void take(struct service *service, char *path)
     own->service = service;
     own->path = path;
     own->memory_watch = own->end_watch = -1;
-    service->cgroup = own;
+    service_parts(service)->cgroup = own;
 }
 
 void cgroups_forget(struct service *service)
 {
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
     if (!own)
         return;
     cgroups_unwatch(service);
     free(own->path);
     free(own);
-    service->cgroup = NULL;
+    service_parts(service)->cgroup = NULL;
 }
 
 /* What NEED needs cannot be: false with ERR written, or true where it is to be done without. */
@@ -144,15 +144,15 @@ static int open_place(const char *path)
 /* For a process of the service to begin in its cgroup: 0, or -errno with ERR written. */
 static int enter(const struct service *service, struct spawn_request *request, char *err, size_t err_size)
 {
-    int fd = open_place(service->cgroup->path);
+    int fd = open_place(service->parts->cgroup->path);
 
     if (fd < 0) {
-        snprintf(err, err_size, "%s: %s", service->cgroup->path, strerror(-fd));
+        snprintf(err, err_size, "%s: %s", service->parts->cgroup->path, strerror(-fd));
         return fd;
     }
     request->cgroup_fd = fd;
     /* Linux 6.18 kills whoever is forked right into a cgroup in which all were killed before. */
-    request->cgroup_join = service->cgroup->killed;
+    request->cgroup_join = service->parts->cgroup->killed;
     return 0;
 }
 
@@ -188,14 +188,14 @@ static bool begin(struct service *service, struct spawn_request *request, char *
     }
     cgroups_forget(service); /* the directory stays what it is */
     take(service, path);
-    service->cgroup->fresh = fresh;
-    service->cgroup->killed = !fresh;
+    service->parts->cgroup->fresh = fresh;
+    service->parts->cgroup->killed = !fresh;
     if (!fresh)
         tree_end_earlier(&service->main);
     if (enter(service, request, err, err_size) == 0 && cgroups_put_limits(service, false, err, err_size)) {
-        service->cgroup->oom_kills = cgroup_oom_kills(path);
-        service->cgroup->counted = true;
-        cgroup_read_totals(path, &service->cgroup->before);
+        service->parts->cgroup->oom_kills = cgroup_oom_kills(path);
+        service->parts->cgroup->counted = true;
+        cgroup_read_totals(path, &service->parts->cgroup->before);
         cgroups_watch_memory(service);
         return true;
     }
@@ -211,7 +211,7 @@ bool cgroups_prepare(struct service *service, struct spawn_request *request, cha
     int rc = enter(service, request, err, err_size);
     if (rc != -ENOENT)
         return rc == 0;
-    log_warning("%s: somebody has removed %s: it is made again", service->spec->name, service->cgroup->path);
+    log_warning("%s: somebody has removed %s: it is made again", service->spec->name, service->parts->cgroup->path);
     return begin(service, request, err, err_size);
 }
 
@@ -259,7 +259,7 @@ void cgroups_attach(struct service *service)
     if (!path)
         return;
     take(service, path);
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
     own->killed = true; /* perhaps */
     own->paused = cgroup_frozen(path);
     /* With other kill-modes nobody of an earlier life was left in it. */
@@ -276,7 +276,7 @@ void cgroups_attach(struct service *service)
 bool cgroups_has_process(const struct service *service, pid_t pid)
 {
     char *path =
-        service->cgroup ? cgroup_tree_of_process(&service->sup->cgroups->tree, pid, service->spec->name) : NULL;
+        service->parts->cgroup ? cgroup_tree_of_process(&service->sup->cgroups->tree, pid, service->spec->name) : NULL;
     bool has = path != NULL;
 
     free(path);
@@ -285,7 +285,7 @@ bool cgroups_has_process(const struct service *service, pid_t pid)
 
 void cgroups_release(struct service *service)
 {
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
     if (!own)
         return;
@@ -305,7 +305,7 @@ void cgroups_release(struct service *service)
 
 const char *cgroups_of(const struct service *service)
 {
-    return service->cgroup && !service->cgroup->released ? service->cgroup->path : NULL;
+    return service->parts->cgroup && !service->parts->cgroup->released ? service->parts->cgroup->path : NULL;
 }
 
 bool cgroups_has_left(const struct service *service)
@@ -313,7 +313,7 @@ bool cgroups_has_left(const struct service *service)
     if (!svc_has_process(service->svc) || !cgroups_of(service))
         return false;
     char *path = cgroup_tree_of_process(&service->sup->cgroups->tree, service->svc->proc.pid, service->spec->name);
-    bool left = !path || strcmp(path, service->cgroup->path) != 0;
+    bool left = !path || strcmp(path, service->parts->cgroup->path) != 0;
     free(path);
     return left;
 }
@@ -338,7 +338,7 @@ const char *cgroups_whose(const struct process *process)
         return NULL;
     if (process == &service->main)
         return cgroups_of(service);
-    if (process == service->check)
+    if (process == service->parts->check)
         return NULL;
     /* With the main process beside it nobody can tell who is whose; and what the start command leaves is the service. */
     return svc->control.role == ROLE_START || svc_has_process(svc) || svc->group != 0 ? NULL : cgroups_of(service);
@@ -355,14 +355,14 @@ bool cgroups_is_whole(const struct process *process)
 int cgroups_signal(const struct service *service, int signo)
 {
     if (signo == SIGKILL)
-        service->cgroup->killed = true;
-    return cgroup_signal(service->cgroup->path, signo);
+        service->parts->cgroup->killed = true;
+    return cgroup_signal(service->parts->cgroup->path, signo);
 }
 
 /* One that our PID namespace does not show is one all the same. */
 size_t cgroups_open_members(const struct service *service, int *pidfds, size_t max)
 {
-    const char *path = service->cgroup->path;
+    const char *path = service->parts->cgroup->path;
     size_t n = cgroup_open_members(path, pidfds, max);
 
     if (n > 0 || !cgroup_populated(path))
@@ -375,7 +375,7 @@ size_t cgroups_open_members(const struct service *service, int *pidfds, size_t m
 
 bool cgroups_pause(struct service *service, bool on, char *err, size_t err_size)
 {
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
     if (service->svc->state != SVC_RUNNING) {
         snprintf(err, err_size, "is not running");
@@ -404,7 +404,7 @@ bool cgroups_pause(struct service *service, bool on, char *err, size_t err_size)
 
 void cgroups_thaw(struct service *service)
 {
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
     if (!own || !own->paused)
         return;
@@ -416,5 +416,5 @@ void cgroups_thaw(struct service *service)
 
 bool cgroups_paused(const struct service *service)
 {
-    return service->cgroup && service->cgroup->paused;
+    return service->parts->cgroup && service->parts->cgroup->paused;
 }

@@ -60,7 +60,7 @@ bool cgroups_put_limits(struct service *service, bool running, char *err, size_t
 
     spec_cgroup_settings(service->spec->cgroup, settings);
     for (size_t i = 0; i < CGROUP_N_SETTINGS; i++) {
-        if (put_setting(cgroups, service->cgroup->path, &settings[i], err, err_size))
+        if (put_setting(cgroups, service->parts->cgroup->path, &settings[i], err, err_size))
             continue;
         if (running)
             log_error("%s: %s", service->spec->name, err);

@@ -50,27 +50,27 @@ void events_configure(struct service *service)
 {
     struct supervisor *sup = service->sup;
 
-    if (!service->spec->on_event || service->handler)
+    if (!service->spec->on_event || service->parts->handler)
         return;
     if (!sup->events) {
         sup->events = xcalloc(1, sizeof *sup->events);
         sup->events->sup = sup;
         LIST_INIT(&sup->events->handlers);
     }
-    service->handler = xcalloc(1, sizeof *service->handler);
-    service->handler->service = service;
-    LIST_INSERT_HEAD(&sup->events->handlers, service->handler, link);
+    service_parts(service)->handler = xcalloc(1, sizeof *service->parts->handler);
+    service->parts->handler->service = service;
+    LIST_INSERT_HEAD(&sup->events->handlers, service->parts->handler, link);
     sup->n_handlers++;
 }
 
 void events_forget(struct service *service)
 {
-    if (!service->handler)
+    if (!service->parts->handler)
         return;
-    LIST_REMOVE(service->handler, link);
-    event_queue_clear(&service->handler->queue);
-    free(service->handler);
-    service->handler = NULL;
+    LIST_REMOVE(service->parts->handler, link);
+    event_queue_clear(&service->parts->handler->queue);
+    free(service->parts->handler);
+    service_parts(service)->handler = NULL;
     service->sup->n_handlers--;
 }
 
@@ -215,7 +215,7 @@ void events_follow(struct service *service)
 {
     if (!is_idle(service->svc))
         return;
-    event_queue_done(&service->handler->queue, service->svc->life);
+    event_queue_done(&service->parts->handler->queue, service->svc->life);
     wake_in(service->sup->events, 0);
 }
 
@@ -240,13 +240,13 @@ void events_restore(struct supervisor *sup, struct replay *replay)
         struct service *service = service_find(sup, image->name);
         const struct svc_image *own = replay_find(replay, image->name);
 
-        if (!service || !service->handler)
+        if (!service || !service->parts->handler)
             continue;
-        event_queue_clear(&service->handler->queue);
-        service->handler->queue = image->queue;
+        event_queue_clear(&service->parts->handler->queue);
+        service->parts->handler->queue = image->queue;
         image->queue = (struct event_queue){0};
-        event_queue_settle(&service->handler->queue, own ? &own->svc : NULL);
-        forget_recorded(&service->handler->queue, replay);
+        event_queue_settle(&service->parts->handler->queue, own ? &own->svc : NULL);
+        forget_recorded(&service->parts->handler->queue, replay);
     }
 }
 
@@ -339,7 +339,7 @@ int events_record_missing(struct supervisor *sup)
 
 const struct event_note *events_head(const struct service *service)
 {
-    return service->handler ? event_queue_head(&service->handler->queue) : NULL;
+    return service->parts->handler ? event_queue_head(&service->parts->handler->queue) : NULL;
 }
 
 /* ---- the end of supd ---- */

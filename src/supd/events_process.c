@@ -35,7 +35,7 @@ bool events_prepare(struct service *service, int *stdin_fd, char *err, size_t er
 {
     const struct event_note *note = events_head(service);
 
-    if (!service->handler)
+    if (!service->parts->handler)
         return true;
     if (!note) {
         snprintf(err, err_size, "there is no event to be told");

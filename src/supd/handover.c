@@ -93,7 +93,7 @@ static json_t *processes(const struct supervisor *sup)
 {
     json_t *object = json_object();
 
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         if (svc_has_process(s->svc))
             add_process(object, &s->main, PART_MAIN);
         if (svc_has_control(s->svc))
@@ -108,7 +108,7 @@ static json_t *sockets(const struct supervisor *sup)
 {
     json_t *object = json_object();
 
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         json_t *array = sockets_save(s);
         json_t *messages = messages_save(s);
 

@@ -38,7 +38,7 @@ struct health {
 
 const char *health_words(const struct service *service)
 {
-    return service->health && service->health->words[0] ? service->health->words : NULL;
+    return service->parts->health && service->parts->health->words[0] ? service->parts->health->words : NULL;
 }
 
 /* ---- slots ---- */
@@ -324,7 +324,7 @@ static void on_timer(void *ctx)
 
 void health_process_failed(struct service *service, const char *text)
 {
-    struct health *h = service->health;
+    struct health *h = service->parts->health;
 
     log_warning("%s: %s: %s", service->spec->name, svc_role_name(service->svc->check.role), text);
     if (h)
@@ -334,7 +334,7 @@ void health_process_failed(struct service *service, const char *text)
 void health_process_ended(struct service *service, const struct svc_check *check, const struct exit_info *exit,
                           const char *text)
 {
-    struct health *h = service->health;
+    struct health *h = service->parts->health;
     bool ok = !text && exit->how == EXIT_HOW_EXITED && exit->code == 0;
     char how[64];
     char words[192];
@@ -368,7 +368,7 @@ static void begin(struct service *service)
     bool began = !svc->adopted && (svc->health.state == HEALTH_STARTING || svc->health.state == HEALTH_NONE);
     bool soon = began || svc->state == SVC_STARTING;
 
-    service->health = h;
+    service_parts(service)->health = h;
     h->service = service;
     h->settled = !soon;
     h->timer = loop_timer_new(service->sup->loop, on_timer, h);
@@ -385,7 +385,7 @@ static void begin(struct service *service)
 
 void health_free(struct service *service)
 {
-    struct health *h = service->health;
+    struct health *h = service->parts->health;
 
     if (!h)
         return;
@@ -393,7 +393,7 @@ void health_free(struct service *service)
     health_probe_free(h->probe);
     loop_timer_free(h->timer);
     free(h);
-    service->health = NULL;
+    service_parts(service)->health = NULL;
 }
 
 void health_follow(struct service *service)
@@ -404,9 +404,9 @@ void health_follow(struct service *service)
         health_free(service);
         return;
     }
-    if (!service->health)
+    if (!service->parts->health)
         begin(service);
-    struct health *h = service->health;
+    struct health *h = service->parts->health;
     bool goes_on = h->waits && svc->check.role == ROLE_SERVICE;
     bool alarmed = svc_alarm_is_due(svc) && !h->alarm && h->phase == IDLE;
     if (goes_on)

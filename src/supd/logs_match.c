@@ -38,7 +38,7 @@ static int make(const struct log_pipe *pipe, const struct service *service)
 
 bool logs_match_prepare(struct service *service, struct spawn_request *request, char *err, size_t err_size)
 {
-    struct service_logs *of = service->logs;
+    struct service_logs *of = service->parts->logs;
 
     if (!of || service->spec->life->ready.kind != READY_LOG)
         return true;
@@ -58,7 +58,7 @@ bool logs_match_prepare(struct service *service, struct spawn_request *request, 
 
 int logs_match_look(const struct service *service)
 {
-    const struct service_logs *of = service->logs;
+    const struct service_logs *of = service->parts->logs;
     int result = -ENOENT;
 
     for (int error = 0; of && error < 2; error++) {
@@ -80,7 +80,7 @@ static bool is_awaited(const struct service *service)
 
 void logs_match_follow(struct service *service)
 {
-    struct service_logs *of = service->logs;
+    struct service_logs *of = service->parts->logs;
 
     if (!of || !of->matching || is_awaited(service))
         return;
@@ -107,7 +107,7 @@ static void found_one(void *ctx, const char *name)
             break;
     }
     if (pipe && is_awaited(pipe->service)) {
-        pipe->service->logs->matching = true;
+        pipe->service->parts->logs->matching = true;
     } else {
         char *path = xasprintf("%s/%s", logs->dir, name);
 

@@ -35,8 +35,10 @@ void main_search_free(struct main_search *search)
 
 static void end_search(struct service *service)
 {
-    main_search_free(service->search);
-    service->search = NULL;
+    if (!service->parts->search)
+        return;
+    main_search_free(service->parts->search);
+    service_parts(service)->search = NULL;
 }
 
 const char *main_search_trouble(const struct main_search *search)
@@ -99,12 +101,7 @@ static void say(struct main_search *search, const char *path, const char *why)
 
 static bool is_known_child(void *ctx, pid_t pid)
 {
-    const struct supervisor *sup = ctx;
-    int32_t key = pid;
-    struct process *process;
-
-    HASH_FIND(by_pid, sup->children, &key, sizeof key, process);
-    return process != NULL;
+    return process_is_known_child(ctx, pid);
 }
 
 /* Of the process that was forked. */
@@ -175,8 +172,8 @@ void main_search_begin(struct service *service)
 {
     struct main_search *search = xcalloc(1, sizeof *search);
 
-    main_search_free(service->search);
-    service->search = search;
+    main_search_free(service->parts->search);
+    service_parts(service)->search = search;
     search->service = service;
     search->interval = INTERVAL_FIRST;
     search->timer = loop_timer_new(service->sup->loop, on_timer, search);

@@ -221,9 +221,9 @@ static void on_readable(void *ctx)
 
 void messages_read(struct service *service)
 {
-    if (service->messages && service->messages->reading)
+    if (service->parts->messages && service->parts->messages->reading)
         return; /* what follows from the message may want to know of all before it, and that was read */
-    for (int i = 0; i < BATCHES_MAX && service->messages && read_batch(service->messages); i++)
+    for (int i = 0; i < BATCHES_MAX && service->parts->messages && read_batch(service->parts->messages); i++)
         continue;
 }
 
@@ -265,12 +265,12 @@ static void arm_watchdog(struct messages *m)
 
 static struct messages *get(struct service *service)
 {
-    if (!service->messages) {
-        service->messages = xcalloc(1, sizeof *service->messages);
-        service->messages->service = service;
-        service->messages->fd = -1;
+    if (!service->parts->messages) {
+        service_parts(service)->messages = xcalloc(1, sizeof *service->parts->messages);
+        service->parts->messages->service = service;
+        service->parts->messages->fd = -1;
     }
-    return service->messages;
+    return service->parts->messages;
 }
 
 static bool find_path(struct messages *m, char *err, size_t err_size)
@@ -337,9 +337,10 @@ char *messages_variable(const struct service *service, enum svc_role role)
     enum notify_access access = spec_notify_access(service->spec);
     bool is_main = role == ROLE_SERVICE || role == ROLE_START;
 
-    if (!service->messages || service->messages->fd < 0 || (!is_main && access != NOTIFY_EXEC && access != NOTIFY_ALL))
+    if (!service->parts->messages || service->parts->messages->fd < 0 ||
+        (!is_main && access != NOTIFY_EXEC && access != NOTIFY_ALL))
         return NULL;
-    return xasprintf("NOTIFY_SOCKET=%s", service->messages->path);
+    return xasprintf("NOTIFY_SOCKET=%s", service->parts->messages->path);
 }
 
 static void begin_life(struct messages *m)
@@ -366,7 +367,7 @@ static void follow_record(struct messages *m)
 
 void messages_follow(struct service *service)
 {
-    struct messages *m = service->messages;
+    struct messages *m = service->parts->messages;
     const struct svc *svc = service->svc;
 
     if (!m)
@@ -436,7 +437,7 @@ static void tell_unheard(const struct messages *m)
 
 void messages_resume(struct service *service)
 {
-    struct messages *m = service->messages;
+    struct messages *m = service->parts->messages;
 
     if (!m)
         return;
@@ -455,8 +456,8 @@ void messages_resume(struct service *service)
 
 static bool is_in_use(const struct supervisor *sup, const char *path)
 {
-    for (const struct service *s = sup->services; s; s = s->by_name.next) {
-        if (s->messages && s->messages->fd >= 0 && strcmp(s->messages->path, path) == 0)
+    for (const struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
+        if (s->parts->messages && s->parts->messages->fd >= 0 && strcmp(s->parts->messages->path, path) == 0)
             return true;
         if (readiness_uses(s, path))
             return true;
@@ -483,7 +484,7 @@ void messages_clean(struct supervisor *sup)
 
 json_t *messages_save(const struct service *service)
 {
-    const struct messages *m = service->messages;
+    const struct messages *m = service->parts->messages;
 
     if (!m || m->fd < 0)
         return NULL;
@@ -493,12 +494,12 @@ json_t *messages_save(const struct service *service)
 
 const char *messages_status(const struct service *service)
 {
-    return service->messages ? service->messages->status : NULL;
+    return service->parts->messages ? service->parts->messages->status : NULL;
 }
 
 void messages_free(struct service *service)
 {
-    struct messages *m = service->messages;
+    struct messages *m = service->parts->messages;
 
     if (!m)
         return;
@@ -509,5 +510,5 @@ void messages_free(struct service *service)
     free(m->path);
     free(m->status);
     free(m);
-    service->messages = NULL;
+    service_parts(service)->messages = NULL;
 }

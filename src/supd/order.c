@@ -40,7 +40,7 @@ void order_free(struct supervisor *sup)
 
 static bool says_anything(const struct supervisor *sup)
 {
-    for (const struct service *s = sup->services; s; s = s->by_name.next) {
+    for (const struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         for (size_t dep = 0; dep < SPEC_N_DEPS; dep++) {
             if (s->spec->around->deps[dep])
                 return true;
@@ -51,11 +51,11 @@ static bool says_anything(const struct supervisor *sup)
 
 void order_build(struct supervisor *sup)
 {
-    size_t n = HASH_CNT(by_name, sup->services);
+    size_t n = sup->by_name.n;
     uint32_t node = 0;
 
     order_free(sup);
-    for (struct service *s = sup->services; s; s = s->by_name.next)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link))
         s->node = GRAPH_NONE;
     if (says_anything(sup)) {
         struct spec **specs = xcalloc(n, sizeof(*specs));
@@ -64,7 +64,7 @@ void order_build(struct supervisor *sup)
 
         order->services = xcalloc(n, sizeof(*order->services));
         order->n = n;
-        for (struct service *s = sup->services; s; s = s->by_name.next, node++) {
+        for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link), node++) {
             specs[node] = s->spec;
             leaving[node] = s->removing;
             order->services[node] = s;
@@ -77,7 +77,7 @@ void order_build(struct supervisor *sup)
         free(specs);
         free(leaving);
     }
-    for (struct service *s = sup->services; s; s = s->by_name.next)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link))
         order_touch(s);
 }
 

@@ -31,7 +31,7 @@ static void put_all(void *ctx, struct statefile *file)
     if (sup->essential.name[0])
         statefile_put(file, record, record_encode_essential(record, &sup->essential));
     events_put_waiting(sup, file);
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         const struct kept_fd *kept;
 
         statefile_put(file, record, record_encode_service(record, s->spec->name, s->svc));
@@ -52,7 +52,7 @@ int persist_begin(struct supervisor *sup)
 /* Where /proc could not be read when a child got to its exec, a new file would not tell its process. */
 static bool children_are_known(const struct supervisor *sup)
 {
-    for (const struct service *s = sup->services; s; s = s->by_name.next) {
+    for (const struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         if ((svc_has_process(s->svc) && s->svc->proc.start_ticks == 0) ||
             (svc_has_control(s->svc) && s->svc->control.start_ticks == 0) ||
             (svc_has_check(s->svc) && s->svc->check.start_ticks == 0))
@@ -146,7 +146,7 @@ static void on_retry(void *ctx)
 {
     struct supervisor *sup = ctx;
 
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         if (s->unrecorded && persist_snapshot(s, s->svc) < 0) {
             loop_timer_set(sup->retry_timer, RETRY_INTERVAL);
             return;
@@ -162,7 +162,7 @@ static void on_retry(void *ctx)
 
 void persist_last(struct supervisor *sup)
 {
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         if (s->unrecorded && persist_snapshot(s, s->svc) < 0)
             log_error("%s: what became of it could not be recorded", s->spec->name);
     }

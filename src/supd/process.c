@@ -37,10 +37,11 @@ void process_init(struct process *process, struct service *service)
 
 struct process *process_of(struct service *service, enum process_part part)
 {
-    struct process **place = part == PART_CONTROL ? &service->control : &service->check;
-
     if (part == PART_MAIN)
         return &service->main;
+
+    struct service_parts *parts = service_parts(service);
+    struct process **place = part == PART_CONTROL ? &parts->control : &parts->check;
     if (!*place) {
         *place = slab_new(&slab_of_processes);
         process_init(*place, service);
@@ -198,24 +199,36 @@ static void add_child(struct process *process, pid_t pid)
 {
     process->is_child = true;
     process->pid_key = pid;
-    HASH_ADD(by_pid, process->service->sup->children, pid_key, sizeof process->pid_key, process);
+    lookup_add(&process->service->sup->children, process);
 }
 
 void process_forget_child(struct process *process)
 {
     if (!process->is_child)
         return;
-    HASH_DELETE(by_pid, process->service->sup->children, process);
+    lookup_remove(&process->service->sup->children, process);
     process->is_child = false;
+}
+
+static bool has_pid(const void *item, const void *key)
+{
+    const struct process *process = item;
+
+    return process->pid_key == *(const int32_t *)key;
+}
+
+uint32_t process_hash(const void *item)
+{
+    const struct process *process = item;
+
+    return lookup_hash_number((uint32_t)process->pid_key);
 }
 
 static struct process *find_child(struct supervisor *sup, pid_t pid)
 {
     int32_t key = pid;
-    struct process *process;
 
-    HASH_FIND(by_pid, sup->children, &key, sizeof key, process);
-    return process;
+    return lookup_find(&sup->children, lookup_hash_number((uint32_t)key), has_pid, &key);
 }
 
 bool process_is_known_child(struct supervisor *sup, pid_t pid)
@@ -378,7 +391,7 @@ static void complete_usage(const struct process *process, const struct exit_info
     if (usage->cpu_from == USAGE_UNKNOWN)
         return;
     usage->run_time = clock_now().mono - service->svc->started.mono;
-    if (failed || service->handler) /* what is run for an event is no service whose figures somebody looks for */
+    if (failed || service->parts->handler) /* what is run for an event is no service whose figures somebody looks for */
         return;
     log_info("%s: %s %s", service->spec->name, svc_exit_words(exit, how, sizeof how),
              usage_words(usage, words, sizeof words));
@@ -391,7 +404,7 @@ static struct process *find_moved(struct supervisor *sup, pid_t pid)
 
     if (!sup->main_moved || procfs_read_stat(pid, &st) < 0)
         return NULL;
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         if (!s->svc->moved || !svc_has_process(s->svc) || s->svc->proc.pid != pid ||
             s->svc->proc.start_ticks != st.start_ticks)
             continue;

@@ -11,7 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/hash.h"
 #include "os/fdstore.h"
 #include "os/procgroup.h"
 #include "supd/supervisor.h"
@@ -43,6 +42,8 @@ void process_watch_adopted(struct process *process);
 void process_inherit(struct process *process);
 /* Lets go of descriptors that belong to a life that is over. */
 void process_release(struct process *process);
+/* The hash of one in the table of children. */
+uint32_t process_hash(const void *item);
 /* Is PID a child of ours that is one of a service's? */
 bool process_is_known_child(struct supervisor *sup, pid_t pid);
 /* Takes it out of the table of children: nobody is told of its end any more. */

@@ -20,12 +20,12 @@
 
 static bool is_control(const struct process *process)
 {
-    return process == process->service->control;
+    return process == process->service->parts->control;
 }
 
 static bool is_check(const struct process *process)
 {
-    return process == process->service->check;
+    return process == process->service->parts->check;
 }
 
 enum svc_role process_role(const struct process *process)
@@ -222,7 +222,7 @@ char **process_variables(const struct process *process)
     char **env = notify ? strv_push(NULL, notify) : NULL;
     char pid[16];
 
-    if (service->handler)
+    if (service->parts->handler)
         return events_variables(service);
     if (process == &service->main)
         return env;

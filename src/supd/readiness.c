@@ -149,7 +149,7 @@ static void begin(struct service *service)
 {
     struct readiness *r = xcalloc(1, sizeof *r);
 
-    service->readiness = r;
+    service_parts(service)->readiness = r;
     r->service = service;
     r->connection = -1;
     r->interval = INTERVAL_FIRST;
@@ -159,23 +159,23 @@ static void begin(struct service *service)
 
 void readiness_free(struct service *service)
 {
-    struct readiness *r = service->readiness;
+    struct readiness *r = service->parts->readiness;
 
     if (!r)
         return;
     hang_up(r);
     loop_timer_free(r->timer);
     free(r);
-    service->readiness = NULL;
+    service_parts(service)->readiness = NULL;
 }
 
 void readiness_follow(struct service *service)
 {
     bool wanted = is_looked_for(service);
 
-    if (wanted && !service->readiness)
+    if (wanted && !service->parts->readiness)
         begin(service);
-    if (wanted || !service->readiness)
+    if (wanted || !service->parts->readiness)
         return;
     readiness_free(service);
     if (service->spec->life->ready.kind != READY_FD)

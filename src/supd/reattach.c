@@ -514,7 +514,7 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
     }
     services_sort(sup);
     order_build(sup);
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         const struct svc_image *image = replay_find(replay, s->spec->name);
         struct survivor *found = survey_find(survey, s->spec->name, PART_MAIN);
 
@@ -542,12 +542,12 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
         return false;
     }
     sup->reattaching = true;
-    for (struct service *s = sup->services; s; s = s->by_name.next)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link))
         resume(s);
     sup->reattaching = false;
     events_resume(sup);
     /* What was above them may have been made anew with supd, and the configuration may be another. */
-    for (struct service *s = sup->services; s; s = s->by_name.next)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link))
         cgroups_apply(s);
     cgroups_clean(sup);
     messages_clean(sup);

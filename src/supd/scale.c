@@ -195,7 +195,7 @@ static bool names_only_what_is_there(struct change *change, const struct spec *s
 /* Neither those that stay nor those that come may name one that is not there, as the configuration may not. */
 static bool check_change(struct change *change, char *err, size_t err_size)
 {
-    for (struct service *s = change->sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&change->sup->services); s; s = TAILQ_NEXT(s, link)) {
         bool goes = s->removing || instance_of(s->spec->name, change->scale.name) > change->scale.count;
 
         if (!goes && !names_only_what_is_there(change, s->spec, err, err_size))

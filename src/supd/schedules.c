@@ -44,7 +44,7 @@ static bool is_due(const struct service *service, struct timestamp next, struct 
 
 static void arm(struct service *service)
 {
-    struct service_schedule *schedule = service->schedule;
+    struct service_schedule *schedule = service->parts->schedule;
     struct timestamp now = clock_now();
     struct zone zone = zone_local();
     char buf[32];
@@ -63,7 +63,7 @@ static void arm(struct service *service)
 /* Once for each run that takes too long. */
 static void tell_passed_over(struct service *service, const char *when)
 {
-    struct service_schedule *schedule = service->schedule;
+    struct service_schedule *schedule = service->parts->schedule;
 
     if (schedule->told_life == service->svc->life)
         return;
@@ -117,10 +117,10 @@ static void on_clock_set(void *ctx)
 {
     struct supervisor *sup = ctx;
 
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         struct timestamp now = clock_now();
 
-        if (!s->schedule || !schedule_follows_clock(s->spec->around->schedule))
+        if (!s->parts->schedule || !schedule_follows_clock(s->spec->around->schedule))
             continue;
         struct zone zone = zone_local();
         struct timestamp next = schedule_next(s->spec->around->schedule, s->svc->due, now, &zone);
@@ -162,11 +162,11 @@ void schedules_follow(struct service *service)
         schedules_free(service);
         return;
     }
-    if (service->schedule && same_time(service->schedule->last, service->svc->due))
+    if (service->parts->schedule && same_time(service->parts->schedule->last, service->svc->due))
         return;
-    if (!service->schedule) {
-        service->schedule = xcalloc(1, sizeof *service->schedule);
-        service->schedule->timer = loop_timer_new(service->sup->loop, on_timer, service);
+    if (!service->parts->schedule) {
+        service_parts(service)->schedule = xcalloc(1, sizeof *service->parts->schedule);
+        service->parts->schedule->timer = loop_timer_new(service->sup->loop, on_timer, service);
     }
     if (schedule_follows_clock(service->spec->around->schedule))
         watch_clock(service->sup);
@@ -175,7 +175,7 @@ void schedules_follow(struct service *service)
 
 int64_t schedules_next_run(const struct service *service)
 {
-    const struct service_schedule *schedule = service->schedule;
+    const struct service_schedule *schedule = service->parts->schedule;
 
     if (!schedule || schedule->next.wall == 0 || schedule_follows_clock(service->spec->around->schedule))
         return schedule ? schedule->next.wall : 0;
@@ -185,11 +185,11 @@ int64_t schedules_next_run(const struct service *service)
 
 void schedules_free(struct service *service)
 {
-    if (!service->schedule)
+    if (!service->parts->schedule)
         return;
-    loop_timer_free(service->schedule->timer);
-    free(service->schedule);
-    service->schedule = NULL;
+    loop_timer_free(service->parts->schedule->timer);
+    free(service->parts->schedule);
+    service_parts(service)->schedule = NULL;
 }
 
 void schedules_close(struct supervisor *sup)

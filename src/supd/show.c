@@ -47,8 +47,8 @@ static void gather_rest(struct shown *shown, const struct service *service, prot
     struct proto_service *told = &shown->service;
 
     told->enabled = keys & PROTO_KEY(PROTO_ENABLED) && service_enabled(service);
-    shown->sockets = keys & PROTO_KEY(PROTO_SOCKETS) && service->sockets ? sockets_status(service) : NULL;
-    shown->fd_store = keys & PROTO_KEY(PROTO_FD_STORE) && service->kept ? kept_status(service) : NULL;
+    shown->sockets = keys & PROTO_KEY(PROTO_SOCKETS) && service->parts->sockets ? sockets_status(service) : NULL;
+    shown->fd_store = keys & PROTO_KEY(PROTO_FD_STORE) && service->parts->kept ? kept_status(service) : NULL;
     told->sockets = shown->sockets;
     told->fd_store = shown->fd_store;
     told->memory_max = memory_max(service);

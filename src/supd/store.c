@@ -45,7 +45,7 @@ void store_add(struct process *process)
     char name[FDSTORE_NAME_MAX];
 
     /* A check is over soon, and one whose end stays unknown counts neither way: not worth two messages each. */
-    if (process == process->service->check)
+    if (process == process->service->parts->check)
         return;
     if (process->pidfd < 0 || process->stored != 0 || !has_room(sup))
         return;

@@ -37,12 +37,29 @@
 #include "supd/usage.h"
 #include "supd/waiters.h"
 
+static bool has_name(const void *item, const void *name)
+{
+    const struct service *service = item;
+
+    return strcmp(service->spec->name, name) == 0;
+}
+
+static uint32_t hash_of(const void *item)
+{
+    const struct service *service = item;
+
+    return lookup_hash_string(service->spec->name);
+}
+
 void supervisor_init(struct supervisor *sup)
 {
     memset(sup, 0, sizeof *sup);
     sup->lock.fd = -1;
+    sup->by_name = LOOKUP_OF(hash_of);
+    sup->children = LOOKUP_OF(process_hash);
     sup->started = clock_now();
     sup->rng = (uint64_t)sup->started.wall ^ ((uint64_t)getpid() << 32);
+    TAILQ_INIT(&sup->services);
     TAILQ_INIT(&sup->starts);
     TAILQ_INIT(&sup->for_slot);
     TAILQ_INIT(&sup->for_check);
@@ -52,6 +69,15 @@ void supervisor_init(struct supervisor *sup)
 }
 
 static struct slab slab_of_services = SLAB_OF(struct service);
+static struct slab slab_of_parts = SLAB_OF(struct service_parts);
+static const struct service_parts no_parts;
+
+struct service_parts *service_parts(struct service *service)
+{
+    if (service->parts == &no_parts)
+        service->parts = slab_new(&slab_of_parts);
+    return (struct service_parts *)service->parts;
+}
 
 static void service_free(struct service *service)
 {
@@ -66,28 +92,30 @@ static void service_free(struct service *service)
     schedules_free(service);
     health_free(service);
     logs_forget(service);
-    main_search_free(service->search);
+    main_search_free(service->parts->search);
     process_release(&service->main);
     process_forget_child(&service->main);
     usage_forget(service);
-    process_free(service->control);
-    process_free(service->check);
+    process_free(service->parts->control);
+    process_free(service->parts->check);
     cgroups_forget(service);
     queue_leave(service);
     if (service->queued == QUEUED_TO_DELETE)
         TAILQ_REMOVE(&sup->condemned, service, queue_link);
     order_service_gone(service);
-    HASH_DELETE(by_name, sup->services, service);
+    TAILQ_REMOVE(&sup->services, service, link);
+    lookup_remove(&sup->by_name, service);
     loop_timer_free(service->timer);
     spec_free(service->spec);
     svc_keep_free(service->svc);
+    if (service->parts != &no_parts)
+        slab_free(&slab_of_parts, service_parts(service));
     slab_free(&slab_of_services, service);
 }
 
 void supervisor_clear(struct supervisor *sup)
 {
     struct service *service;
-    struct service *tmp;
     sigset_t all;
 
     /* Once its handler is gone a signal would kill us, and the end in good order be taken for a crash. */
@@ -103,10 +131,10 @@ void supervisor_clear(struct supervisor *sup)
     handover_free(sup->handover);
     notify_clear(sup); /* before the services: what is kept for them outlives us */
     logs_close(sup);
-    HASH_ITER(by_name, sup->services, service, tmp)
-    {
+    while ((service = TAILQ_FIRST(&sup->services)))
         service_free(service);
-    }
+    lookup_clear(&sup->by_name);
+    lookup_clear(&sup->children);
     order_free(sup);
     schedules_close(sup);
     remember_close(sup);
@@ -137,10 +165,7 @@ void supervisor_clear(struct supervisor *sup)
 
 struct service *service_find(struct supervisor *sup, const char *name)
 {
-    struct service *service;
-
-    HASH_FIND(by_name, sup->services, name, strlen(name), service);
-    return service;
+    return lookup_find(&sup->by_name, lookup_hash_string(name), has_name, name);
 }
 
 bool service_is_internal(const struct service *service)
@@ -154,6 +179,7 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
     struct svc svc;
 
     service->sup = sup;
+    service->parts = &no_parts;
     service->spec = spec;
     service->node = GRAPH_NONE; /* until order_build() */
     service->digest = spec_process_digest(spec);
@@ -165,8 +191,8 @@ struct service *service_add(struct supervisor *sup, struct spec *spec)
     service->svc = svc_keep(NULL, &svc);
     events_configure(service);
     sockets_configure(service);
-    /* The key is the spec's name; service_set_spec() keeps that string alive. */
-    HASH_ADD_KEYPTR(by_name, sup->services, spec->name, strlen(spec->name), service);
+    TAILQ_INSERT_TAIL(&sup->services, service, link);
+    lookup_add(&sup->by_name, service);
     return service;
 }
 
@@ -179,25 +205,35 @@ bool service_enabled(const struct service *service)
 
 unsigned services_count(const struct supervisor *sup)
 {
-    return HASH_CNT(by_name, sup->services) - (unsigned)sup->n_handlers - (logs_suplog(sup) != NULL);
+    return (unsigned)sup->by_name.n - (unsigned)sup->n_handlers - (logs_suplog(sup) != NULL);
 }
 
-static int compare_names(const struct service *a, const struct service *b)
+static int compare_names(const void *a, const void *b)
 {
-    return instance_compare(a->spec->name, b->spec->name);
+    const struct service *const *x = a;
+    const struct service *const *y = b;
+
+    return instance_compare((*x)->spec->name, (*y)->spec->name);
 }
 
 void services_sort(struct supervisor *sup)
 {
-    HASH_SRT(by_name, sup->services, compare_names);
+    size_t n;
+    struct service **list = services_list(sup, &n);
+
+    qsort(list, n, sizeof(*list), compare_names);
+    TAILQ_INIT(&sup->services);
+    for (size_t i = 0; i < n; i++)
+        TAILQ_INSERT_TAIL(&sup->services, list[i], link);
+    free(list);
 }
 
 struct service **services_list(const struct supervisor *sup, size_t *n)
 {
-    struct service **list = xcalloc(HASH_CNT(by_name, sup->services) + 1, sizeof(*list));
+    struct service **list = xcalloc(sup->by_name.n + 1, sizeof(*list));
 
     *n = 0;
-    for (struct service *s = sup->services; s; s = s->by_name.next)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link))
         list[(*n)++] = s;
     return list;
 }
@@ -208,7 +244,7 @@ void service_set_spec(struct service *service, struct spec *spec)
     char *name = spec->name;
     bool rescheduled = !spec_key_equal(old, spec, spec_key_find("schedule"));
 
-    /* The table's key points to the old spec's name: it stays with the service. */
+    /* Whoever has the service's name goes on having it. */
     spec->name = old->name;
     old->name = name;
     spec_free(old);
@@ -259,7 +295,7 @@ static bool is_gone(const struct service *service)
 void service_remove(struct service *service, const char *why)
 {
     service->removing = true;
-    service->removal = why;
+    service_parts(service)->removal = why;
     service_event(service, &(struct svc_event){.type = SVC_EV_STOP, .text = why});
     if (is_gone(service))
         condemn(service);
@@ -302,7 +338,7 @@ static void on_deadline(void *ctx)
     service->timer_at = 0;
     /* We may have been late, and what came in time stands in the queue. */
     messages_read(service);
-    const char *trouble = main_search_trouble(service->search);
+    const char *trouble = main_search_trouble(service->parts->search);
     if (!trouble && svc_awaits_ready(service->svc))
         trouble = health_words(service);
     service_event(service, &(struct svc_event){.type = SVC_EV_DEADLINE, .text = trouble});
@@ -456,10 +492,10 @@ static void commit(struct service *service, const struct svc *next, const struct
     arm_timer(service, now);
     if (!svc_has_process(service->svc) && service->svc->group == 0)
         process_release(&service->main);
-    if (service->control && service->svc->control.role == ROLE_SERVICE)
-        process_release(service->control);
-    if (service->check && service->svc->check.role == ROLE_SERVICE)
-        process_release(service->check);
+    if (service->parts->control && service->svc->control.role == ROLE_SERVICE)
+        process_release(service->parts->control);
+    if (service->parts->check && service->svc->check.role == ROLE_SERVICE)
+        process_release(service->parts->check);
     if (!svc_is_busy(service->svc) && service->svc->todo == 0)
         cgroups_release(service);
     if (service->svc->health.state != health)
@@ -480,7 +516,7 @@ static void commit(struct service *service, const struct svc *next, const struct
     service_update_busy(service);
     if (changed)
         order_touch(service);
-    if (service->handler && service->svc->state != from)
+    if (service->parts->handler && service->svc->state != from)
         events_follow(service);
     if (is_gone(service))
         condemn(service);
@@ -490,8 +526,8 @@ void service_update_busy(struct service *service)
 {
     struct supervisor *sup = service->sup;
     bool busy = svc_is_busy(service->svc) || service->main.is_child ||
-                (service->control && service->control->is_child) ||
-                (service->check && service->check->is_child);
+                (service->parts->control && service->parts->control->is_child) ||
+                (service->parts->check && service->parts->check->is_child);
 
     if (busy == service->busy)
         return;

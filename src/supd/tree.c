@@ -41,8 +41,8 @@ static void read_leaders(struct supervisor *sup)
 
     if (look->leaders)
         return;
-    look->leaders = xcalloc(4 * (size_t)HASH_CNT(by_name, sup->services) + 1, sizeof *look->leaders);
-    for (service = sup->services; service; service = service->by_name.next) {
+    look->leaders = xcalloc(4 * sup->by_name.n + 1, sizeof *look->leaders);
+    for (service = TAILQ_FIRST(&sup->services); service; service = TAILQ_NEXT(service, link)) {
         const struct svc *svc = service->svc;
 
         if (svc->group > 0)
@@ -160,7 +160,7 @@ static void log_found(struct process *process, int signo)
     char words[1024];
 
     /* A check that was too slow is ended with all that it has begun, and that is told by its result. */
-    if (process == process->service->check)
+    if (process == process->service->parts->check)
         return;
     if (!tree->found.members || (tree->named && signo != SIGKILL))
         return;
@@ -199,7 +199,7 @@ static void kill_cgroup(const struct process *process)
 {
     const struct service *service = process->service;
 
-    if (cgroups_whose(process) && (process == service->control || !svc_has_control(service->svc)))
+    if (cgroups_whose(process) && (process == service->parts->control || !svc_has_control(service->svc)))
         log_failure(process, SIGKILL, cgroups_signal(service, SIGKILL));
 }
 

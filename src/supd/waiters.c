@@ -364,6 +364,6 @@ void waiters_service_gone(struct service *service)
     while ((item = TAILQ_FIRST(&service->waits))) {
         bool ok = item->kind == WAIT_REMOVE || item->kind == WAIT_STOP;
 
-        finish_item(item, outcome_of(service, ok, "%s", service->removal));
+        finish_item(item, outcome_of(service, ok, "%s", service->parts->removal));
     }
 }

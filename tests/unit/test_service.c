@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/service_keep.h"
 #include "unit/one_service.h"
 
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
@@ -879,6 +880,33 @@ START_TEST(overlong_reason_is_cut)
 }
 END_TEST
 
+/* Kept and put in place of one another, in and out of each room, they stay what they were. */
+START_TEST(states_are_kept_with_every_reason)
+{
+    static const size_t lengths[] = {0, 1, 23, 24, 25, 71, 72, 73, 254, 255, 0, 255, 24, 23, 1};
+    const struct svc *kept = NULL;
+    const struct svc *other = svc_keep(NULL, &svc);
+
+    for (size_t i = 0; i < LEN(lengths); i++) {
+        memset(svc.reason, (int)('a' + i), sizeof svc.reason);
+        svc.reason[lengths[i]] = '\0';
+        svc.life = i;
+        svc.stop_held = i % 2 != 0;
+        svc.exit.at = (int64_t)i;
+        kept = svc_keep(kept, &svc);
+
+        struct svc again = svc_kept(kept);
+        ck_assert_str_eq(kept->reason, svc.reason);
+        ck_assert_mem_eq(kept, &svc, offsetof(struct svc, reason));
+        ck_assert_str_eq(again.reason, svc.reason);
+        ck_assert_mem_eq(&again, &svc, offsetof(struct svc, reason));
+    }
+    ck_assert(other->reason[0] == '\0' && other->life == 0);
+    svc_keep_free(kept);
+    svc_keep_free(other);
+}
+END_TEST
+
 Suite *check_suite(void)
 {
     Suite *suite = suite_create("service");
@@ -915,6 +943,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, status_of_one_that_ended);
     tcase_add_test(tc, ends_in_words);
     tcase_add_test(tc, overlong_reason_is_cut);
+    tcase_add_test(tc, states_are_kept_with_every_reason);
     suite_add_tcase(suite, tc);
     return suite;
 }

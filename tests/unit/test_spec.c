@@ -571,6 +571,91 @@ START_TEST(every_key)
 }
 END_TEST
 
+/* What several specs have in common changes with none of them, whichever key it is. */
+START_TEST(what_is_common_is_not_changed)
+{
+    for (size_t i = 0; i < spec_n_keys; i++) {
+        const struct spec_key *key = spec_key_find(others[i].key);
+        struct spec *first = spec_new("x");
+        struct spec *second = spec_dup(first);
+
+        must_set(second, others[i].key, others[i].value);
+        struct spec *third = spec_dup(second);
+        struct spec *fourth = spec_new("x");
+        ck_assert_msg(spec_key_equal(first, fourth, key) && !spec_key_equal(first, second, key), "%s", key->name);
+
+        spec_reset(third, key);
+        ck_assert_msg(spec_key_equal(third, first, key) && !spec_key_equal(third, second, key), "%s", key->name);
+        spec_free(second);
+        ck_assert_msg(spec_key_equal(third, first, key) && spec_key_equal(first, fourth, key), "%s", key->name);
+        spec_free(first);
+        spec_free(third);
+        spec_free(fourth);
+    }
+}
+END_TEST
+
+static struct spec *push(struct spec_list *list, const char *name, const char *key, const char *value)
+{
+    struct spec *spec = spec_new(name);
+
+    must_set(spec, "user", "someone");
+    spec_own_exec(spec)->ids = (struct spec_ids){.set = true, .uid = 5, .gid = 6, .n_groups = 1};
+    spec_own_exec(spec)->ids.groups = xcalloc(1, sizeof(uint32_t));
+    spec_own_exec(spec)->ids.user_name = xstrdup("u");
+    must_set(spec, "log", "/log");
+    spec_own_source(spec)->file = xstrdup("x.conf");
+    if (key != NULL)
+        must_set(spec, key, value);
+    spec_list_push(list, spec);
+    return spec;
+}
+
+/* Of any key: what differs, if only by the ids that a user has, stays each one's own; all else is there once. */
+START_TEST(what_is_said_twice_is_there_once)
+{
+    for (size_t i = 0; i < spec_n_keys; i++) {
+        struct spec_list list = {0};
+        const struct spec_key *key = spec_key_find(others[i].key);
+        struct spec *a = push(&list, "a", others[i].key, others[i].value);
+        struct spec *b = push(&list, "b", others[i].key, others[i].value);
+        struct spec *c = push(&list, "c", NULL, NULL);
+
+        ck_assert_msg(a->exec == b->exec && a->place == b->place && a->life == b->life && a->around == b->around, "%s",
+                      key->name);
+        ck_assert_msg(a->logs == b->logs && a->cgroup == b->cgroup && a->check == b->check && a->source == b->source,
+                      "%s", key->name);
+        ck_assert_msg((a->exec == c->exec) == (key->group != SPEC_EXEC), "%s", key->name);
+        ck_assert_msg((a->life == c->life) == (key->group != SPEC_LIFE), "%s", key->name);
+        ck_assert_msg((a->logs == c->logs) == (key->group != SPEC_LOGS), "%s", key->name);
+        ck_assert_msg(!spec_key_equal(a, c, key) && spec_key_equal(a, b, key), "%s", key->name);
+        spec_list_free(&list);
+    }
+}
+END_TEST
+
+START_TEST(ids_and_files_are_looked_at_too)
+{
+    struct spec_list list = {0};
+    struct spec *a = push(&list, "a", NULL, NULL);
+    struct spec *b = push(&list, "b", NULL, NULL);
+    struct spec *c = spec_dup(a);
+
+    spec_own_exec(c)->ids.groups[0] = 1;
+    free(spec_own_source(c)->file);
+    spec_own_source(c)->file = xstrdup("y.conf");
+    spec_list_push(&list, c);
+    ck_assert(a->exec == b->exec && a->exec != c->exec && a->source == b->source && a->source != c->source);
+    ck_assert_uint_eq(b->exec->ids.groups[0], 0);
+    ck_assert_str_eq(b->source->file, "x.conf");
+
+    spec_own_exec(b)->umask = 077;
+    ck_assert_uint_eq(a->exec->umask, 022);
+    ck_assert_str_eq(b->exec->ids.user_name, "u");
+    spec_list_free(&list);
+}
+END_TEST
+
 /* Does the process see another log by that key? */
 static bool sees_another(const char *log, const char *key, const char *from, const char *to)
 {
@@ -790,6 +875,9 @@ Suite *check_suite(void)
     tcase_add_test(tc, validate);
     tcase_add_test(tc, cgroup_settings);
     tcase_add_test(tc, every_key);
+    tcase_add_test(tc, what_is_common_is_not_changed);
+    tcase_add_test(tc, what_is_said_twice_is_there_once);
+    tcase_add_test(tc, ids_and_files_are_looked_at_too);
     tcase_add_test(tc, logs_by_fifo);
     tcase_add_loop_test(tc, log_prefix_has_the_name, 0, sizeof(prefixes) / sizeof(prefixes[0]));
     tcase_add_test(tc, exit_set_reads_back);
