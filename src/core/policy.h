@@ -16,8 +16,8 @@
 
 #include "core/spec.h"
 
-enum exit_how { EXIT_HOW_NONE, EXIT_HOW_EXITED, EXIT_HOW_SIGNALED, EXIT_HOW_UNKNOWN };
-enum exit_source {
+enum __attribute__((packed)) exit_how { EXIT_HOW_NONE, EXIT_HOW_EXITED, EXIT_HOW_SIGNALED, EXIT_HOW_UNKNOWN };
+enum __attribute__((packed)) exit_source {
     EXIT_SOURCE_NONE,
     EXIT_SOURCE_WAIT,
     EXIT_SOURCE_PROC,
@@ -29,12 +29,12 @@ enum exit_source {
 /* How a process ended. */
 struct exit_info {
     enum exit_how how;
+    enum exit_source source;
+    bool core;      /* SIGNALED: a core was dumped */
+    bool oom;       /* SIGNALED: by the OOM killer */
     int32_t code;   /* EXITED */
     int32_t signal; /* SIGNALED */
-    enum exit_source source;
-    bool core;  /* SIGNALED: a core was dumped */
-    bool oom;   /* SIGNALED: by the OOM killer */
-    int64_t at; /* wall clock, us */
+    int64_t at;     /* wall clock, us */
 };
 
 enum policy_verdict {

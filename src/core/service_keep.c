@@ -12,7 +12,7 @@ _Static_assert(sizeof(struct svc) - offsetof(struct svc, reason) - SVC_REASON_MA
     {                                                 \
         .size = offsetof(struct svc, reason) + (room) \
     }
-static struct slab slabs[] = {WITH_REASON(24), WITH_REASON(72), WITH_REASON(SVC_REASON_MAX)};
+static struct slab slabs[] = {WITH_REASON(8), WITH_REASON(24), WITH_REASON(72), WITH_REASON(SVC_REASON_MAX)};
 
 static size_t size_of(const struct svc *svc)
 {

@@ -119,11 +119,11 @@ struct process {
     struct loop_io *report;
     bool is_child; /* forked by us and not reaped */
     bool check_after_reap;
+    int32_t pid_key;     /* by which it is in sup->children: only while is_child */
     int32_t stored;      /* by this number its pidfd is named in the fd store; 0: it is not there */
     struct watch *watch; /* a process that is not our child */
     struct leftovers *leftovers;
     struct tree tree;
-    int32_t pid_key; /* by which it is in sup->children: only while is_child */
 };
 
 /* What few services have, and those that have none of it all in common. */
@@ -152,6 +152,9 @@ struct service {
     bool removing;   /* it is to be no more: freed once it has stopped */
     bool unrecorded; /* its last snapshot could not be written */
     bool busy;       /* counted in sup->n_busy */
+    bool touched;    /* it has changed, and what follows is not yet done */
+    enum { QUEUED_NOT, QUEUED_TO_START, QUEUED_FOR_SLOT, QUEUED_TO_DELETE } queued;
+    uint32_t node; /* in the graph, supd/order.h */
 
     const struct service_parts *parts; /* what few services have; never NULL */
     struct process main;               /* the present one, or the last while its group lives on */
@@ -159,10 +162,7 @@ struct service {
 
     struct loop_timer *timer; /* NULL: it is not set */
     int64_t timer_at;         /* what it is set to, mono us; 0 = not */
-    enum { QUEUED_NOT, QUEUED_TO_START, QUEUED_FOR_SLOT, QUEUED_TO_DELETE } queued;
     TAILQ_ENTRY(service) queue_link;
-    uint32_t node; /* in the graph, supd/order.h */
-    bool touched;  /* it has changed, and what follows is not yet done */
     TAILQ_ENTRY(service) touch_link;
     struct wait_items waits;
     TAILQ_ENTRY(service) link; /* of all */
@@ -200,13 +200,13 @@ struct supervisor {
     bool verbose;                   /* -v: log-level is debug whatever the file says */
 
     struct service_queue services;
-    struct lookup by_name;  /* the same */
+    struct lookup by_name; /* the same */
     struct events *events; /* NULL: there is no rule on-event */
     size_t n_handlers;     /* services that are a rule's */
     size_t n_running;
     size_t n_starting;
-    size_t n_busy;         /* services with a process, or something of one, left */
-    bool terminate_seen;   /* a SIGTERM or SIGINT has come: the next one shortens every stop-timeout */
+    size_t n_busy;          /* services with a process, or something of one, left */
+    bool terminate_seen;    /* a SIGTERM or SIGINT has come: the next one shortens every stop-timeout */
     struct lookup children; /* processes, by pid */
     struct service_queue starts;
     struct service_queue for_slot; /* could be started, but so many as start-slots allows are */

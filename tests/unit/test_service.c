@@ -883,7 +883,7 @@ END_TEST
 /* Kept and put in place of one another, in and out of each room, they stay what they were. */
 START_TEST(states_are_kept_with_every_reason)
 {
-    static const size_t lengths[] = {0, 1, 23, 24, 25, 71, 72, 73, 254, 255, 0, 255, 24, 23, 1};
+    static const size_t lengths[] = {0, 1, 7, 8, 23, 24, 25, 71, 72, 73, 254, 255, 0, 255, 24, 23, 1};
     const struct svc *kept = NULL;
     const struct svc *other = svc_keep(NULL, &svc);
 
