@@ -339,8 +339,8 @@ void process_fork(struct process *process)
     }
     process->pidfd = child.pidfd;
     process->check_after_reap = false;
-    process->tree.ours = true;
-    process->tree.reaped = 0;
+    process->ours = true;
+    process->reaped = 0;
     add_child(process, child.pid);
     process->report_fd = child.report_fd;
     process->report = loop_io_new(sup->loop, child.report_fd, LOOP_READ, on_report, process);
@@ -459,7 +459,7 @@ static void child_reaped(void *ctx, pid_t pid)
     if (!process)
         return;
     process_forget_child(process);
-    process->tree.reaped = pid;
+    process->reaped = pid;
     service_update_busy(process->service);
     leftovers_leader_reaped(process);
 }
@@ -498,7 +498,7 @@ void process_watch_adopted(struct process *process)
 
 void process_inherit(struct process *process)
 {
-    process->tree.ours = true;
+    process->ours = true;
     add_child(process, process_pid(process));
 }
 

@@ -87,15 +87,14 @@ TAILQ_HEAD(wait_items, wait_item);
 
 /* All processes that come of one; tree.c. */
 struct tree {
+    struct process *process;
     struct proctree found;
-    int32_t reaped; /* its number, once we have reaped it; 0: we have not */
-    bool ours;      /* forked by this process: what it orphans comes to us */
-    bool named;     /* in the log */
-    bool queued;    /* for the end of the turn: */
-    bool count;     /* are they to be counted? */
-    int signal;     /* which signal are newcomers to be sent?  0: none */
+    bool named;  /* in the log */
+    bool queued; /* for the end of the turn: */
+    bool count;  /* are they to be counted? */
+    int signal;  /* which signal are newcomers to be sent?  0: none */
     unsigned rounds;
-    TAILQ_ENTRY(process) link;
+    TAILQ_ENTRY(tree) link;
 };
 
 /* What the system tells in this turn of the loop, for tree.c alone. */
@@ -104,7 +103,7 @@ struct tree_look {
     pid_t *leaders;             /* the main processes, in ascending order; NULL: not asked for yet */
     size_t n;
     struct loop_timer *timer;
-    TAILQ_HEAD(, process) queue;
+    TAILQ_HEAD(, tree) queue;
 };
 
 /* Which of the processes of a service. */
@@ -119,11 +118,13 @@ struct process {
     struct loop_io *report;
     bool is_child; /* forked by us and not reaped */
     bool check_after_reap;
+    bool ours;           /* forked by this process: what it orphans comes to us */
+    int32_t reaped;      /* its number, once we have reaped it; 0: we have not */
     int32_t pid_key;     /* by which it is in sup->children: only while is_child */
     int32_t stored;      /* by this number its pidfd is named in the fd store; 0: it is not there */
     struct watch *watch; /* a process that is not our child */
     struct leftovers *leftovers;
-    struct tree tree;
+    struct tree *tree; /* NULL: they are not looked for */
 };
 
 /* What few services have, and those that have none of it all in common. */

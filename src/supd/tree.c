@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signames.h"
+#include "base/slab.h"
 #include "os/procgroup.h"
 #include "supd/cgroups.h"
 #include "supd/process.h"
@@ -23,6 +24,17 @@
 #define ROUNDS_MAX 16
 
 static void on_turn(void *ctx);
+
+static struct slab slab_of_trees = SLAB_OF(struct tree);
+
+static struct tree *tree_of(struct process *process)
+{
+    if (!process->tree) {
+        process->tree = slab_new(&slab_of_trees);
+        process->tree->process = process;
+    }
+    return process->tree;
+}
 
 /* ---- the look ---- */
 
@@ -98,16 +110,16 @@ static size_t find(struct process *process)
         .cgroup = cgroups_whose(process),
         .uid = spec->exec->ids.set ? spec->exec->ids.uid : geteuid(),
         .alone = process_role(process) != ROLE_SERVICE,
-        .ours = process->tree.ours,
+        .ours = process->ours,
         .pinned = process->is_child && group.pgid == process->pid_key,
-        .gone = process->tree.reaped && group.pgid == process->tree.reaped,
+        .gone = process->reaped && group.pgid == process->reaped,
     };
 
     if (!sup->look.look) {
         sup->look.look = proctree_look_new(sup->lock.instance, is_leader, sup);
         wake(sup); /* it is dropped then */
     }
-    return proctree_find(sup->look.look, &owner, &process->tree.found);
+    return proctree_find(sup->look.look, &owner, &tree_of(process)->found);
 }
 
 /* ---- what waits for the end of the turn ---- */
@@ -115,18 +127,19 @@ static size_t find(struct process *process)
 static void enqueue(struct process *process)
 {
     struct supervisor *sup = process->service->sup;
+    struct tree *tree = tree_of(process);
 
-    if (!process->tree.queued)
-        TAILQ_INSERT_TAIL(&sup->look.queue, process, tree.link);
-    process->tree.queued = true;
+    if (!tree->queued)
+        TAILQ_INSERT_TAIL(&sup->look.queue, tree, link);
+    tree->queued = true;
     wake(sup);
 }
 
-static void dequeue(struct process *process)
+static void dequeue(struct tree *tree)
 {
-    if (process->tree.queued)
-        TAILQ_REMOVE(&process->service->sup->look.queue, process, tree.link);
-    process->tree.queued = false;
+    if (tree->queued)
+        TAILQ_REMOVE(&tree->process->service->sup->look.queue, tree, link);
+    tree->queued = false;
 }
 
 static void log_failure(const struct process *process, int signo, int error)
@@ -141,7 +154,7 @@ static void log_failure(const struct process *process, int signo, int error)
 /* To those found, the group apart: that was reached in one step. */
 static void signal_found(struct process *process, int signo, bool only_new)
 {
-    struct tree *tree = &process->tree;
+    struct tree *tree = tree_of(process);
     bool cont = signo != SIGKILL && signo != SIGCONT;
     int error = 0;
     size_t n = proctree_signal(&tree->found, signo, cont, process_group(process).pgid, only_new, &error);
@@ -156,7 +169,7 @@ static void signal_found(struct process *process, int signo, bool only_new)
 static void log_found(struct process *process, int signo)
 {
     const char *name = process->service->spec->name;
-    struct tree *tree = &process->tree;
+    struct tree *tree = tree_of(process);
     char words[1024];
 
     /* A check that was too slow is ended with all that it has begun, and that is told by its result. */
@@ -188,7 +201,7 @@ void tree_end_earlier(struct process *process)
 
     if (keep || find(process) == 0)
         return;
-    proctree_words(&process->tree.found, words, sizeof words);
+    proctree_words(&process->tree->found, words, sizeof words);
     log_warning("%s: SIGKILL to what is left of an earlier run: %s", service->spec->name, words);
     cgroups_signal(service, SIGKILL);
     tree_release(process);
@@ -216,27 +229,27 @@ void tree_signal(struct process *process, int signo)
     process_signal_own_group(process, signo);
     if (signo == SIGKILL)
         kill_cgroup(process);
-    process->tree.rounds = 0;
+    tree_of(process)->rounds = 0;
     signal_found(process, signo, false);
 }
 
 void tree_look_ahead(struct process *process)
 {
     /* Those of our children are found without reading all of /proc; who comes later in this turn uses the same look. */
-    if (process->tree.ours || process->service->sup->look.look || process_group(process).pgid <= 0)
+    if (process->ours || process->service->sup->look.look || process_group(process).pgid <= 0)
         return;
     find(process);
 }
 
 void tree_count(struct process *process)
 {
-    process->tree.count = true;
+    tree_of(process)->count = true;
     enqueue(process);
 }
 
-static void work(struct process *process)
+static void work(struct tree *tree)
 {
-    struct tree *tree = &process->tree;
+    struct process *process = tree->process;
     int signo = tree->signal;
     bool count = tree->count;
 
@@ -254,18 +267,18 @@ static void work(struct process *process)
 static void on_turn(void *ctx)
 {
     struct supervisor *sup = ctx;
-    struct process *process;
+    struct tree *tree;
     size_t n = 0;
 
     drop_look(sup);
-    TAILQ_FOREACH(process, &sup->look.queue, tree.link)
+    TAILQ_FOREACH(tree, &sup->look.queue, link)
     {
         n++;
     }
     /* Who is queued again meanwhile has to wait for a younger look. */
-    while (n-- > 0 && (process = TAILQ_FIRST(&sup->look.queue))) {
-        dequeue(process);
-        work(process);
+    while (n-- > 0 && (tree = TAILQ_FIRST(&sup->look.queue))) {
+        dequeue(tree);
+        work(tree);
     }
     drop_look(sup);
     if (TAILQ_EMPTY(&sup->look.queue))
@@ -274,16 +287,22 @@ static void on_turn(void *ctx)
         loop_timer_set(sup->look.timer, 0);
 }
 
+size_t tree_open(const struct process *process, int *pidfds, size_t max)
+{
+    return process->tree ? proctree_open(&process->tree->found, pidfds, max) : 0;
+}
+
 void tree_release(struct process *process)
 {
-    struct tree *tree = &process->tree;
+    struct tree *tree = process->tree;
 
-    dequeue(process);
+    process->reaped = 0;
+    if (!tree)
+        return;
+    dequeue(tree);
     proctree_clear(&tree->found);
-    tree->count = false;
-    tree->signal = 0;
-    tree->named = false;
-    tree->reaped = 0;
+    slab_free(&slab_of_trees, tree);
+    process->tree = NULL;
 }
 
 void tree_close(struct supervisor *sup)
