@@ -19,10 +19,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/usage.h"
 #include "core/health.h"
 #include "core/service.h"
 #include "core/spec.h"
+#include "core/usage.h"
 
 /* Before the name of the section: what its process is called where services are told by name. */
 #define EVENT_NAME_PREFIX "event:"

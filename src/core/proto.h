@@ -13,10 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/usage.h"
 #include "core/json_out.h"
 #include "core/service.h"
 #include "core/spec.h"
+#include "core/usage.h"
 
 #define PROTO_MAX_REQUEST (1024 * 1024) /* bytes of one line from a client */
 #define PROTO_MAX_PATTERN 256           /* bytes of a name or glob; a longer one matches nothing */

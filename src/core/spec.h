@@ -184,9 +184,9 @@ struct spec_exec {
 
 /* Where they run, and with what. */
 struct spec_place {
-    char *pid_file;           /* TYPE_FORKING; NULL: the main process is guessed */
-    char *directory;          /* from '/' on, or from "~" on; NULL: "/" as root is not imposed, the child keeps supd's */
-    char **environment;       /* KEY=VALUE; those of `defaults` first, then the service's own */
+    char *pid_file;     /* TYPE_FORKING; NULL: the main process is guessed */
+    char *directory;    /* from '/' on, or from "~" on; NULL: "/" as root is not imposed, the child keeps supd's */
+    char **environment; /* KEY=VALUE; those of `defaults` first, then the service's own */
     char **environment_files; /* a leading '-' means: may be missing */
     struct spec_log input;    /* where stdin comes from: NONE, INHERIT or a file */
     char *tty;                /* NULL: none */

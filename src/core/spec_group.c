@@ -13,9 +13,12 @@ struct head {
     size_t holders;
 };
 
-#define GROUP(id, member, type) \
-    [SPEC_##id] = {             \
-        offsetof(struct spec, member), sizeof(struct type), {.size = sizeof(struct head) + sizeof(struct type)}}
+#define GROUP(id, member, type)                                      \
+    [SPEC_##id] = {                                                  \
+        .place = offsetof(struct spec, member),                      \
+        .size = sizeof(struct type),                                 \
+        .slab = {.size = sizeof(struct head) + sizeof(struct type)}, \
+    }
 
 static struct {
     size_t place; /* of the pointer to it, in struct spec */
