@@ -7,7 +7,7 @@
 #include "core/spec_group.h"
 
 /* So many specs before one are looked at for what is the same: those alike stand beside one another. */
-#define SHARED_WITH 4
+#define SHARED_WITH 8
 
 void spec_list_free(struct spec_list *list)
 {
