@@ -22,6 +22,7 @@
 #include "core/health.h"
 #include "core/service.h"
 #include "core/spec.h"
+#include "core/usage.h"
 
 /* Before the name of the section: what its process is called where services are told by name. */
 #define EVENT_NAME_PREFIX "event:"
@@ -61,6 +62,7 @@ struct event_note {
     enum svc_state state;
     uint64_t restarts;
     struct exit_info exit; /* the last one; how = NONE before the first */
+    struct usage usage;    /* of what has so ended; not recorded */
     int64_t at;            /* wall us */
     uint64_t left_out;     /* EVENT_LEFT_OUT: so many */
     bool is_left_out;      /* it was itself left out: counted, never told */

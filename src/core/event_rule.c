@@ -89,9 +89,9 @@ void event_spec_prepare(struct spec *spec, const char *title)
     event_rule_free(spec->on_event);
     spec->on_event = event_rule_new();
     spec->type = TYPE_ONESHOT;
-    spec->restart = RESTART_NO;
+    spec_own_life(spec)->restart = RESTART_NO;
     spec->enabled = false;
-    spec->start_timeout = TIMEOUT;
+    spec_own_life(spec)->start_timeout = TIMEOUT;
 }
 
 static bool fail(char *err, size_t err_size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -195,7 +195,7 @@ static bool set_timeout(struct spec *spec, const char *value, char *err, size_t 
 
     if (!duration_parse(value, &timeout) || timeout <= 0)
         return fail(err, err_size, "'%s' is not a duration above 0: write 30s", value);
-    spec->start_timeout = timeout;
+    spec_own_life(spec)->start_timeout = timeout;
     return true;
 }
 
@@ -240,7 +240,7 @@ char **event_rule_get(const struct spec *spec, const char *key, bool *is_list)
     if (strcmp(key, "services") == 0)
         return rule->services != NULL ? strv_dup(rule->services) : NULL;
     if (strcmp(key, "timeout") == 0)
-        return key_one_value(duration_format(spec->start_timeout, buf, sizeof(buf)));
+        return key_one_value(duration_format(spec->life->start_timeout, buf, sizeof(buf)));
     if (rule->rate_count == 0)
         return key_one_value("none");
     char *rate = xasprintf("%u/%s", rule->rate_count, duration_format(rule->rate_period, buf, sizeof(buf)));

@@ -95,7 +95,7 @@ static void add_half(struct halves *halves, size_t from, size_t to, uint32_t fla
 static bool add_halves(struct halves *halves, struct spec *const *specs, const bool *leaving, size_t n, size_t i)
 {
     for (size_t dep = 0; dep < SPEC_N_DEPS; dep++) {
-        char *const *words = specs[i]->deps[dep];
+        char *const *words = specs[i]->around->deps[dep];
 
         for (; words != NULL && *words != NULL; words++) {
             size_t count;

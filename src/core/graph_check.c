@@ -63,7 +63,7 @@ static bool is_told(const struct check *c, size_t i)
 /* Has specs[I] the same word in DEP?  Then what is wrong with it was told of I. */
 static bool says(const struct spec *spec, enum spec_dep dep, const char *word)
 {
-    char *const *words = spec->deps[dep];
+    char *const *words = spec->around->deps[dep];
 
     for (; words != NULL && *words != NULL; words++) {
         if (strcmp(*words, word) == 0)
@@ -76,7 +76,7 @@ const char *graph_missing_name(const struct spec *spec, bool (*missing)(void *ct
                                const char **key)
 {
     for (enum spec_dep dep = 0; dep < SPEC_N_DEPS; dep++) {
-        char *const *words = spec->deps[dep];
+        char *const *words = spec->around->deps[dep];
 
         for (; words != NULL && *words != NULL; words++) {
             if (!missing(ctx, *words))
@@ -115,7 +115,7 @@ static bool means(const struct check *c, size_t from, const char *word, size_t t
 /* Does specs[FROM] name specs[TO] in DEP? */
 static bool names_it(const struct check *c, size_t from, enum spec_dep dep, size_t to)
 {
-    char *const *words = c->specs[from]->deps[dep];
+    char *const *words = c->specs[from]->around->deps[dep];
 
     for (; words != NULL && *words != NULL; words++) {
         if (means(c, from, *words, to))
@@ -180,7 +180,7 @@ void graph_check(struct spec *const *specs, size_t n, const struct graph_faults 
 
     for (size_t i = 0; i < n; i++) {
         for (enum spec_dep dep = 0; dep < SPEC_N_DEPS; dep++) {
-            char *const *words = specs[i]->deps[dep];
+            char *const *words = specs[i]->around->deps[dep];
 
             for (; words != NULL && *words != NULL; words++)
                 check_word(&c, i, dep, *words);

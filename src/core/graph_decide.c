@@ -212,28 +212,35 @@ static void look_again(struct graph *graph, uint32_t node, const struct graph_ed
     look_at_start(graph, node, turns, fn, ctx);
 }
 
+/* What is done changes states, and where they are: each is asked for when it is looked at. */
+static bool is_held_up(const struct graph *graph, uint32_t node)
+{
+    return node < graph->n && graph->svcs[node] != NULL && waits_for_start(graph->svcs[node]);
+}
+
+static bool is_held_down(const struct graph *graph, uint32_t node)
+{
+    return node < graph->n && graph->svcs[node] != NULL && graph->svcs[node]->stop_held;
+}
+
 void graph_look(struct graph *graph, uint32_t node, graph_do_fn fn, void *ctx)
 {
     size_t n;
     const struct graph_edge *edges = graph_edges(graph, node, &n);
-    const struct svc *svc = node < graph->n ? graph->svcs[node] : NULL;
 
-    if (svc != NULL && waits_for_start(svc))
+    if (is_held_up(graph, node))
         look_at_start(graph, node, true, fn, ctx);
-    if (svc != NULL && svc->stop_held)
+    if (is_held_down(graph, node))
         look_at_stop(graph, node, fn, ctx);
     for (size_t i = 0; i < n; i++) {
         struct graph_edge back = mirror(node, &edges[i]);
         uint32_t to = edges[i].to;
-        const struct svc *other = graph->svcs[to];
 
-        if (other == NULL)
-            continue;
-        if ((edges[i].flags & GRAPH_BOUND_BY) && svc != NULL)
-            look_at_bond(svc, node, other, to, fn, ctx);
-        if (waits_for_start(other))
+        if ((edges[i].flags & GRAPH_BOUND_BY) && graph->svcs[node] != NULL && graph->svcs[to] != NULL)
+            look_at_bond(graph->svcs[node], node, graph->svcs[to], to, fn, ctx);
+        if (is_held_up(graph, to))
             look_again(graph, to, &back, fn, ctx);
-        if (other->stop_held)
+        if (is_held_down(graph, to))
             look_at_stop(graph, to, fn, ctx);
     }
 }

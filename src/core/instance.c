@@ -161,7 +161,7 @@ static bool listens_at(const struct spec *spec, const char *address)
     struct socket_spec parsed;
     char err[256];
 
-    for (char **p = spec->listen; p != NULL && *p != NULL; p++) {
+    for (char **p = spec->around->listen; p != NULL && *p != NULL; p++) {
         if (socket_spec_parse(*p, &parsed, err, sizeof(err)) &&
             strcmp(address, socket_spec_address(&parsed, other)) == 0)
             return true;
@@ -175,7 +175,7 @@ bool instance_clash(const struct spec *a, const struct spec *b, char *err, size_
     struct socket_spec parsed;
     char why[256];
 
-    for (char **p = a->listen; p != NULL && *p != NULL; p++) {
+    for (char **p = a->around->listen; p != NULL && *p != NULL; p++) {
         if (!socket_spec_parse(*p, &parsed, why, sizeof(why)) || parsed.reuse_port ||
             !listens_at(b, socket_spec_address(&parsed, address)))
             continue;

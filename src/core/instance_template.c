@@ -74,7 +74,8 @@ struct spec *instance_template_make(const struct instance_template *template, un
 
     free(spec->name);
     spec->name = instance_name(template->base->name, number);
-    spec->instances = (struct spec_int){0};
+    if (spec->around->instances.set)
+        spec_own_around(spec)->instances = (struct spec_int){0};
     for (size_t i = 0; ok && i < template->n_raw; i++)
         ok = put_expanded(spec, &template->raw[i], err, err_size);
     if (ok && spec_validate(spec, err, err_size))

@@ -43,23 +43,23 @@ static bool exit_in_set(const struct exit_set *set, const struct exit_info *exit
 
 bool policy_success(const struct spec *spec, const struct exit_info *exit)
 {
-    return exit_in_set(&spec->success_exit, exit);
+    return exit_in_set(&spec->life->success_exit, exit);
 }
 
 bool policy_awaits_demand(const struct spec *spec, const struct policy_run *run)
 {
-    return spec->start == START_ON_DEMAND && !run->abnormal && !run->pre_exec && policy_success(spec, &run->exit) &&
-           !exit_in_set(&spec->restart_prevent_exit, &run->exit);
+    return spec->around->start == START_ON_DEMAND && !run->abnormal && !run->pre_exec &&
+           policy_success(spec, &run->exit) && !exit_in_set(&spec->life->restart_prevent_exit, &run->exit);
 }
 
 /* Does `restart` ask for another run after this one? */
 static bool wants_restart(const struct spec *spec, const struct policy_run *run, bool success)
 {
     /* Before its exec the exit code is the child's own and says nothing about the program. */
-    if (!run->pre_exec && exit_in_set(&spec->restart_prevent_exit, &run->exit))
+    if (!run->pre_exec && exit_in_set(&spec->life->restart_prevent_exit, &run->exit))
         return false;
 
-    switch (spec->restart) {
+    switch (spec->life->restart) {
     case RESTART_NO:
         return false;
     case RESTART_ALWAYS:
@@ -75,20 +75,20 @@ static bool wants_restart(const struct spec *spec, const struct policy_run *run,
 /* What the ROW-th unstable run in a row waits, without jitter. */
 static int64_t row_delay(const struct spec *spec, uint32_t row)
 {
-    int64_t delay = spec->restart_delay;
+    int64_t delay = spec->life->restart_delay;
 
-    for (uint32_t i = 1; i < row && delay > 0 && delay < spec->restart_delay_max; i++) {
-        if (delay > spec->restart_delay_max / 2)
-            return spec->restart_delay_max;
+    for (uint32_t i = 1; i < row && delay > 0 && delay < spec->life->restart_delay_max; i++) {
+        if (delay > spec->life->restart_delay_max / 2)
+            return spec->life->restart_delay_max;
         delay *= 2;
     }
-    return delay < spec->restart_delay_max ? delay : spec->restart_delay_max;
+    return delay < spec->life->restart_delay_max ? delay : spec->life->restart_delay_max;
 }
 
 struct policy_result policy_decide(const struct spec *spec, const struct policy_run *run, uint64_t *rng)
 {
     bool success = !run->abnormal && !run->pre_exec && policy_success(spec, &run->exit);
-    bool stable = !run->pre_exec && !run->abnormal && run->ran >= spec->restart_reset;
+    bool stable = !run->pre_exec && !run->abnormal && run->ran >= spec->life->restart_reset;
     struct policy_result result = {.row = run->row < UINT32_MAX ? run->row + 1 : UINT32_MAX};
 
     if (stable)
@@ -97,7 +97,7 @@ struct policy_result policy_decide(const struct spec *spec, const struct policy_
         result.verdict = success ? POLICY_EXITED : POLICY_FAILED;
         return result;
     }
-    if (spec->restart_limit > 0 && result.row >= spec->restart_limit) {
+    if (spec->life->restart_limit > 0 && result.row >= spec->life->restart_limit) {
         result.verdict = POLICY_FAILED;
         result.gave_up = true;
         return result;

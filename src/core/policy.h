@@ -15,10 +15,9 @@
 #include <stdint.h>
 
 #include "core/spec.h"
-#include "core/usage.h"
 
-enum exit_how { EXIT_HOW_NONE, EXIT_HOW_EXITED, EXIT_HOW_SIGNALED, EXIT_HOW_UNKNOWN };
-enum exit_source {
+enum __attribute__((packed)) exit_how { EXIT_HOW_NONE, EXIT_HOW_EXITED, EXIT_HOW_SIGNALED, EXIT_HOW_UNKNOWN };
+enum __attribute__((packed)) exit_source {
     EXIT_SOURCE_NONE,
     EXIT_SOURCE_WAIT,
     EXIT_SOURCE_PROC,
@@ -30,13 +29,12 @@ enum exit_source {
 /* How a process ended. */
 struct exit_info {
     enum exit_how how;
-    int32_t code;   /* EXITED */
-    int32_t signal; /* SIGNALED */
+    enum exit_source source;
     bool core;      /* SIGNALED: a core was dumped */
     bool oom;       /* SIGNALED: by the OOM killer */
-    enum exit_source source;
-    int64_t at;         /* wall clock, us */
-    struct usage usage; /* not recorded: what an earlier supd has seen is not known */
+    int32_t code;   /* EXITED */
+    int32_t signal; /* SIGNALED */
+    int64_t at;     /* wall clock, us */
 };
 
 enum policy_verdict {

@@ -16,6 +16,7 @@
 #include "core/json_out.h"
 #include "core/service.h"
 #include "core/spec.h"
+#include "core/usage.h"
 
 #define PROTO_MAX_REQUEST (1024 * 1024) /* bytes of one line from a client */
 #define PROTO_MAX_PATTERN 256           /* bytes of a name or glob; a longer one matches nothing */
@@ -136,6 +137,7 @@ struct proto_service {
     const char *waits_for; /* said in place of its reason; NULL: nothing */
     bool config_stale;     /* its process was started from an older configuration */
     struct proto_usage usage;
+    const struct usage *used; /* by the run that ended last; NULL: not known */
     bool enabled;
     int64_t next_run;       /* wall us; 0: none */
     const json_t *sockets;  /* an array; NULL: an empty one, and so below */
@@ -156,8 +158,8 @@ void proto_service_object(struct json_out *out, const struct proto_service *serv
 void proto_service_row(struct json_out *out, const struct proto_service *service, const enum proto_key *keys, size_t n);
 
 /* The "exit" member; null before the first exit. */
-void proto_exit(struct json_out *out, const struct exit_info *exit);
-json_t *proto_exit_tree(const struct exit_info *exit);
+void proto_exit(struct json_out *out, const struct exit_info *exit, const struct usage *usage);
+json_t *proto_exit_tree(const struct exit_info *exit, const struct usage *usage);
 
 /* What is said of REASON beside the word STATE: of "stopped by command" beside "stopping" it is "by command".  Borrowed. */
 const char *proto_reason_beside(const char *state, const char *reason);

@@ -60,7 +60,7 @@ static void put_bool(struct json_out *out, const char *key, bool value)
 
 static void put_usage(struct json_out *out, const struct usage *usage)
 {
-    if (usage->cpu_from == USAGE_UNKNOWN) {
+    if (usage == NULL || usage->cpu_from == USAGE_UNKNOWN) {
         json_out_null(out);
         return;
     }
@@ -83,7 +83,7 @@ static void put_usage(struct json_out *out, const struct usage *usage)
     json_out_close(out, '}');
 }
 
-void proto_exit(struct json_out *out, const struct exit_info *info)
+void proto_exit(struct json_out *out, const struct exit_info *info, const struct usage *usage)
 {
     if (info->how == EXIT_HOW_NONE) {
         json_out_null(out);
@@ -106,15 +106,15 @@ void proto_exit(struct json_out *out, const struct exit_info *info)
     put_seconds(out, "at", info->at);
     put_string(out, "source", exit_source_name(info->source));
     json_out_key(out, "usage");
-    put_usage(out, &info->usage);
+    put_usage(out, usage);
     json_out_close(out, '}');
 }
 
-json_t *proto_exit_tree(const struct exit_info *info)
+json_t *proto_exit_tree(const struct exit_info *info, const struct usage *usage)
 {
     struct json_out out = {0};
 
-    proto_exit(&out, info);
+    proto_exit(&out, info, usage);
     return json_out_read(&out);
 }
 
@@ -201,7 +201,7 @@ static void tell_control(struct json_out *out, const struct proto_service *servi
 
 static void tell_exit(struct json_out *out, const struct proto_service *service)
 {
-    proto_exit(out, &service->svc->exit);
+    proto_exit(out, &service->svc->exit, service->used);
 }
 
 static void tell_config_stale(struct json_out *out, const struct proto_service *service)
@@ -227,8 +227,8 @@ static const char *path_of(const struct spec_log *log)
 static void tell_log(struct json_out *out, const struct proto_service *service)
 {
     json_out_open(out, '{');
-    put_string(out, "out", path_of(&service->spec->log));
-    put_string(out, "err", path_of(&service->spec->log_error));
+    put_string(out, "out", path_of(&service->spec->logs->log));
+    put_string(out, "err", path_of(&service->spec->logs->log_error));
     json_out_close(out, '}');
 }
 
@@ -244,7 +244,7 @@ static const char *kind_of(const struct spec_log *log, const struct spec *spec)
     case LOG_KIND_NONE:
         return "none";
     case LOG_KIND_INHERIT:
-        return spec->tty ? "tty" : "inherit";
+        return spec->place->tty ? "tty" : "inherit";
     case LOG_KIND_UNSET:
         break;
     }
@@ -254,8 +254,8 @@ static const char *kind_of(const struct spec_log *log, const struct spec *spec)
 static void tell_log_to(struct json_out *out, const struct proto_service *service)
 {
     json_out_open(out, '{');
-    put_string(out, "out", kind_of(&service->spec->log, service->spec));
-    put_string(out, "err", kind_of(&service->spec->log_error, service->spec));
+    put_string(out, "out", kind_of(&service->spec->logs->log, service->spec));
+    put_string(out, "err", kind_of(&service->spec->logs->log_error, service->spec));
     json_out_close(out, '}');
 }
 

@@ -84,7 +84,7 @@ static void on_boot(struct step *s)
             step_enqueue_or_await(s);
         return;
     case SVC_WAITING:
-        if (svc->idle && !s->spec->schedule)
+        if (svc->idle && !s->spec->around->schedule)
             step_enqueue_or_await(s);
         else if (!svc->idle)
             step_enqueue(s, svc->next_is_restart);
@@ -112,13 +112,13 @@ static unsigned todo_of(const struct spec *spec)
 {
     unsigned todo = TODO_START;
 
-    if (spec->pre_start)
+    if (spec->around->pre_start)
         todo |= TODO_PRE_START;
     if (spec->type == TYPE_FORKING)
         todo |= TODO_FIND_MAIN;
-    if (spec->post_start)
+    if (spec->around->post_start)
         todo |= TODO_POST_START;
-    if (spec->ready.kind != READY_EXEC)
+    if (spec->life->ready.kind != READY_EXEC)
         todo |= TODO_READY;
     return todo;
 }
@@ -171,7 +171,7 @@ static void on_forked(struct step *s)
     svc->proc.inode = s->event->inode;
     svc->proc.digest = s->event->digest;
     svc->proc.stop = s->event->stop;
-    svc->watchdog = s->spec->watchdog;
+    svc->watchdog = s->spec->life->watchdog;
     svc->group = s->event->pid;
     svc->group_start = s->event->start_ticks;
     svc->began = true;
@@ -254,7 +254,7 @@ static void on_deadline(struct step *s)
     case SVC_STARTING:
         if (step_ready_deadline(s))
             return;
-        duration_format(s->spec->start_timeout, buf, sizeof buf);
+        duration_format(s->spec->life->start_timeout, buf, sizeof buf);
         if (svc->control.role == ROLE_SERVICE || svc->control.role == ROLE_START)
             step_reason(svc, "start timed out after %s%s%.160s", buf, what[0] ? ": " : "", what);
         else
@@ -275,7 +275,7 @@ static void on_deadline(struct step *s)
             step_kill(s);
         return;
     case SVC_BACKOFF:
-        if (s->spec->start == START_ON_DEMAND) {
+        if (s->spec->around->start == START_ON_DEMAND) {
             step_await(s);
             return;
         }
@@ -417,8 +417,8 @@ bool svc_is_queued(const struct svc *svc)
 struct svc_stop_params svc_stop_params(const struct spec *spec)
 {
     return (struct svc_stop_params){
-        .signal = spec->stop_signal,
-        .kill_mode = spec->kill_mode,
-        .timeout = spec->stop_timeout,
+        .signal = spec->life->stop_signal,
+        .kill_mode = spec->life->kill_mode,
+        .timeout = spec->life->stop_timeout,
     };
 }

@@ -54,7 +54,8 @@
 #include "core/policy.h"
 #include "core/spec.h"
 
-enum svc_state {
+/* Of what stands in the state of each service: packed, a byte each. */
+enum __attribute__((packed)) svc_state {
     SVC_STOPPED,
     SVC_WAITING,
     SVC_STARTING,
@@ -67,7 +68,7 @@ enum svc_state {
 };
 
 /* What a process does for the service; recorded, so the numbers stay. */
-enum svc_role {
+enum __attribute__((packed)) svc_role {
     ROLE_SERVICE = 0, /* its main process */
     ROLE_PRE_START = 1,
     ROLE_START = 2, /* the command of a forking service, which starts the main process */
@@ -91,7 +92,7 @@ enum svc_todo {
 };
 
 /* What the service has said of itself last, sd_notify(3).  Recorded, so the numbers stay. */
-enum svc_told {
+enum __attribute__((packed)) svc_told {
     TOLD_NOTHING = 0,
     TOLD_RELOADING = 1,
     TOLD_STOPPING = 2,
@@ -101,7 +102,7 @@ enum svc_told {
 };
 
 /* Why a life came to nothing, where it is not the main process's own end that says so. */
-enum svc_result {
+enum __attribute__((packed)) svc_result {
     RESULT_NONE,
     RESULT_EXIT_CODE,      /* of pre-start, the start command or post-start */
     RESULT_SIGNAL,         /* the same */
@@ -134,37 +135,37 @@ struct svc_proc {
 
 /* The control process, if there is one. */
 struct svc_control {
-    enum svc_role role;   /* ROLE_SERVICE: there is none, and the rest is unused */
-    uint32_t number;      /* within its life, from 1 */
-    int32_t pid;          /* 0: waits for its turn to be forked */
+    enum svc_role role; /* ROLE_SERVICE: there is none, and the rest is unused */
+    uint32_t number;    /* within its life, from 1 */
+    int32_t pid;        /* 0: waits for its turn to be forked */
+    bool pre_exec;
+    bool ended;           /* it has; what is left of its process group is being ended */
     uint64_t start_ticks; /* 0: not known */
     uint64_t inode;       /* 0: not known */
-    bool pre_exec;
-    bool ended; /* it has; what is left of its process group is being ended */
     struct exit_info exit;
 };
 
 /* The process of a check, or of what is run for its failure, if there is one. */
 struct svc_check {
-    enum svc_role role;   /* ROLE_SERVICE: there is none, and the rest is unused */
-    uint32_t number;      /* within its life, from 1 */
-    int32_t pid;          /* 0: it is being forked */
+    enum svc_role role; /* ROLE_SERVICE: there is none, and the rest is unused */
+    uint32_t number;    /* within its life, from 1 */
+    int32_t pid;        /* 0: it is being forked */
+    bool pre_exec;
+    bool killed;          /* it was too slow, or its service is being ended; not recorded */
+    bool ended;           /* it has; what is left of its process group is being ended */
     uint64_t start_ticks; /* 0: not known */
     uint64_t inode;       /* 0: not known */
-    bool pre_exec;
-    bool killed; /* it was too slow, or its service is being ended; not recorded */
-    bool ended;  /* it has; what is left of its process group is being ended */
 };
 
 /* Recorded, so the numbers stay. */
-enum svc_stop_phase {
+enum __attribute__((packed)) svc_stop_phase {
     STOP_NONE = 0,
     STOP_SIGNALLED = 1,
     STOP_KILLED = 2,
     STOP_COMMAND = 3, /* stop-command runs, or is about to; no signal was sent to the main process */
     STOP_POST = 4,    /* nothing is left of the service; post-stop runs, or is about to */
 };
-enum svc_stop_cause {
+enum __attribute__((packed)) svc_stop_cause {
     STOP_BY_COMMAND = 0,   /* stop, restart, removal, shutdown */
     STOP_BY_TIMEOUT = 1,   /* the start took too long: policy decides afterwards, as after the next two */
     STOP_OF_LEFTOVERS = 2, /* the main process ended by itself; its group is being ended, or post-stop runs */
@@ -179,51 +180,52 @@ enum svc_stop_cause {
 /* In place of a process group where what is left is known by its cgroup alone: no number of the kernel's is so large. */
 #define SVC_GROUP_UNKNOWN INT32_MAX
 
+/* Members of one size stand together, for there are as many of it as services. */
 struct svc {
     enum svc_state state;
     bool desired_up;
-    bool adopted;             /* its process was not forked by this supd */
-    bool shutting_down;       /* supd is ending: stop, and do not come back whatever is desired */
-    bool hurried;             /* and every timeout of its stop is zero; not recorded */
-    bool pre_exec;            /* the present process has not confirmed its exec */
-    bool ended;               /* the main process of this life has ended and its exit is in `exit` */
-    bool exit_pre_exec;       /* that end came before its exec */
+    bool adopted;         /* its process was not forked by this supd */
+    bool shutting_down;   /* supd is ending: stop, and do not come back whatever is desired */
+    bool hurried;         /* and every timeout of its stop is zero; not recorded */
+    bool pre_exec;        /* the present process has not confirmed its exec */
+    bool ended;           /* the main process of this life has ended and its exit is in `exit` */
+    bool exit_pre_exec;   /* that end came before its exec */
+    bool idle;            /* waiting: for something to come in at its sockets, start = on-demand; or for its time */
+    bool next_is_restart; /* the start that is queued or timed is an automatic one */
+    bool ready_lost;      /* it may have told that it is ready while nobody could hear it */
+    bool began;           /* in this life a process was forked: post-stop is due when it ends */
+    bool alarm;           /* on-failure's command is to be run */
+    bool moved;           /* its main process is not the one that was forked: it has named another */
+    bool stop_held;       /* its stop, or restart, was asked for and waits for other services */
+    enum svc_told told;
+    enum svc_result result; /* of this life */
+    enum svc_stop_phase stop_phase;
+    enum svc_stop_cause stop_cause;
+    uint32_t demands;         /* starts that were so asked for since .demands_since, not recorded */
+    uint32_t row;             /* unstable runs in a row */
+    enum service_type type;   /* of the present life */
+    unsigned todo;            /* enum svc_todo */
+    uint32_t controls;        /* control processes of this life */
+    uint32_t checks;          /* processes of checks, of this life */
+    int32_t group;            /* process group that may outlive the main process: usually its pid; 0: none */
     int64_t ended_at;         /* mono us of that end; it may have been noticed later than it happened */
     uint64_t life;            /* number of the present or last process; the count of starts */
     uint64_t restarts;        /* automatic ones */
-    bool idle;                /* waiting: for something to come in at its sockets, start = on-demand; or for its time */
     struct timestamp due;     /* schedule: the last due time that was seen to; {0, 0}: none */
-    uint32_t demands;         /* starts that were so asked for since .demands_since, not recorded */
     int64_t demands_since;    /* mono us */
-    bool next_is_restart;     /* the start that is queued or timed is an automatic one */
-    uint32_t row;             /* unstable runs in a row */
     struct timestamp since;   /* of the present state */
     struct timestamp started; /* of the present life */
     int64_t deadline;         /* mono us when SVC_EV_DEADLINE is due; 0 = none */
     struct svc_proc proc;
-    enum service_type type; /* of the present life */
-    unsigned todo;          /* enum svc_todo */
-    bool ready_lost;        /* it may have told that it is ready while nobody could hear it */
-    enum svc_told told;
     int64_t reload_asked;        /* mono us: when that was asked for; 0: not known.  Not recorded */
     int64_t watchdog;            /* us: how often a sign of life is to come; 0: need not; SVC_WATCHDOG_UNKNOWN */
     int64_t watchdog_at;         /* mono us: when the next one is overdue, SVC_EV_WATCHDOG; 0: never.  Not recorded */
-    bool began;                  /* in this life a process was forked: post-stop is due when it ends */
-    uint32_t controls;           /* control processes of this life */
-    struct svc_control control;  /* the present one */
+    struct svc_control control;  /* the present control process */
     struct health_counts health; /* of this life */
-    bool alarm;                  /* on-failure's command is to be run */
-    uint32_t checks;             /* processes of checks, of this life */
-    struct svc_check check;      /* the present one */
-    enum svc_result result;      /* of this life */
-    bool moved;                  /* its main process is not the one that was forked: it has named another */
-    int32_t group;               /* process group that may outlive the main process: usually its pid; 0: none */
+    struct svc_check check;      /* the present process of a check */
     uint64_t group_start;        /* start time of its leader; 0: not known; 1: it had ended before we knew the group */
-    enum svc_stop_phase stop_phase;
-    enum svc_stop_cause stop_cause;
-    bool stop_held;              /* its stop, or restart, was asked for and waits for other services */
     struct exit_info exit;       /* last one; how = NONE before the first */
-    char reason[SVC_REASON_MAX]; /* "" = nothing to say */
+    char reason[SVC_REASON_MAX]; /* "" = nothing to say; the last member, see service_keep.h */
 };
 
 enum svc_event_type {

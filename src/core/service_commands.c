@@ -12,7 +12,7 @@ void step_on_start(struct step *s)
 
     svc->row = 0;
     /* What was due while nobody wanted it is no matter. */
-    if (s->spec->schedule && !svc->desired_up)
+    if (s->spec->around->schedule && !svc->desired_up)
         svc->due = s->now;
     svc->desired_up = true;
     svc->stop_held = false;
@@ -115,7 +115,7 @@ void step_on_reset(struct step *s)
         step_to_stopped(s, "reset by command");
         return;
     }
-    if (s->spec->schedule && svc->state == SVC_WAITING && svc->idle) {
+    if (s->spec->around->schedule && svc->state == SVC_WAITING && svc->idle) {
         step_await_run(s, false);
         return;
     }
@@ -175,7 +175,7 @@ void step_on_call_off(struct step *s)
     step_act(s, ACT_UNQUEUE, 0);
     svc->next_is_restart = false;
     step_reason(svc, "%s", s->event->text);
-    if (s->spec->schedule) {
+    if (s->spec->around->schedule) {
         step_await_run(s, true);
         return;
     }
@@ -194,9 +194,9 @@ void step_on_hurry(struct step *s)
 
 const char *svc_refuses_reload(const struct svc *svc, const struct spec *spec)
 {
-    if (!spec->reload_command && spec_reload_signal(spec) == 0)
+    if (!spec->around->reload_command && spec_reload_signal(spec) == 0)
         return "it has neither reload-signal nor reload-command: use restart";
-    if (svc->state != SVC_RUNNING || (!svc_has_process(svc) && !spec->reload_command))
+    if (svc->state != SVC_RUNNING || (!svc_has_process(svc) && !spec->around->reload_command))
         return "it is not running";
     if (svc->control.role != ROLE_SERVICE || svc_is_reloading(svc))
         return "it is being reloaded already";
@@ -209,7 +209,7 @@ void step_on_reload(struct step *s)
         return;
     s->svc->reason[0] = '\0';
     step_ask_reload(s);
-    if (s->spec->reload_command)
+    if (s->spec->around->reload_command)
         step_begin_control(s, ROLE_RELOAD);
     else
         step_act(s, ACT_RELOAD_SIGNAL, spec_reload_signal(s->spec));

@@ -19,7 +19,7 @@ bool svc_wants_sockets(const struct svc *svc)
 
 void step_await(struct step *s)
 {
-    char *const *listen = s->spec->listen;
+    char *const *listen = s->spec->around->listen;
     size_t n = 0;
     char more[32] = "";
 
@@ -37,9 +37,9 @@ void step_await(struct step *s)
 
 void step_enqueue_or_await(struct step *s)
 {
-    if (s->spec->schedule)
+    if (s->spec->around->schedule)
         step_await_run(s, false);
-    else if (s->spec->start == START_ON_DEMAND)
+    else if (s->spec->around->start == START_ON_DEMAND)
         step_await(s);
     else
         step_enqueue(s, false);

@@ -10,9 +10,9 @@
 
 bool svc_is_checked(const struct svc *svc, const struct spec *spec)
 {
-    if (!spec_has_check(&spec->check) || !svc_has_process(svc))
+    if (!spec_has_check(spec->check) || !svc_has_process(svc))
         return false;
-    return svc->state == SVC_RUNNING || (svc_awaits_ready(svc) && spec->ready.kind == READY_CHECK);
+    return svc->state == SVC_RUNNING || (svc_awaits_ready(svc) && spec->life->ready.kind == READY_CHECK);
 }
 
 bool svc_has_check(const struct svc *svc)
@@ -44,7 +44,7 @@ void step_health_config(struct step *s)
     struct svc *svc = s->svc;
 
     drop_stale_alarm(s);
-    if (spec_has_check(&s->spec->check))
+    if (spec_has_check(s->spec->check))
         return;
     if (svc->state == SVC_RUNNING && svc->health.state == HEALTH_UNHEALTHY)
         svc->reason[0] = '\0';
@@ -58,7 +58,7 @@ static void end_unhealthy(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    svc->result = s->spec->check.on_failure.kind == ON_FAILURE_STOP ? RESULT_UNHEALTHY_STOP : RESULT_UNHEALTHY;
+    svc->result = s->spec->check->on_failure.kind == ON_FAILURE_STOP ? RESULT_UNHEALTHY_STOP : RESULT_UNHEALTHY;
     svc->ended_at = s->now.mono;
     step_begin_stop(s, STOP_BY_FAILURE);
 }
@@ -66,7 +66,7 @@ static void end_unhealthy(struct step *s)
 static void become_unhealthy(struct step *s)
 {
     struct svc *svc = s->svc;
-    const struct spec_check *check = &s->spec->check;
+    const struct spec_check *check = s->spec->check;
     const char *what = s->event->text ? s->event->text : "check failed";
 
     if (check->failures > 1)
@@ -100,11 +100,11 @@ void step_on_checked(struct step *s)
     if (svc->state == SVC_STARTING) {
         if (!s->event->ok)
             return;
-        health_judge(&svc->health, &s->spec->check, true, 0);
+        health_judge(&svc->health, s->spec->check, true, 0);
         step_on_ready(s);
         return;
     }
-    if (!health_judge(&svc->health, &s->spec->check, s->event->ok, s->now.mono - svc->started.mono))
+    if (!health_judge(&svc->health, s->spec->check, s->event->ok, s->now.mono - svc->started.mono))
         return;
     if (svc->health.state == HEALTH_UNHEALTHY) {
         become_unhealthy(s);

@@ -18,7 +18,7 @@ bool svc_awaits_ready(const struct svc *svc)
 /* What is waited for, in words. */
 static const char *awaited_words(const struct spec *spec, char *buf, size_t size)
 {
-    const struct spec_ready *ready = &spec->ready;
+    const struct spec_ready *ready = &spec->life->ready;
     char delay[64];
 
     switch (ready->kind) {
@@ -83,7 +83,7 @@ static void say_awaited(struct step *s)
 /* It has run for a while already: what is left of that? */
 static int64_t delay_deadline(const struct step *s)
 {
-    int64_t at = step_later(s->svc->started.mono, s->spec->ready.delay);
+    int64_t at = step_later(s->svc->started.mono, s->spec->life->ready.delay);
 
     return at > s->now.mono ? at : s->now.mono;
 }
@@ -92,12 +92,12 @@ void step_main_is_there(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (!(svc->todo & TODO_READY) || s->spec->ready.kind == READY_EXEC) {
+    if (!(svc->todo & TODO_READY) || s->spec->life->ready.kind == READY_EXEC) {
         go_on(s);
         return;
     }
     say_awaited(s);
-    if (s->spec->ready.kind == READY_AFTER)
+    if (s->spec->life->ready.kind == READY_AFTER)
         svc->deadline = delay_deadline(s);
 }
 
@@ -118,7 +118,7 @@ void step_await_ready_again(struct step *s)
 
 void step_ready_config(struct step *s)
 {
-    if (s->spec->ready.kind != READY_AFTER)
+    if (s->spec->life->ready.kind != READY_AFTER)
         s->svc->deadline = ready_deadline(s);
     step_main_is_there(s);
 }
@@ -127,7 +127,7 @@ bool step_ready_deadline(struct step *s)
 {
     if (!svc_awaits_ready(s->svc))
         return false;
-    if (s->spec->ready.kind != READY_AFTER && !s->svc->ready_lost)
+    if (s->spec->life->ready.kind != READY_AFTER && !s->svc->ready_lost)
         return false;
     go_on(s);
     return true;
@@ -211,7 +211,7 @@ void step_ask_reload(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (s->spec->ready.kind != READY_NOTIFY || !s->spec->ready.reloads || !svc_has_process(svc))
+    if (s->spec->life->ready.kind != READY_NOTIFY || !s->spec->life->ready.reloads || !svc_has_process(svc))
         return;
     svc->told = TOLD_RELOAD_ASKED;
     svc->reload_asked = s->now.mono;
@@ -253,7 +253,7 @@ void step_reload_deadline(struct step *s)
     const char *missing = svc->told == TOLD_RELOAD_ASKED ? "RELOADING=1" : "READY=1";
     char buf[32];
 
-    duration_format(s->spec->start_timeout, buf, sizeof buf);
+    duration_format(s->spec->life->start_timeout, buf, sizeof buf);
     if (svc->control.role == ROLE_RELOAD) {
         step_reason(svc, "%s: timed out after %s", svc_role_name(ROLE_RELOAD), buf);
         step_forget_reload(s);
@@ -270,7 +270,7 @@ void step_on_extend(struct step *s)
 {
     struct svc *svc = s->svc;
     int64_t until = step_later(s->now.mono, s->event->usec);
-    bool starting = svc->state == SVC_STARTING && !(svc_awaits_ready(svc) && s->spec->ready.kind == READY_AFTER);
+    bool starting = svc->state == SVC_STARTING && !(svc_awaits_ready(svc) && s->spec->life->ready.kind == READY_AFTER);
     bool stopping = svc->state == SVC_STOPPING && svc->stop_phase == STOP_SIGNALLED;
 
     if ((!starting && !stopping && !waits_for_reload(svc)) || svc->deadline == 0 || until <= svc->deadline)
@@ -284,7 +284,7 @@ void step_on_extend(struct step *s)
 /* What the process was started with, of which its own record says nothing: the same as now, or else it knows of none. */
 static int64_t watchdog_of(const struct step *s)
 {
-    int64_t configured = s->spec->watchdog;
+    int64_t configured = s->spec->life->watchdog;
 
     return configured > 0 && s->svc->proc.digest == spec_process_digest(s->spec) ? configured : 0;
 }
@@ -332,6 +332,6 @@ void step_on_watchdog(struct step *s)
     }
     svc->result = RESULT_WATCHDOG;
     svc->ended_at = s->now.mono;
-    svc->proc.stop.signal = s->spec->watchdog_signal;
+    svc->proc.stop.signal = s->spec->life->watchdog_signal;
     step_begin_stop(s, STOP_BY_FAILURE);
 }

@@ -40,7 +40,7 @@ void step_on_due(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (!s->spec->schedule || !svc->desired_up || svc->shutting_down)
+    if (!s->spec->around->schedule || !svc->desired_up || svc->shutting_down)
         return;
     svc->due = s->event->due;
     if (remains(svc) && !s->event->pass_over) {
@@ -61,12 +61,12 @@ void step_on_due(struct step *s)
 void step_reschedule(struct step *s)
 {
     struct svc *svc = s->svc;
-    bool on = s->spec->schedule && svc->desired_up && !svc->shutting_down;
+    bool on = s->spec->around->schedule && svc->desired_up && !svc->shutting_down;
     bool idle = svc->state == SVC_WAITING && svc->idle;
     /* The second: while supd was dead. */
     bool is_new = s->event->rescheduled || svc->due.wall == 0;
 
-    if (!s->spec->schedule)
+    if (!s->spec->around->schedule)
         svc->due = (struct timestamp){0};
     else if (is_new)
         svc->due = s->now;

@@ -23,7 +23,7 @@ void step_reason(struct svc *svc, const char *fmt, ...)
 
 const char *step_exit_words(const struct step *s, char *buf, size_t size)
 {
-    const struct cgroup_limit *limit = &s->spec->cgroup.memory_max;
+    const struct cgroup_limit *limit = &s->spec->cgroup->memory_max;
     char number[32];
 
     svc_exit_words(&s->svc->exit, buf, size);
@@ -73,7 +73,7 @@ int64_t step_stop_deadline(const struct step *s)
 
 int64_t step_start_deadline(const struct step *s)
 {
-    return s->spec->start_timeout > 0 ? step_later(s->now.mono, s->spec->start_timeout) : 0;
+    return s->spec->life->start_timeout > 0 ? step_later(s->now.mono, s->spec->life->start_timeout) : 0;
 }
 
 /* Is anything of the main process there, or of what it or the start command has left? */
@@ -158,7 +158,7 @@ static bool begin_stop_command(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (!s->spec->stop_command || (!svc_has_process(svc) && svc->type != TYPE_ONESHOT))
+    if (!s->spec->around->stop_command || (!svc_has_process(svc) && svc->type != TYPE_ONESHOT))
         return false;
     svc->stop_phase = STOP_COMMAND;
     if (svc->control.role == ROLE_SERVICE) {
@@ -195,7 +195,7 @@ void step_begin_stop(struct step *s, enum svc_stop_cause cause)
 /* Whatever of it has run. */
 static bool post_stop_is_due(const struct step *s)
 {
-    return s->spec->post_stop && s->svc->began && s->svc->stop_phase != STOP_POST && !s->svc->hurried;
+    return s->spec->around->post_stop && s->svc->began && s->svc->stop_phase != STOP_POST && !s->svc->hurried;
 }
 
 void step_go_on(struct step *s)
@@ -288,7 +288,7 @@ void step_up(struct step *s)
     step_watch(s);
     svc->reason[0] = '\0';
     /* Of a plain service the child's own record says enough. */
-    if (svc->type != TYPE_SIMPLE || svc->controls > 0 || s->spec->ready.kind != READY_EXEC || svc->watchdog > 0)
+    if (svc->type != TYPE_SIMPLE || svc->controls > 0 || s->spec->life->ready.kind != READY_EXEC || svc->watchdog > 0)
         step_act(s, ACT_RECORD, 0);
 }
 
@@ -356,7 +356,7 @@ void step_settle_policy(struct step *s, bool abnormal)
 
     if (svc->result == RESULT_UNHEALTHY_STOP) {
         step_state(s, SVC_FAILED);
-        if (s->spec->schedule) /* got since it was found unhealthy */
+        if (s->spec->around->schedule) /* got since it was found unhealthy */
             step_await_run(s, true);
         else
             step_act(s, ACT_RECORD, 0);
@@ -391,7 +391,7 @@ void step_settle_policy(struct step *s, bool abnormal)
         }
         break;
     }
-    if (s->spec->schedule && result.verdict != POLICY_RESTART) {
+    if (s->spec->around->schedule && result.verdict != POLICY_RESTART) {
         step_await_run(s, result.verdict == POLICY_FAILED);
         return;
     }

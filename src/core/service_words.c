@@ -98,19 +98,19 @@ char **svc_command(const struct spec *spec, enum svc_role role)
     case ROLE_START:
         return spec->command;
     case ROLE_PRE_START:
-        return spec->pre_start;
+        return spec->around->pre_start;
     case ROLE_POST_START:
-        return spec->post_start;
+        return spec->around->post_start;
     case ROLE_RELOAD:
-        return spec->reload_command;
+        return spec->around->reload_command;
     case ROLE_STOP:
-        return spec->stop_command;
+        return spec->around->stop_command;
     case ROLE_POST_STOP:
-        return spec->post_stop;
+        return spec->around->post_stop;
     case ROLE_CHECK:
-        return spec->check.command;
+        return spec->check->command;
     case ROLE_UNHEALTHY:
-        return spec->check.on_failure.command;
+        return spec->check->on_failure.command;
     case ROLE_N:
         break;
     }

@@ -11,6 +11,7 @@
 #include "base/strv.h"
 #include "base/units.h"
 #include "core/event.h"
+#include "core/spec_group.h"
 #include "core/spec_type.h"
 
 /* SIGHUP, numbered the same on every Linux architecture (signal(7)). */
@@ -18,43 +19,21 @@
 
 static struct slab specs = SLAB_OF(struct spec);
 
-static void set_defaults(struct spec *spec)
-{
-    for (size_t i = 0; i < spec_n_keys; i++) {
-        char err[256];
-        char *value[] = {(char *)spec_keys[i].dflt, NULL};
-        if (value[0] != NULL && !spec_set(spec, &spec_keys[i], value, 1, false, err, sizeof(err)))
-            abort();
-    }
-}
-
 struct spec *spec_new(const char *name)
 {
     struct spec *spec = slab_new(&specs);
 
+    spec_groups_new(spec);
     spec->name = xstrdup(name);
-    set_defaults(spec);
     return spec;
-}
-
-/* In none of the slabs, which are hidden from children: a helper process asks for it, too. */
-const struct spec *spec_default(void)
-{
-    static struct spec dflt;
-
-    if (dflt.name == NULL) {
-        dflt.name = (char *)"";
-        set_defaults(&dflt);
-    }
-    return &dflt;
 }
 
 void spec_reset(struct spec *spec, const struct spec_key *key)
 {
     const struct key_type_ops *ops = key_type_ops(key->type);
     struct spec *fresh = spec_new(spec->name);
-    char *to = (char *)spec + key->offset;
-    char *from = (char *)fresh + key->offset;
+    char *to = (char *)spec_own(spec, key->group) + key->offset;
+    char *from = (char *)spec_own(fresh, key->group) + key->offset;
 
     for (size_t i = 0; i < ops->size; i++) {
         char byte = to[i];
@@ -65,33 +44,15 @@ void spec_reset(struct spec *spec, const struct spec_key *key)
     spec_free(fresh);
 }
 
-static void copy_ids(struct spec_ids *to, const struct spec_ids *from)
-{
-    *to = *from;
-    to->groups = NULL;
-    if (from->n_groups > 0) {
-        to->groups = xreallocarray(NULL, from->n_groups, sizeof(*to->groups));
-        memcpy(to->groups, from->groups, from->n_groups * sizeof(*to->groups));
-    }
-    to->user_name = xstrdup(from->user_name);
-    to->home = xstrdup(from->home);
-    to->shell = xstrdup(from->shell);
-}
-
 struct spec *spec_dup(const struct spec *spec)
 {
     struct spec *copy = slab_new(&specs);
 
     *copy = *spec;
+    spec_groups_hold(copy);
     copy->name = xstrdup(spec->name);
-    copy->file = xstrdup(spec->file);
-    copy_ids(&copy->ids, &spec->ids);
     copy->on_event = event_rule_dup(spec->on_event);
-    for (size_t i = 0; i < spec_n_keys; i++) {
-        const struct key_type_ops *ops = key_type_ops(spec_keys[i].type);
-        if (ops->dup != NULL)
-            ops->dup((char *)copy + spec_keys[i].offset);
-    }
+    spec_values_dup(SPEC_SELF, copy);
     return copy;
 }
 
@@ -99,27 +60,19 @@ void spec_free(struct spec *spec)
 {
     if (spec == NULL)
         return;
-    for (size_t i = 0; i < spec_n_keys; i++) {
-        const struct key_type_ops *ops = key_type_ops(spec_keys[i].type);
-        if (ops->free != NULL)
-            ops->free((char *)spec + spec_keys[i].offset);
-    }
+    spec_values_free(SPEC_SELF, spec);
+    spec_groups_release(spec);
     event_rule_free(spec->on_event);
-    free(spec->ids.groups);
-    free(spec->ids.user_name);
-    free(spec->ids.home);
-    free(spec->ids.shell);
     free(spec->name);
-    free(spec->file);
     slab_free(&specs, spec);
 }
 
 /* The kernel lets no capability be raised that the bounding set lacks. */
 static bool validate_capabilities(const struct spec *spec, char *err, size_t err_size)
 {
-    uint64_t outside = spec->capabilities.mask & ~spec->capability_bounding_set.mask;
+    uint64_t outside = spec->exec->capabilities.mask & ~spec->exec->capability_bounding_set.mask;
 
-    if (!spec->capabilities.set || !spec->capability_bounding_set.set || outside == 0)
+    if (!spec->exec->capabilities.set || !spec->exec->capability_bounding_set.set || outside == 0)
         return true;
     snprintf(err, err_size, "capabilities names %s, which capability-bounding-set leaves out: put it into both",
              capability_to_name(__builtin_ctzll(outside)));
@@ -128,7 +81,7 @@ static bool validate_capabilities(const struct spec *spec, char *err, size_t err
 
 static bool validate_streams(const struct spec *spec, char *err, size_t err_size)
 {
-    if (spec->tty == NULL || spec->input.kind == LOG_KIND_NONE)
+    if (spec->place->tty == NULL || spec->place->input.kind == LOG_KIND_NONE)
         return spec_log_validate(spec, err, err_size);
     snprintf(err, err_size, "stdin and tty exclude each other: with tty, stdin is the terminal");
     return false;
@@ -137,19 +90,19 @@ static bool validate_streams(const struct spec *spec, char *err, size_t err_size
 /* A run must have an end, or the next one never comes. */
 static bool validate_schedule(const struct spec *spec, char *err, size_t err_size)
 {
-    if (spec->schedule == NULL && !spec->persistent)
+    if (spec->around->schedule == NULL && !spec->around->persistent)
         return true;
-    if (spec->schedule == NULL)
+    if (spec->around->schedule == NULL)
         snprintf(err, err_size, "persistent goes with schedule only: add that, or leave persistent out");
     else if (spec->type != TYPE_ONESHOT)
         snprintf(err, err_size, "schedule goes with type = oneshot only: add that, or leave schedule out");
     else if (spec->remain_after_exit)
         snprintf(err, err_size, "schedule and remain-after-exit exclude each other: leave one out");
-    else if (spec->start == START_ON_DEMAND)
+    else if (spec->around->start == START_ON_DEMAND)
         snprintf(err, err_size, "schedule and start = on-demand exclude each other: leave one out");
     else if (spec->essential)
         snprintf(err, err_size, "schedule and essential exclude each other: between two runs it has not ended");
-    else if (spec->restart == RESTART_ALWAYS)
+    else if (spec->life->restart == RESTART_ALWAYS)
         snprintf(err, err_size,
                  "restart = always would repeat one run without end: with schedule, write on-failure or no");
     else
@@ -159,7 +112,7 @@ static bool validate_schedule(const struct spec *spec, char *err, size_t err_siz
 
 static bool validate_type(const struct spec *spec, char *err, size_t err_size)
 {
-    if (spec->pid_file != NULL && spec->type != TYPE_FORKING) {
+    if (spec->place->pid_file != NULL && spec->type != TYPE_FORKING) {
         snprintf(err, err_size, "pid-file goes with type = forking only: add that, or leave pid-file out");
         return false;
     }
@@ -167,7 +120,7 @@ static bool validate_type(const struct spec *spec, char *err, size_t err_size)
         snprintf(err, err_size, "remain-after-exit goes with type = oneshot only: add that, or leave it out");
         return false;
     }
-    if (spec->reload_signal != 0 && spec->reload_command != NULL) {
+    if (spec->life->reload_signal != 0 && spec->around->reload_command != NULL) {
         snprintf(err, err_size, "reload-signal and reload-command are two ways to do one thing: leave one out");
         return false;
     }
@@ -176,13 +129,13 @@ static bool validate_type(const struct spec *spec, char *err, size_t err_size)
 
 static bool needs_messages(const struct spec *spec)
 {
-    return spec->ready.kind == READY_NOTIFY || spec->watchdog > 0 || spec->fd_store > 0;
+    return spec->life->ready.kind == READY_NOTIFY || spec->life->watchdog > 0 || spec->life->fd_store > 0;
 }
 
 /* What ends before its start is over, or is not known to us yet, can say nothing. */
 static bool validate_ready(const struct spec *spec, char *err, size_t err_size)
 {
-    enum ready_kind kind = spec->ready.kind;
+    enum ready_kind kind = spec->life->ready.kind;
     char delay[64];
     char timeout[64];
 
@@ -196,35 +149,36 @@ static bool validate_ready(const struct spec *spec, char *err, size_t err_size)
                  kind == READY_FD ? "fd" : "notify");
         return false;
     }
-    size_t first_free = 3 + strv_len(spec->listen) + spec->fd_store;
-    if (kind == READY_FD && spec->ready.fd < first_free) {
-        snprintf(err, err_size, "ready = fd:%u is where %s may be: use fd:%zu or a greater number", spec->ready.fd,
-                 spec->fd_store > 0 ? "a socket of listen, or a descriptor of fd-store," : "a socket of listen",
+    size_t first_free = 3 + strv_len(spec->around->listen) + spec->life->fd_store;
+    if (kind == READY_FD && spec->life->ready.fd < first_free) {
+        snprintf(err, err_size, "ready = fd:%u is where %s may be: use fd:%zu or a greater number",
+                 spec->life->ready.fd,
+                 spec->life->fd_store > 0 ? "a socket of listen, or a descriptor of fd-store," : "a socket of listen",
                  first_free);
         return false;
     }
-    if (spec->fd_store > FD_STORE_MAX) {
+    if (spec->life->fd_store > FD_STORE_MAX) {
         snprintf(err, err_size,
                  "fd-store = %u is too much: the names of more than %d descriptors may not fit into "
                  "LISTEN_FDNAMES",
-                 spec->fd_store, FD_STORE_MAX);
+                 spec->life->fd_store, FD_STORE_MAX);
         return false;
     }
-    if (spec->watchdog > 0 && spec->type != TYPE_SIMPLE) {
+    if (spec->life->watchdog > 0 && spec->type != TYPE_SIMPLE) {
         snprintf(err, err_size, "watchdog goes with type = simple only: leave one out");
         return false;
     }
-    if (needs_messages(spec) && spec->notify_access == NOTIFY_NONE) {
+    if (needs_messages(spec) && spec->life->notify_access == NOTIFY_NONE) {
         snprintf(err, err_size, "%s and notify-access = none exclude each other: leave one out",
-                 kind == READY_NOTIFY ? "ready = notify"
-                 : spec->watchdog > 0 ? "watchdog"
-                                      : "fd-store");
+                 kind == READY_NOTIFY       ? "ready = notify"
+                 : spec->life->watchdog > 0 ? "watchdog"
+                                            : "fd-store");
         return false;
     }
-    if (kind == READY_AFTER && spec->start_timeout > 0 && spec->ready.delay >= spec->start_timeout) {
+    if (kind == READY_AFTER && spec->life->start_timeout > 0 && spec->life->ready.delay >= spec->life->start_timeout) {
         snprintf(err, err_size, "ready = after %s comes too late for start-timeout (%s): raise that",
-                 duration_format(spec->ready.delay, delay, sizeof(delay)),
-                 duration_format(spec->start_timeout, timeout, sizeof(timeout)));
+                 duration_format(spec->life->ready.delay, delay, sizeof(delay)),
+                 duration_format(spec->life->start_timeout, timeout, sizeof(timeout)));
         return false;
     }
     return true;
@@ -232,16 +186,16 @@ static bool validate_ready(const struct spec *spec, char *err, size_t err_size)
 
 enum notify_access spec_notify_access(const struct spec *spec)
 {
-    if (spec->notify_access != NOTIFY_UNSET)
-        return spec->notify_access;
+    if (spec->life->notify_access != NOTIFY_UNSET)
+        return spec->life->notify_access;
     return needs_messages(spec) ? NOTIFY_MAIN : NOTIFY_NONE;
 }
 
 int32_t spec_reload_signal(const struct spec *spec)
 {
-    if (spec->reload_signal != 0 || spec->reload_command != NULL)
-        return spec->reload_signal;
-    return spec->ready.kind == READY_NOTIFY && spec->ready.reloads ? SIGNAL_HUP : 0;
+    if (spec->life->reload_signal != 0 || spec->around->reload_command != NULL)
+        return spec->life->reload_signal;
+    return spec->life->ready.kind == READY_NOTIFY && spec->life->ready.reloads ? SIGNAL_HUP : 0;
 }
 
 void spec_type_defaults(struct spec *spec, bool restart_given, bool start_timeout_given)
@@ -249,9 +203,9 @@ void spec_type_defaults(struct spec *spec, bool restart_given, bool start_timeou
     if (spec->type != TYPE_ONESHOT)
         return;
     if (!restart_given)
-        spec->restart = RESTART_NO;
+        spec_own_life(spec)->restart = RESTART_NO;
     if (!start_timeout_given)
-        spec->start_timeout = 0;
+        spec_own_life(spec)->start_timeout = 0;
 }
 
 bool spec_validate(const struct spec *spec, char *err, size_t err_size)
@@ -263,18 +217,18 @@ bool spec_validate(const struct spec *spec, char *err, size_t err_size)
         snprintf(err, err_size, "key 'command' is missing: say which program to run");
         return false;
     }
-    if (spec->cgroup.memory_max.set && !spec->cgroup.memory_max.infinite && spec->cgroup.memory_max.value == 0) {
+    if (spec->cgroup->memory_max.set && !spec->cgroup->memory_max.infinite && spec->cgroup->memory_max.value == 0) {
         snprintf(err, err_size, "key 'cgroup.memory-max' is 0, which leaves no memory to run in: raise it");
         return false;
     }
-    if (spec->restart_delay > spec->restart_delay_max) {
+    if (spec->life->restart_delay > spec->life->restart_delay_max) {
         snprintf(err, err_size,
                  "restart-delay (%s) is longer than restart-delay-max (%s): raise the one or lower the other",
-                 duration_format(spec->restart_delay, delay, sizeof(delay)),
-                 duration_format(spec->restart_delay_max, max, sizeof(max)));
+                 duration_format(spec->life->restart_delay, delay, sizeof(delay)),
+                 duration_format(spec->life->restart_delay_max, max, sizeof(max)));
         return false;
     }
-    if (spec->start == START_ON_DEMAND && strv_len(spec->listen) == 0) {
+    if (spec->around->start == START_ON_DEMAND && strv_len(spec->around->listen) == 0) {
         snprintf(err, err_size, "start = on-demand needs a socket to wait at: give it the key listen");
         return false;
     }

@@ -144,19 +144,25 @@ struct spec_limit {
     uint64_t hard;
 };
 
-struct spec {
-    char *name;
-    char **command; /* argv, never empty */
-    enum service_type type;
-    bool remain_after_exit; /* TYPE_ONESHOT: running once its command has succeeded, until it is stopped */
-    char *pid_file;         /* TYPE_FORKING; NULL: the main process is guessed */
-    char *directory;        /* from '/' on, or from "~" on; NULL: "/" as root is not imposed, the child keeps supd's */
-    uint32_t umask;
-    char **environment;       /* KEY=VALUE; those of `defaults` first, then the service's own */
-    char **environment_files; /* a leading '-' means: may be missing */
-    bool clear_environment;
-    struct spec_log input; /* where stdin comes from: NONE, INHERIT or a file */
-    char *tty;             /* NULL: none */
+/*
+ * What a service is falls into groups, and what two services say in the same words they have in common: a group is never
+ * written to while more than one spec has it, see spec_own().
+ */
+enum spec_group {
+    SPEC_SELF, /* the members of struct spec itself */
+    SPEC_EXEC,
+    SPEC_PLACE,
+    SPEC_LIFE,
+    SPEC_AROUND,
+    SPEC_LOGS,
+    SPEC_CGROUP,
+    SPEC_CHECK,
+    SPEC_SOURCE,
+    SPEC_N_GROUPS,
+};
+
+/* As whom, and with what rights and limits, its processes run. */
+struct spec_exec {
     char *user;
     char *group;
     char **supplementary_groups; /* beside those of the login; as gids they are in ids */
@@ -164,22 +170,30 @@ struct spec {
     struct spec_caps capabilities;            /* the ambient set; unset: what supd has */
     struct spec_caps capability_bounding_set; /* unset: what supd has */
     bool no_new_privileges;
-    int32_t parent_death_signal; /* 0: none */
     bool private_tmp;
+    bool clear_environment;
+    int32_t parent_death_signal; /* 0: none */
+    uint32_t umask;
     char **read_only_paths; /* a leading '-' means: may be missing */
     struct spec_int nice;
     struct spec_io io;
     struct spec_cpus *cpus; /* NULL: all that supd has */
     struct spec_int oom_score_adj;
     struct spec_limit *limits[SPEC_N_LIMITS]; /* by enum spec_limit_name; NULL: as supd was started with */
-    char **deps[SPEC_N_DEPS];                 /* by enum spec_dep: names of services, or of one that has instances */
-    struct spec_int instances;                /* as written; of an instance itself, and where there are none, unset */
-    bool enabled;
-    bool essential; /* once it is exited or failed, supd stops everything and exits with its status */
-    enum start_mode start;
-    char **schedule; /* as core/schedule.h has it; NULL: none */
-    bool persistent; /* a run that was due while the machine or supd was down is made up */
-    char **listen;   /* as socket_spec_format() writes them, users and groups as numbers once they were looked up */
+};
+
+/* Where they run, and with what. */
+struct spec_place {
+    char *pid_file;     /* TYPE_FORKING; NULL: the main process is guessed */
+    char *directory;    /* from '/' on, or from "~" on; NULL: "/" as root is not imposed, the child keeps supd's */
+    char **environment; /* KEY=VALUE; those of `defaults` first, then the service's own */
+    char **environment_files; /* a leading '-' means: may be missing */
+    struct spec_log input;    /* where stdin comes from: NONE, INHERIT or a file */
+    char *tty;                /* NULL: none */
+};
+
+/* From its start to its end, and whether that is followed by another start. */
+struct spec_life {
     enum restart_policy restart;
     struct exit_set success_exit;
     struct exit_set restart_prevent_exit;
@@ -197,22 +211,52 @@ struct spec {
     int32_t stop_signal;
     enum kill_mode kill_mode;
     int32_t reload_signal; /* 0: none; as written: spec_reload_signal() */
+};
+
+/* What else has to do with it: other services, sockets, times, commands. */
+struct spec_around {
+    char **deps[SPEC_N_DEPS];  /* by enum spec_dep: names of services, or of one that has instances */
+    struct spec_int instances; /* as written; of an instance itself, and where there are none, unset */
+    enum start_mode start;
+    bool persistent; /* a run that was due while the machine or supd was down is made up */
+    char **schedule; /* as core/schedule.h has it; NULL: none */
+    char **listen;   /* as socket_spec_format() writes them, users and groups as numbers once they were looked up */
     /* argv each, NULL: none.  A '-' before the program: its failure does not matter. */
     char **pre_start;
     char **post_start;
     char **reload_command;
     char **stop_command;
     char **post_stop;
+};
+
+struct spec_logs {
     struct spec_log log;
     struct spec_log log_error;
     struct spec_logging logging;
-    struct spec_cgroup cgroup;
-    struct event_rule *on_event; /* NULL: a service; else what is run for news of others, core/event.h */
-    struct spec_check check;
+};
 
-    /* Where it was written, for messages; no part of what the service is. */
+/* Where it was written, for messages; no part of what the service is. */
+struct spec_source {
     char *file;
-    uint32_t line;
+};
+
+struct spec {
+    char *name;
+    char **command; /* argv, never empty */
+    enum service_type type;
+    bool remain_after_exit; /* TYPE_ONESHOT: running once its command has succeeded, until it is stopped */
+    bool enabled;
+    bool essential;              /* once it is exited or failed, supd stops everything and exits with its status */
+    uint32_t line;               /* in source->file */
+    struct event_rule *on_event; /* NULL: a service; else what is run for news of others, core/event.h */
+    const struct spec_exec *exec;
+    const struct spec_place *place;
+    const struct spec_life *life;
+    const struct spec_around *around;
+    const struct spec_logs *logs;
+    const struct spec_cgroup *cgroup;
+    const struct spec_check *check;
+    const struct spec_source *source;
 };
 
 /* What each is made of and how it is read, written and compared: spec_type.h. */
@@ -286,7 +330,8 @@ struct spec_key {
     const char *name;
     enum key_type type;
     unsigned flags;
-    size_t offset;    /* into struct spec */
+    enum spec_group group;
+    size_t offset;    /* into that */
     const char *dflt; /* default as written in a file; NULL = unset or empty */
 };
 
@@ -305,6 +350,51 @@ struct spec *spec_dup(const struct spec *spec);
 void spec_free(struct spec *spec);
 /* One with nothing but its defaults, to compare with; it stays. */
 const struct spec *spec_default(void);
+
+/*
+ * GROUP of SPEC to be written to: no other spec has it from now on.  Kept by nobody, for a copy of SPEC may have it next.
+ */
+void *spec_own(struct spec *spec, enum spec_group group);
+
+static inline struct spec_exec *spec_own_exec(struct spec *spec)
+{
+    return spec_own(spec, SPEC_EXEC);
+}
+
+static inline struct spec_place *spec_own_place(struct spec *spec)
+{
+    return spec_own(spec, SPEC_PLACE);
+}
+
+static inline struct spec_life *spec_own_life(struct spec *spec)
+{
+    return spec_own(spec, SPEC_LIFE);
+}
+
+static inline struct spec_around *spec_own_around(struct spec *spec)
+{
+    return spec_own(spec, SPEC_AROUND);
+}
+
+static inline struct spec_logs *spec_own_logs(struct spec *spec)
+{
+    return spec_own(spec, SPEC_LOGS);
+}
+
+static inline struct spec_cgroup *spec_own_cgroup(struct spec *spec)
+{
+    return spec_own(spec, SPEC_CGROUP);
+}
+
+static inline struct spec_check *spec_own_check(struct spec *spec)
+{
+    return spec_own(spec, SPEC_CHECK);
+}
+
+static inline struct spec_source *spec_own_source(struct spec *spec)
+{
+    return spec_own(spec, SPEC_SOURCE);
+}
 
 /* KEY of SPEC is again what it is where nobody gives it. */
 void spec_reset(struct spec *spec, const struct spec_key *key);
@@ -377,7 +467,7 @@ struct spec_list {
 };
 
 void spec_list_free(struct spec_list *list);
-/* Appends; the list takes ownership.  Sort with spec_list_sort() once all are in. */
+/* Appends; the list takes ownership, and has what the last few say too but once.  Sort with spec_list_sort() once all are in. */
 void spec_list_push(struct spec_list *list, struct spec *spec);
 void spec_list_sort(struct spec_list *list);
 /* Binary search in a sorted list, NULL when there is none. */

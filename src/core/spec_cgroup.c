@@ -60,10 +60,10 @@ const char *spec_cgroup_need(const struct spec *spec)
 {
     struct cgroup_setting settings[CGROUP_N_SETTINGS];
 
-    spec_cgroup_settings(&spec->cgroup, settings);
+    spec_cgroup_settings(spec->cgroup, settings);
     for (size_t i = 0; i < CGROUP_N_SETTINGS; i++) {
         if (settings[i].set)
             return settings[i].key;
     }
-    return spec->kill_mode == KILL_MODE_CGROUP ? "kill-mode = cgroup" : NULL;
+    return spec->life->kill_mode == KILL_MODE_CGROUP ? "kill-mode = cgroup" : NULL;
 }

@@ -109,11 +109,11 @@ static unsigned count_ways(const struct spec_check *check)
 
 static const char *find_fault(const struct spec *spec)
 {
-    const struct spec_check *check = &spec->check;
+    const struct spec_check *check = spec->check;
 
     if (count_ways(check) > 1)
         return "check: command, tcp and http are three ways to look: leave all but one out";
-    if (spec->ready.kind == READY_CHECK && count_ways(check) == 0)
+    if (spec->life->ready.kind == READY_CHECK && count_ways(check) == 0)
         return "ready = check waits for a check that succeeds: give it check { command, tcp or http }";
     if (spec_has_check(check) && spec->type == TYPE_ONESHOT)
         return "type = oneshot does its work and ends: leave check { } out";

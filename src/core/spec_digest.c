@@ -49,7 +49,7 @@ static uint64_t add_ids(uint64_t digest, const struct spec_ids *ids)
 /* What the process of a service has of a log that goes through a FIFO is the FIFO, wherever that leads. */
 static bool is_piped_log(const struct spec *spec, const struct spec_key *key)
 {
-    return key->type == KEY_LOG && spec_log_is_piped(spec, key->offset == offsetof(struct spec, log_error));
+    return key->type == KEY_LOG && spec_log_is_piped(spec, key->offset == offsetof(struct spec_logs, log_error));
 }
 
 static uint64_t add_key(uint64_t digest, const struct spec *spec, const struct spec_key *key)
@@ -79,7 +79,7 @@ uint64_t spec_process_digest(const struct spec *spec)
         if ((key->flags & KEY_F_PROCESS) != 0 && (is_piped_log(spec, key) || !spec_key_equal(spec, dflt, key)))
             digest = add_key(digest, spec, key);
     }
-    if (spec->ids.set)
-        digest = add_ids(digest, &spec->ids);
+    if (spec->exec->ids.set)
+        digest = add_ids(digest, &spec->exec->ids);
     return digest;
 }

@@ -4,6 +4,10 @@
 #include "base/mem.h"
 #include "core/instance.h"
 #include "core/spec.h"
+#include "core/spec_group.h"
+
+/* So many specs before one are looked at for what is the same: those alike stand beside one another. */
+#define SHARED_WITH 8
 
 void spec_list_free(struct spec_list *list)
 {
@@ -16,6 +20,8 @@ void spec_list_free(struct spec_list *list)
 
 void spec_list_push(struct spec_list *list, struct spec *spec)
 {
+    for (size_t i = list->n; i > 0 && i + SHARED_WITH > list->n; i--)
+        spec_share(spec, list->items[i - 1]);
     /* Full at each power of two, and at 0. */
     if ((list->n & (list->n - 1)) == 0)
         list->items = xreallocarray(list->items, list->n > 0 ? 2 * list->n : 1, sizeof(struct spec *));

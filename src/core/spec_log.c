@@ -20,7 +20,7 @@ static const enum log_sink_kind sinks[] = {
 
 static const struct spec_log *place(const struct spec *spec, bool error)
 {
-    return error ? &spec->log_error : &spec->log;
+    return error ? &spec->logs->log_error : &spec->logs->log;
 }
 
 /* Is the text of the stream to be changed on its way? */
@@ -32,7 +32,8 @@ static bool is_worked_on(const struct spec_logging *l)
 /* Is it to be looked at on its way?  What goes to a terminal of its own is nobody else's. */
 static bool is_watched(const struct spec *spec, bool error)
 {
-    return spec->ready.kind == READY_LOG && !(spec->tty != NULL && place(spec, error)->kind == LOG_KIND_INHERIT);
+    return spec->life->ready.kind == READY_LOG &&
+           !(spec->place->tty != NULL && place(spec, error)->kind == LOG_KIND_INHERIT);
 }
 
 bool spec_log_is_piped(const struct spec *spec, bool error)
@@ -42,7 +43,7 @@ bool spec_log_is_piped(const struct spec *spec, bool error)
     case LOG_KIND_NONE:
         return false;
     case LOG_KIND_INHERIT:
-        return is_worked_on(&spec->logging) || is_watched(spec, error);
+        return is_worked_on(&spec->logs->logging) || is_watched(spec, error);
     case LOG_KIND_FILE:
     case LOG_KIND_JOURNAL:
     case LOG_KIND_SYSLOG:
@@ -85,7 +86,7 @@ static enum log_channel channel_of(const struct spec *spec, bool error)
 {
     if (error)
         return LOG_CHANNEL_ERR;
-    return spec->log_error.kind == LOG_KIND_UNSET ? LOG_CHANNEL_BOTH : LOG_CHANNEL_OUT;
+    return spec->logs->log_error.kind == LOG_KIND_UNSET ? LOG_CHANNEL_BOTH : LOG_CHANNEL_OUT;
 }
 
 /*
@@ -94,7 +95,7 @@ static enum log_channel channel_of(const struct spec *spec, bool error)
  */
 static char *prefix_of(const struct spec *spec)
 {
-    const char *text = spec->logging.prefix;
+    const char *text = spec->logs->logging.prefix;
     struct buf out = {0};
 
     if (text == NULL || instance_is(spec->name))
@@ -113,7 +114,7 @@ static char *prefix_of(const struct spec *spec)
 
 struct log_stream spec_log_stream(const struct spec *spec, bool error)
 {
-    const struct spec_logging *l = &spec->logging;
+    const struct spec_logging *l = &spec->logs->logging;
     const struct spec_log *log = place(spec, error);
     struct log_stream stream = {
         .service = xstrdup(spec->name),
@@ -158,7 +159,8 @@ static bool can_be_told(const struct spec *spec, bool error, char *err, size_t e
 
     if (!spec_log_is_piped(spec, error))
         return true;
-    if (!is_utf8(place(spec, error)->path) || !is_utf8(spec->logging.prefix) || !is_utf8(spec->logging.timestamp)) {
+    if (!is_utf8(place(spec, error)->path) || !is_utf8(spec->logs->logging.prefix) ||
+        !is_utf8(spec->logs->logging.timestamp)) {
         snprintf(err, err_size, "%s, log-prefix and log-timestamp have to be UTF-8 where suplog(8) writes the log",
                  key);
         return false;
@@ -175,10 +177,10 @@ static bool can_be_told(const struct spec *spec, bool error, char *err, size_t e
 
 static bool can_be_watched(const struct spec *spec, char *err, size_t err_size)
 {
-    if (spec->ready.kind != READY_LOG || spec_log_is_piped(spec, false) || spec_log_is_piped(spec, true))
+    if (spec->life->ready.kind != READY_LOG || spec_log_is_piped(spec, false) || spec_log_is_piped(spec, true))
         return true;
     snprintf(err, err_size, "ready = log: has no output to look at %s: give it a log, or a log-error",
-             spec->log.kind == LOG_KIND_NONE ? "with log = none" : "where that goes to a tty");
+             spec->logs->log.kind == LOG_KIND_NONE ? "with log = none" : "where that goes to a tty");
     return false;
 }
 

@@ -29,7 +29,7 @@ struct key_input {
     size_t err_size;
 };
 
-/* All pointers to values point to the member of struct spec that is at key->offset. */
+/* All pointers to values point to the member that is at key->offset of key->group. */
 struct key_type_ops {
     bool takes_list;
     bool is_command; /* its list is one command, no element of it means anything by itself */

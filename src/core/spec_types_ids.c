@@ -13,34 +13,36 @@ static bool same_groups(const struct spec_ids *a, const struct spec_ids *b)
 
 static bool same_supplementary_names(const struct spec *a, const struct spec *b)
 {
-    return strv_equal(a->supplementary_groups, b->supplementary_groups);
+    return strv_equal(a->exec->supplementary_groups, b->exec->supplementary_groups);
 }
 
 /* What follows from `user`: with no `group` beside it, that is the login group too.  Groups that came with
  * `supplementary-groups` are among those that were looked up: where that differs, they say nothing of the user. */
 static bool same_user(const struct spec *a, const struct spec *b)
 {
-    if (!key_same_string(a->user, b->user))
+    if (!key_same_string(a->exec->user, b->exec->user))
         return false;
-    if (a->user == NULL)
+    if (a->exec->user == NULL)
         return true;
-    return a->ids.set == b->ids.set && a->ids.uid == b->ids.uid &&
-           (!same_supplementary_names(a, b) || same_groups(&a->ids, &b->ids)) &&
-           key_same_string(a->ids.user_name, b->ids.user_name) && key_same_string(a->ids.home, b->ids.home) &&
-           key_same_string(a->ids.shell, b->ids.shell) &&
-           (a->group != NULL || b->group != NULL || a->ids.gid == b->ids.gid);
+    return a->exec->ids.set == b->exec->ids.set && a->exec->ids.uid == b->exec->ids.uid &&
+           (!same_supplementary_names(a, b) || same_groups(&a->exec->ids, &b->exec->ids)) &&
+           key_same_string(a->exec->ids.user_name, b->exec->ids.user_name) &&
+           key_same_string(a->exec->ids.home, b->exec->ids.home) &&
+           key_same_string(a->exec->ids.shell, b->exec->ids.shell) &&
+           (a->exec->group != NULL || b->exec->group != NULL || a->exec->ids.gid == b->exec->ids.gid);
 }
 
 static bool same_group(const struct spec *a, const struct spec *b)
 {
-    if (!key_same_string(a->group, b->group))
+    if (!key_same_string(a->exec->group, b->exec->group))
         return false;
-    return a->group == NULL || (a->ids.set == b->ids.set && a->ids.gid == b->ids.gid);
+    return a->exec->group == NULL || (a->exec->ids.set == b->exec->ids.set && a->exec->ids.gid == b->exec->ids.gid);
 }
 
 static bool same_supplementary(const struct spec *a, const struct spec *b)
 {
-    return same_supplementary_names(a, b) && (a->supplementary_groups == NULL || same_groups(&a->ids, &b->ids));
+    return same_supplementary_names(a, b) &&
+           (a->exec->supplementary_groups == NULL || same_groups(&a->exec->ids, &b->exec->ids));
 }
 
 static bool set_names(const struct key_input *in, void *to)

@@ -27,8 +27,9 @@ static const char *const units[SPEC_N_LIMITS] = {
 
 int spec_limit_of(const struct spec_key *key)
 {
-    return key->type == KEY_LIMIT ? (int)((key->offset - offsetof(struct spec, limits)) / sizeof(struct spec_limit *))
-                                  : -1;
+    return key->type == KEY_LIMIT
+               ? (int)((key->offset - offsetof(struct spec_exec, limits)) / sizeof(struct spec_limit *))
+               : -1;
 }
 
 static const char *unit_of(const struct spec_key *key)

@@ -279,7 +279,7 @@ static struct spec *build_spec(struct config_build *b, const struct placed *p, c
     bool ok = defaults_ok;
 
     config_build_replace(&spec->name, name);
-    config_build_replace(&spec->file, b->files[p->file]);
+    config_build_replace(&spec_own_source(spec)->file, b->files[p->file]);
     spec->line = section->line;
     if (ok && instance_is(name) && !b->internal)
         ok = expand_defaults(b, spec);
@@ -291,7 +291,8 @@ static struct spec *build_spec(struct config_build *b, const struct placed *p, c
         config_build_error(b, p->file, section->line, "service \"%s\": %s", section->title, err);
         ok = false;
     }
-    spec->instances = (struct spec_int){0};
+    if (spec->around->instances.set)
+        spec_own_around(spec)->instances = (struct spec_int){0};
     if (ok)
         return spec;
     spec_free(spec);
@@ -305,13 +306,13 @@ static struct spec_int count_instances(const struct config_section *section, con
     char err[ERR_SIZE];
 
     if (entry == NULL)
-        return defaults->instances;
+        return defaults->around->instances;
 
     struct spec *probe = spec_dup(defaults);
     struct spec_int count = {true, 1};
     if (entry->kind == CONFIG_VALUE &&
         spec_set(probe, spec_key_find("instances"), entry->values, entry->n, false, err, sizeof(err)))
-        count = probe->instances;
+        count = probe->around->instances;
     spec_free(probe);
     return count;
 }

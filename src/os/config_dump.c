@@ -114,8 +114,8 @@ static void put_ids(struct buf *out, const struct spec_ids *ids)
 
 static void end_section(struct buf *out, const struct spec *spec)
 {
-    put_ids(out, &spec->ids);
-    put_value(out, "    ", "origin-file", spec->file);
+    put_ids(out, &spec->exec->ids);
+    put_value(out, "    ", "origin-file", spec->source->file);
     put_number(out, "    ", "origin-line", spec->line);
     buf_add_string(out, "}\n");
 }

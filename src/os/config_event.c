@@ -82,7 +82,7 @@ static void build(struct config_build *b, const struct placed *p, bool ok)
     char err[ERR_SIZE];
 
     event_spec_prepare(spec, section->title);
-    config_build_replace(&spec->file, b->files[p->file]);
+    config_build_replace(&spec_own_source(spec)->file, b->files[p->file]);
     spec->line = section->line;
     for (size_t i = 0; i < section->n_entries; i++) {
         if (config_build_given_before(b, p, i) || !set_key(b, p, &section->entries[i], spec))

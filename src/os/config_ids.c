@@ -134,14 +134,16 @@ static void copy_ids(struct spec_ids *to, const struct spec_ids *from)
 
 struct config_ids_errors config_ids_resolve(struct config_ids *ids, struct spec *spec)
 {
-    struct answer wanted = {.user = spec->user, .group = spec->group, .more = spec->supplementary_groups};
+    struct answer wanted = {
+        .user = spec->exec->user, .group = spec->exec->group, .more = spec->exec->supplementary_groups};
     struct answer **found = tfind(&wanted, &ids->tree, compare_answers);
-    struct answer *answer = found != NULL ? *found : look_up(spec->user, spec->group, spec->supplementary_groups);
+    struct answer *answer =
+        found != NULL ? *found : look_up(spec->exec->user, spec->exec->group, spec->exec->supplementary_groups);
 
     if (found == NULL && tsearch(answer, &ids->tree, compare_answers) == NULL)
         abort();
     if (answer->user_err == NULL && answer->group_err == NULL && answer->more_err == NULL)
-        copy_ids(&spec->ids, &answer->ids);
+        copy_ids(&spec_own_exec(spec)->ids, &answer->ids);
     return (struct config_ids_errors){answer->user_err, answer->group_err, answer->more_err};
 }
 
@@ -170,7 +172,7 @@ static bool resolve_socket(char **text, char *err, size_t err_size)
 
 bool config_ids_resolve_listen(struct spec *spec, char *err, size_t err_size)
 {
-    for (char **text = spec->listen; text != NULL && *text != NULL; text++) {
+    for (char **text = spec_own_around(spec)->listen; text != NULL && *text != NULL; text++) {
         if (!resolve_socket(text, err, err_size))
             return false;
     }
@@ -179,21 +181,22 @@ bool config_ids_resolve_listen(struct spec *spec, char *err, size_t err_size)
 
 bool config_ids_resolve_owner(struct spec *spec, char *err, size_t err_size)
 {
-    char **owner = &spec->logging.owner;
-    char *colon = *owner != NULL ? strchr(*owner, ':') : NULL;
+    const char *owner = spec->logs->logging.owner;
+    const char *colon = owner != NULL ? strchr(owner, ':') : NULL;
     uid_t uid;
     gid_t gid;
 
-    if (*owner == NULL)
+    if (owner == NULL)
         return true;
-    char *user = xstrndup(*owner, colon != NULL ? (size_t)(colon - *owner) : strlen(*owner));
+    char *user = xstrndup(owner, colon != NULL ? (size_t)(colon - owner) : strlen(owner));
     bool ok = ids_user(user, &uid, err, err_size) && (colon == NULL || ids_group(colon + 1, &gid, err, err_size));
     free(user);
     if (!ok)
         return false;
     char *numbers = colon != NULL ? xasprintf("%u:%u", uid, gid) : xasprintf("%u", uid);
-    free(*owner);
-    *owner = numbers;
+    struct spec_logs *logs = spec_own_logs(spec);
+    free(logs->logging.owner);
+    logs->logging.owner = numbers;
     return true;
 }
 
@@ -271,7 +274,8 @@ bool config_ids_number(const char *text, uint32_t *number)
 bool config_ids_are_whole(const struct spec *spec, const struct config_section *section)
 {
     static const char *const needed[] = {"resolved-uid", "resolved-gid", "resolved-groups"};
-    bool wanted = geteuid() == 0 && (spec->user != NULL || spec->group != NULL || spec->supplementary_groups != NULL);
+    bool wanted = geteuid() == 0 &&
+                  (spec->exec->user != NULL || spec->exec->group != NULL || spec->exec->supplementary_groups != NULL);
 
     for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
         if ((config_section_find(section, needed[i]) != NULL) != wanted)
@@ -301,14 +305,18 @@ static bool set_string(char **to, const char *value)
 
 bool config_ids_set_internal(struct spec *spec, const struct config_entry *entry)
 {
-    struct spec_ids *ids = &spec->ids;
+    const char *value = entry->values[0];
 
     if (strcmp(entry->key, "resolved-groups") == 0)
-        return entry->kind == CONFIG_LIST && set_groups(ids, entry);
+        return entry->kind == CONFIG_LIST && set_groups(&spec_own_exec(spec)->ids, entry);
     if (entry->kind != CONFIG_VALUE)
         return false;
+    if (strcmp(entry->key, "origin-line") == 0)
+        return config_ids_number(value, &spec->line);
+    if (strcmp(entry->key, "origin-file") == 0)
+        return set_string(&spec_own_source(spec)->file, value);
 
-    const char *value = entry->values[0];
+    struct spec_ids *ids = &spec_own_exec(spec)->ids;
     if (strcmp(entry->key, "resolved-uid") == 0) {
         ids->set = true;
         return config_ids_number(value, &ids->uid);
@@ -321,7 +329,5 @@ bool config_ids_set_internal(struct spec *spec, const struct config_entry *entry
         return set_string(&ids->home, value);
     if (strcmp(entry->key, "resolved-shell") == 0)
         return set_string(&ids->shell, value);
-    if (strcmp(entry->key, "origin-line") == 0)
-        return config_ids_number(value, &spec->line);
-    return set_string(&spec->file, value);
+    return false;
 }

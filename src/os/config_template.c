@@ -57,7 +57,7 @@ bool config_template_keep(struct config_build *b, const struct placed *p, const 
     bool ok = true;
 
     config_build_replace(&template->base->name, p->section->title);
-    template->base->instances = (struct spec_int){true, count};
+    spec_own_around(template->base)->instances = (struct spec_int){true, count};
     for (size_t i = 0; i < spec_n_keys; i++) {
         if ((spec_keys[i].flags & KEY_F_EXPANDS) != 0)
             ok =

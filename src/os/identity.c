@@ -253,26 +253,11 @@ bool identity_have_process_status(void)
     return (pretended_lacks & IDENTITY_LACKS_PROCESS_STATUS) == 0 && kernel_is_at_least(5, 17);
 }
 
-/* What a zombie, and what it has waited for, has used. */
-static struct usage usage_in(const struct procfs_stat *st)
-{
-    int64_t ticks = sysconf(_SC_CLK_TCK);
-
-    return (struct usage){
-        .cpu_from = USAGE_PROC,
-        .rest_from = USAGE_PROC,
-        .cpu_user = (int64_t)(st->utime + st->waited_utime) * USEC_PER_SEC / ticks,
-        .cpu_system = (int64_t)(st->stime + st->waited_stime) * USEC_PER_SEC / ticks,
-        .faults_minor = st->faults_minor,
-        .faults_major = st->faults_major,
-    };
-}
-
 /*
  * The status of a zombie from /proc.  The pidfd is asked first whether the process has
  * ended: the leader of a threaded program is shown as a zombie while its threads live on.
  */
-static bool zombie_status(int pidfd, pid_t pid, uint64_t start_ticks, int *wait_status, struct usage *usage)
+static bool zombie_status(int pidfd, pid_t pid, uint64_t start_ticks, int *wait_status)
 {
     struct procfs_stat st;
 
@@ -285,7 +270,6 @@ static bool zombie_status(int pidfd, pid_t pid, uint64_t start_ticks, int *wait_
     if (st.exit_code == 0 && !(procfs_have_ptrace_cap() && identity_have_process_status()))
         return false;
     *wait_status = st.exit_code;
-    *usage = usage_in(&st);
     return true;
 }
 
@@ -295,7 +279,7 @@ bool identity_exit_status(int pidfd, pid_t pid, uint64_t start_ticks, struct exi
 
     if (reaped_status(pidfd, &wait_status))
         exit->source = EXIT_SOURCE_PIDFD;
-    else if (zombie_status(pidfd, pid, start_ticks, &wait_status, &exit->usage))
+    else if (zombie_status(pidfd, pid, start_ticks, &wait_status))
         exit->source = EXIT_SOURCE_PROC;
     else
         return false;
@@ -306,10 +290,18 @@ bool identity_exit_status(int pidfd, pid_t pid, uint64_t start_ticks, struct exi
 struct usage identity_zombie_usage(pid_t pid, uint64_t start_ticks)
 {
     struct procfs_stat st;
+    int64_t ticks = sysconf(_SC_CLK_TCK);
 
     if (procfs_read_stat(pid, &st) < 0 || !procfs_is_dead(&st) || st.start_ticks != start_ticks)
         return (struct usage){0};
-    return usage_in(&st);
+    return (struct usage){
+        .cpu_from = USAGE_PROC,
+        .rest_from = USAGE_PROC,
+        .cpu_user = (int64_t)(st.utime + st.waited_utime) * USEC_PER_SEC / ticks,
+        .cpu_system = (int64_t)(st.stime + st.waited_stime) * USEC_PER_SEC / ticks,
+        .faults_minor = st.faults_minor,
+        .faults_major = st.faults_major,
+    };
 }
 
 /*

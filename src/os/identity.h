@@ -62,7 +62,7 @@ bool identity_has_ended(int pidfd, pid_t pid, uint64_t start_ticks);
  * How the process behind PIDFD (-1: none at hand; pid PID, started at START_TICKS, not our child)
  * ended, by PIDFD_GET_INFO with PIDFD_INFO_EXIT (Linux 6.15, once it was reaped)
  * or by /proc/PID/stat while it is a zombie (0 only with CAP_SYS_PTRACE, and since Linux 5.17).  Returns true with how, code, signal,
- * core and source set, and usage if it was /proc; false: not to be told now, perhaps a moment later.
+ * core and source set; false: not to be told now, perhaps a moment later.
  */
 bool identity_exit_status(int pidfd, pid_t pid, uint64_t start_ticks, struct exit_info *exit);
 

@@ -207,16 +207,16 @@ fail:
 static pid_t copied_child(const struct spawn_request *asked, struct spawn_pack *pack, struct spawn_origin *origin,
                           int report_fd, int *pidfd)
 {
-    struct spec spec;
+    struct spec_copy spec;
     struct spawn_request copy;
     const struct spawn_request *req = &pack->request;
 
     if (origin->variables != NULL) {
         heap_cover();
     } else {
-        spec = *asked->spec;
+        spec_copy(&spec, asked->spec);
         copy = *asked;
-        copy.spec = &spec;
+        copy.spec = &spec.spec;
         req = &copy;
         heap_uncover();
     }
@@ -292,9 +292,9 @@ void spawn_rest(void)
 
 bool spawn_has_attributes(const struct spec *spec)
 {
-    return spawn_has_limits(spec) || spec->nice.set || spec->io.io_class != IO_CLASS_UNSET || spec->cpus != NULL ||
-           spec->oom_score_adj.set || spec->capabilities.set || spec->capability_bounding_set.set ||
-           spec->private_tmp || spec->read_only_paths != NULL;
+    return spawn_has_limits(spec) || spec->exec->nice.set || spec->exec->io.io_class != IO_CLASS_UNSET ||
+           spec->exec->cpus != NULL || spec->exec->oom_score_adj.set || spec->exec->capabilities.set ||
+           spec->exec->capability_bounding_set.set || spec->exec->private_tmp || spec->exec->read_only_paths != NULL;
 }
 
 bool spawn_try_attributes(const struct spec *spec, const struct spawn_baseline *baseline, char *err, size_t err_size)

@@ -36,7 +36,7 @@ bool spawn_read_oom_score_adj(int fd, int *value)
 
 static void set_oom_score_adj(const struct child *child)
 {
-    const struct spec_int *configured = &child->spec->oom_score_adj;
+    const struct spec_int *configured = &child->spec->exec->oom_score_adj;
     int wanted = configured->set ? configured->value : child->req->baseline->oom_score_adj;
     int current;
     char text[16];
@@ -55,7 +55,7 @@ static void set_oom_score_adj(const struct child *child)
 
 static void set_nice(const struct child *child)
 {
-    const struct spec_int *nice_level = &child->spec->nice;
+    const struct spec_int *nice_level = &child->spec->exec->nice;
 
     if (nice_level->set && setpriority(PRIO_PROCESS, 0, nice_level->value) == -1)
         spawn_fail(child, STEP_NICE, "nice %d: %s%s", nice_level->value, spawn_error(errno),
@@ -73,7 +73,7 @@ static const char *written_value(const struct child *child, const char *key)
 
 static void set_io_class(const struct child *child)
 {
-    const struct spec_io *io = &child->spec->io;
+    const struct spec_io *io = &child->spec->exec->io;
 
     if (io->io_class == IO_CLASS_UNSET)
         return;
@@ -84,7 +84,7 @@ static void set_io_class(const struct child *child)
 
 static void set_cpu_affinity(const struct child *child)
 {
-    const struct spec_cpus *cpus = child->spec->cpus;
+    const struct spec_cpus *cpus = child->spec->exec->cpus;
     cpu_set_t *set = cpus != NULL ? CPU_ALLOC(SPEC_CPUS_MAX) : NULL;
     size_t size = CPU_ALLOC_SIZE(SPEC_CPUS_MAX);
 
@@ -140,7 +140,7 @@ _Static_assert(sizeof(resources) / sizeof(resources[0]) == SPEC_N_LIMITS, "each 
 
 static void set_limit(const struct child *child, const struct spec_key *key, int name)
 {
-    const struct spec_limit *wanted = child->spec->limits[name];
+    const struct spec_limit *wanted = child->spec->exec->limits[name];
     const char *hint = name == SPEC_LIMIT_NOFILE ? " (needs CAP_SYS_RESOURCE, and no more than fs.nr_open)"
                                                  : " (needs CAP_SYS_RESOURCE)";
 
@@ -168,7 +168,7 @@ static void restore_nofile(const struct child *child)
 bool spawn_has_limits(const struct spec *spec)
 {
     for (size_t i = 0; i < SPEC_N_LIMITS; i++) {
-        if (spec->limits[i] != NULL)
+        if (spec->exec->limits[i] != NULL)
             return true;
     }
     return false;
@@ -176,7 +176,7 @@ bool spawn_has_limits(const struct spec *spec)
 
 void spawn_set_limits(const struct child *child)
 {
-    if (child->spec->limits[SPEC_LIMIT_NOFILE] == NULL)
+    if (child->spec->exec->limits[SPEC_LIMIT_NOFILE] == NULL)
         restore_nofile(child);
     if (!spawn_has_limits(child->spec))
         return;

@@ -153,20 +153,21 @@ static void close_on_exec(const struct child *child)
 /* What '~' stands for.  A manager that gives root no HOME (systemd does not) means no other than this. */
 static const char *home_of(const struct child *child)
 {
-    const char *home = spawn_is_other_user(child->spec) ? child->spec->ids.home
+    const char *home = spawn_is_other_user(child->spec) ? child->spec->exec->ids.home
                                                         : strv_env_get(child->req->baseline->environment, "HOME");
 
     if (home != NULL)
         return home;
     if (geteuid() == 0)
         return "/root";
-    spawn_fail(child, STEP_CHDIR, "chdir %s: it is not known where the home directory is", child->spec->directory);
+    spawn_fail(child, STEP_CHDIR, "chdir %s: it is not known where the home directory is",
+               child->spec->place->directory);
 }
 
 /* As the user of the service, who may be the only one that gets there (or not). */
 static void change_directory(const struct child *child)
 {
-    const char *directory = child->spec->directory;
+    const char *directory = child->spec->place->directory;
     char path[PATH_MAX];
 
     if (directory == NULL)
@@ -247,7 +248,7 @@ static void set_attributes(const struct child *child)
     spawn_set_scheduling(child);
     spawn_set_mounts(child);
     spawn_set_limits(child);
-    syscall(SYS_umask, child->spec->umask);
+    syscall(SYS_umask, child->spec->exec->umask);
     spawn_set_rights(child);
 }
 

@@ -212,7 +212,7 @@ static void inherit(const struct child *child, struct env *env)
 {
     bool other_user = spawn_is_other_user(child->spec);
 
-    if (child->spec->clear_environment) {
+    if (child->spec->exec->clear_environment) {
         set_var(env, "PATH", SPAWN_DEFAULT_PATH);
         return;
     }
@@ -224,7 +224,7 @@ static void inherit(const struct child *child, struct env *env)
 
 static void set_login(const struct spec *spec, struct env *env)
 {
-    const struct spec_ids *ids = &spec->ids;
+    const struct spec_ids *ids = &spec->exec->ids;
 
     if (!spawn_is_other_user(spec))
         return;
@@ -237,10 +237,10 @@ static void set_login(const struct spec *spec, struct env *env)
 /* A terminal without its kind is of little use; systemd takes these two as well. */
 static void set_terminal_kind(const struct spec *spec, struct env *env)
 {
-    bool is_console =
-        spec->tty != NULL && strncmp(spec->tty, "/dev/tty", 8) == 0 && spec->tty[8] >= '0' && spec->tty[8] <= '9';
+    bool is_console = spec->place->tty != NULL && strncmp(spec->place->tty, "/dev/tty", 8) == 0 &&
+                      spec->place->tty[8] >= '0' && spec->place->tty[8] <= '9';
 
-    if (spec->tty != NULL && strv_env_get(env->items, "TERM") == NULL)
+    if (spec->place->tty != NULL && strv_env_get(env->items, "TERM") == NULL)
         set_var(env, "TERM", is_console ? "linux" : "vt220");
 }
 
@@ -252,9 +252,10 @@ static size_t length(const char *text)
 bool spawn_environment_fits(const struct spawn_request *req)
 {
     const struct spec *spec = req->spec;
-    const struct spec_ids *ids = &spec->ids;
+    const struct spec_ids *ids = &spec->exec->ids;
     const struct spawn_variables *room;
-    size_t most = strv_len(req->baseline->environment) + strv_len(spec->environment) + strv_len(req->variables) + OWN;
+    size_t most =
+        strv_len(req->baseline->environment) + strv_len(spec->place->environment) + strv_len(req->variables) + OWN;
     size_t text = length(spec->name) + length(req->instance_id) + 2 * length(ids->user_name) + length(ids->home) +
                   length(ids->shell) + OWN_TEXT;
 
@@ -268,15 +269,15 @@ void spawn_environment(const struct child *child, struct spawn_variables *variab
     const struct spawn_request *req = child->req;
     char **of_files = NULL;
 
-    for (char **p = spec->environment_files; p != NULL && *p != NULL; p++)
+    for (char **p = spec->place->environment_files; p != NULL && *p != NULL; p++)
         of_files = add_env_files(child, of_files, *p);
-    struct env env = env_new(variables, strv_len(req->baseline->environment) + strv_len(spec->environment) +
+    struct env env = env_new(variables, strv_len(req->baseline->environment) + strv_len(spec->place->environment) +
                                             strv_len(of_files) + strv_len(req->variables) + OWN);
 
     inherit(child, &env);
     set_login(spec, &env);
     set_terminal_kind(spec, &env);
-    put_all(&env, spec->environment);
+    put_all(&env, spec->place->environment);
     put_all(&env, of_files);
     set_var(&env, "SUPD_SERVICE", spec->name);
     set_var(&env, "SUPD_INSTANCE", req->instance_id);

@@ -14,7 +14,7 @@
 
 static void set_groups(const struct child *child, const char *name)
 {
-    const struct spec_ids *ids = &child->spec->ids;
+    const struct spec_ids *ids = &child->spec->exec->ids;
 
     if (setgroups(ids->n_groups, ids->groups) == 0)
         return;
@@ -26,13 +26,13 @@ static void set_groups(const struct child *child, const char *name)
 
 bool spawn_is_other_user(const struct spec *spec)
 {
-    return spec->ids.set && spec->user != NULL;
+    return spec->exec->ids.set && spec->exec->user != NULL;
 }
 
 static void change_ids(const struct child *child)
 {
     const struct spec *spec = child->spec;
-    const struct spec_ids *ids = &spec->ids;
+    const struct spec_ids *ids = &spec->exec->ids;
     char uid[16];
     char gid[16];
 
@@ -40,8 +40,8 @@ static void change_ids(const struct child *child)
         return;
     snprintf(uid, sizeof(uid), "%u", ids->uid);
     snprintf(gid, sizeof(gid), "%u", ids->gid);
-    const char *user = spec->user != NULL ? spec->user : uid;
-    const char *group = spec->group != NULL ? spec->group : gid;
+    const char *user = spec->exec->user != NULL ? spec->exec->user : uid;
+    const char *group = spec->exec->group != NULL ? spec->exec->group : gid;
 
     set_groups(child, group);
     if (setresgid(ids->gid, ids->gid, ids->gid) == -1)
@@ -87,7 +87,7 @@ static bool write_caps(const struct caps *caps)
 /* Takes effect with the exec; needs a right that goes with the ids. */
 static void limit_bounding_set(const struct child *child)
 {
-    const struct spec_caps *bounds = &child->spec->capability_bounding_set;
+    const struct spec_caps *bounds = &child->spec->exec->capability_bounding_set;
 
     for (int number = 0; bounds->set && number < 64; number++) {
         if ((bounds->mask >> number & 1) != 0 || prctl(PR_CAPBSET_READ, number, 0, 0, 0) != 1)
@@ -100,7 +100,7 @@ static void limit_bounding_set(const struct child *child)
 
 static void keep_capabilities(const struct child *child)
 {
-    if (child->spec->capabilities.set && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1)
+    if (child->spec->exec->capabilities.set && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1)
         spawn_fail(child, STEP_CAPABILITIES, "capabilities: PR_SET_KEEPCAPS: %s", spawn_error(errno));
 }
 
@@ -117,8 +117,8 @@ static void raise_capabilities(const struct child *child, uint64_t wanted)
 
 static void set_capabilities(const struct child *child)
 {
-    const struct spec_caps *wanted = &child->spec->capabilities;
-    const struct spec_caps *bounds = &child->spec->capability_bounding_set;
+    const struct spec_caps *wanted = &child->spec->exec->capabilities;
+    const struct spec_caps *bounds = &child->spec->exec->capability_bounding_set;
     struct caps caps;
 
     if (!wanted->set && !bounds->set)
@@ -148,14 +148,14 @@ void spawn_set_rights(const struct child *child)
     keep_capabilities(child);
     change_ids(child);
     set_capabilities(child);
-    if (child->spec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+    if (child->spec->exec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
         spawn_fail(child, STEP_NO_NEW_PRIVILEGES, "no-new-privileges: %s", spawn_error(errno));
 }
 
 /* After everything that changes credentials, for that clears it.  Where supd has died before, it will not die again. */
 void spawn_set_death_signal(const struct child *child)
 {
-    int signo = child->spec->parent_death_signal;
+    int signo = child->spec->exec->parent_death_signal;
 
     if (signo == 0)
         return;

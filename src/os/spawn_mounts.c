@@ -69,16 +69,17 @@ void spawn_set_mounts(const struct child *child)
     const struct spec *spec = child->spec;
     char cwd[PATH_MAX];
 
-    if (!spec->private_tmp && spec->read_only_paths == NULL)
+    if (!spec->exec->private_tmp && spec->exec->read_only_paths == NULL)
         return;
     if (getcwd(cwd, sizeof(cwd)) == NULL)
         spawn_fail(child, STEP_CHDIR, "getcwd: %s", spawn_error(errno));
-    unshare_mounts(child, spec->private_tmp ? "private-tmp" : "read-only-paths");
-    for (char **p = spec->read_only_paths; p != NULL && *p != NULL; p++)
+    unshare_mounts(child, spec->exec->private_tmp ? "private-tmp" : "read-only-paths");
+    for (char **p = spec->exec->read_only_paths; p != NULL && *p != NULL; p++)
         make_read_only(child, *p);
-    if (spec->private_tmp)
+    if (spec->exec->private_tmp)
         mount_private_tmp(child);
-    if (spec->directory == NULL && chdir(cwd) == -1)
+    if (spec->place->directory == NULL && chdir(cwd) == -1)
         spawn_fail(child, STEP_CHDIR, "chdir %s: %s%s", cwd, spawn_error(errno),
-                   spec->private_tmp ? " (private-tmp hides the directory of supd: give the service a directory)" : "");
+                   spec->exec->private_tmp ? " (private-tmp hides the directory of supd: give the service a directory)"
+                                           : "");
 }

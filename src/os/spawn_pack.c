@@ -43,7 +43,7 @@ static char **pack_vector(struct spawn_pack *pack, char *const *vector)
 
 static void pack_ids(struct spawn_pack *pack, const struct spec_ids *ids)
 {
-    struct spec_ids *copy = &pack->spec.ids;
+    struct spec_ids *copy = &pack->copy.exec.ids;
 
     copy->user_name = pack_text(pack, ids->user_name);
     copy->home = pack_text(pack, ids->home);
@@ -58,19 +58,19 @@ static void pack_ids(struct spawn_pack *pack, const struct spec_ids *ids)
 /* What of SPEC the steps of a child look at, the attributes apart. */
 static void pack_spec(struct spawn_pack *pack, const struct spec *spec)
 {
-    struct spec *copy = &pack->spec;
+    struct spec_copy *copy = &pack->copy;
 
-    *copy = *spec;
-    copy->name = pack_text(pack, spec->name);
-    copy->directory = pack_text(pack, spec->directory);
-    copy->environment = pack_vector(pack, spec->environment);
-    copy->tty = pack_text(pack, spec->tty);
-    copy->input.path = pack_text(pack, spec->input.path);
-    copy->log.path = pack_text(pack, spec->log.path);
-    copy->log_error.path = pack_text(pack, spec->log_error.path);
-    copy->user = pack_text(pack, spec->user);
-    copy->group = pack_text(pack, spec->group);
-    pack_ids(pack, &spec->ids);
+    spec_copy(copy, spec);
+    copy->spec.name = pack_text(pack, spec->name);
+    copy->place.directory = pack_text(pack, spec->place->directory);
+    copy->place.environment = pack_vector(pack, spec->place->environment);
+    copy->place.tty = pack_text(pack, spec->place->tty);
+    copy->place.input.path = pack_text(pack, spec->place->input.path);
+    copy->logs.log.path = pack_text(pack, spec->logs->log.path);
+    copy->logs.log_error.path = pack_text(pack, spec->logs->log_error.path);
+    copy->exec.user = pack_text(pack, spec->exec->user);
+    copy->exec.group = pack_text(pack, spec->exec->group);
+    pack_ids(pack, &spec->exec->ids);
 }
 
 bool spawn_pack(struct spawn_pack *pack, const struct spawn_request *req)
@@ -78,8 +78,8 @@ bool spawn_pack(struct spawn_pack *pack, const struct spawn_request *req)
     const struct spec *spec = req->spec;
     struct spawn_request *copy = &pack->request;
 
-    if (spawn_has_attributes(spec) || spec->environment_files != NULL || req->n_listen_fds > 0 || req->ready_fd > 0 ||
-        req->match_fds[0] > 0 || req->match_fds[1] > 0 || !spawn_environment_fits(req))
+    if (spawn_has_attributes(spec) || spec->place->environment_files != NULL || req->n_listen_fds > 0 ||
+        req->ready_fd > 0 || req->match_fds[0] > 0 || req->match_fds[1] > 0 || !spawn_environment_fits(req))
         return false;
     pack->n_pointers = pack->used = 0;
     pack->full = false;
@@ -87,7 +87,7 @@ bool spawn_pack(struct spawn_pack *pack, const struct spawn_request *req)
     pack->baseline = *req->baseline;
     pack->baseline.environment = pack_vector(pack, req->baseline->environment);
     *copy = *req;
-    copy->spec = &pack->spec;
+    copy->spec = &pack->copy.spec;
     copy->baseline = &pack->baseline;
     copy->record = memcpy(pack->record, req->record, req->record_len);
     copy->command = pack_vector(pack, req->command != NULL ? req->command : spec->command);
@@ -97,6 +97,6 @@ bool spawn_pack(struct spawn_pack *pack, const struct spawn_request *req)
     copy->log_fifo = pack_text(pack, req->log_fifo);
     copy->error_fifo = pack_text(pack, req->error_fifo);
     if (!pack->full)
-        spawn_environment(&(struct child){.req = copy, .spec = &pack->spec}, &pack->variables);
+        spawn_environment(&(struct child){.req = copy, .spec = &pack->copy.spec}, &pack->variables);
     return !pack->full;
 }

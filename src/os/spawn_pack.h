@@ -6,6 +6,7 @@
 #define SUPD_OS_SPAWN_PACK_H
 
 #include "core/record.h"
+#include "core/spec_group.h"
 #include "os/spawn.h"
 #include "os/spawn_child.h"
 #include "os/spawn_steps.h"
@@ -14,7 +15,7 @@ struct spawn_pack {
     struct spawn_request request;
     struct spawn_origin origin; /* spawn_process() fills it, and report_fd */
     int report_fd;
-    struct spec spec;
+    struct spec_copy copy; /* of the spec */
     struct spawn_baseline baseline;
     char *pointers[256];
     size_t n_pointers;

@@ -198,7 +198,7 @@ bool spawn_share_allows(const struct spawn_request *req)
     /* Another user makes the memory one that may not be dumped (PR_SET_DUMPABLE, prctl(2)); where the kernel ends a
      * process because a cgroup has no memory left, it ends all that share its own; and oom_score_adj is one for all
      * of them, proc(5). */
-    if (spec->ids.set || spec->parent_death_signal != 0 || req->cgroup_fd > 0)
+    if (spec->exec->ids.set || spec->exec->parent_death_signal != 0 || req->cgroup_fd > 0)
         return false;
     return wanted == INT_MIN || (spawn_read_oom_score_adj(req->baseline->oom_fd, &current) && current == wanted);
 }

@@ -59,7 +59,7 @@ void spawn_place_sockets(struct child *child)
     for (size_t i = 0; i < req->n_listen_fds; i++)
         add(&p, req->listen_fds[i], FIRST_FD + (int)i);
     if (req->ready_fd > 0)
-        add(&p, req->ready_fd, (int)child->spec->ready.fd);
+        add(&p, req->ready_fd, (int)child->spec->life->ready.fd);
     for (size_t i = 0; ok && i < p.n; i++)
         ok = move_away(&p, p.to[i], &child->report_fd);
     for (size_t i = 0; ok && i < p.n; i++)

@@ -35,7 +35,7 @@ static void copy_onto(const struct child *child, int from, int target, const cha
 /* As the terminal that controls the session, which the child has to itself since its setsid(). */
 static void set_terminal(const struct child *child)
 {
-    const char *path = child->spec->tty;
+    const char *path = child->spec->place->tty;
     int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
 
     if (fd == -1 || ioctl(fd, TIOCSCTTY, 0) == -1)
@@ -48,11 +48,11 @@ static void set_terminal(const struct child *child)
 /* A descriptor that supd gives is above 2: those are never closed in supd. */
 static void set_input(const struct child *child)
 {
-    const struct spec_log *input = &child->spec->input;
+    const struct spec_log *input = &child->spec->place->input;
 
     if (child->req->stdin_fd > 0)
         copy_onto(child, child->req->stdin_fd, STDIN_FILENO, "stdin", STEP_STDIN);
-    else if (child->spec->tty != NULL)
+    else if (child->spec->place->tty != NULL)
         set_terminal(child);
     else if (input->kind != LOG_KIND_INHERIT)
         open_onto(child, STDIN_FILENO, "stdin", input->kind == LOG_KIND_FILE ? input->path : "/dev/null", O_RDONLY,
@@ -69,7 +69,7 @@ static void set_output(const struct child *child, int target, const struct spec_
     }
     if (log->kind == LOG_KIND_NONE)
         open_onto(child, target, key, "/dev/null", O_WRONLY, code);
-    else if (child->spec->tty != NULL)
+    else if (child->spec->place->tty != NULL)
         copy_onto(child, STDIN_FILENO, target, key, code);
 }
 
@@ -86,15 +86,15 @@ static void await_match(const struct child *child, int match, int fifo)
 
 void spawn_set_streams(const struct child *child)
 {
-    const struct spec_log *out = &child->spec->log;
-    const struct spec_log *err = &child->spec->log_error;
+    const struct spec_log *out = &child->spec->logs->log;
+    const struct spec_log *err = &child->spec->logs->log_error;
     const char *fifo = child->req->log_fifo;
 
     set_input(child);
     set_output(child, STDOUT_FILENO, out, fifo, "log", STEP_STDOUT);
     if (err->kind != LOG_KIND_UNSET)
         set_output(child, STDERR_FILENO, err, child->req->error_fifo, "log-error", STEP_STDERR);
-    else if (out->kind != LOG_KIND_INHERIT || fifo != NULL || child->spec->tty != NULL)
+    else if (out->kind != LOG_KIND_INHERIT || fifo != NULL || child->spec->place->tty != NULL)
         copy_onto(child, STDOUT_FILENO, STDERR_FILENO, "log-error", STEP_STDERR);
     await_match(child, child->req->match_fds[0], STDOUT_FILENO);
     await_match(child, child->req->match_fds[1], STDERR_FILENO);

@@ -8,7 +8,7 @@
 
 static void log_change(const struct service *service, enum svc_state from)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     const char *name = service->spec->name;
     const char *state = svc_state_name(svc->state);
     char buf[64];
@@ -26,7 +26,7 @@ static void log_change(const struct service *service, enum svc_state from)
             duration_format((svc->deadline - svc->since.mono) / USEC_PER_MSEC * USEC_PER_MSEC, buf, sizeof buf));
         break;
     case SVC_WAITING:
-        if (svc->idle && service->spec->schedule && from != SVC_STOPPED && !svc_succeeded(svc, service->spec))
+        if (svc->idle && service->spec->around->schedule && from != SVC_STOPPED && !svc_succeeded(svc, service->spec))
             log_warning("%s: %s", name, svc->reason);
         else if (svc->idle)
             log_info("%s: %s", name, svc->reason);
@@ -39,7 +39,7 @@ static void log_change(const struct service *service, enum svc_state from)
     case SVC_STOPPING:
     case SVC_STOPPED:
     case SVC_EXITED:
-        if (service->handler && svc->state == SVC_EXITED) /* an event was told, as it should be */
+        if (service->parts->handler && svc->state == SVC_EXITED) /* an event was told, as it should be */
             log_debug("%s: %s: %s", name, state, svc->reason);
         else
             log_info("%s: %s: %s", name, state, proto_reason_beside(state, svc->reason));
@@ -63,10 +63,10 @@ void announce_health(struct service *service)
     const char *name = service->spec->name;
 
     /* Why a service is being ended, log_change() says. */
-    if (service->svc.health.state == HEALTH_HEALTHY)
+    if (service->svc->health.state == HEALTH_HEALTHY)
         log_info("%s: healthy", name);
-    else if (service->svc.state == SVC_RUNNING && service->svc.health.state == HEALTH_UNHEALTHY)
-        log_warning("%s: %s", name, service->svc.reason);
-    if (service->svc.health.state == HEALTH_HEALTHY || service->svc.health.state == HEALTH_UNHEALTHY)
-        server_tell_service(service->sup, health_name(service->svc.health.state), name);
+    else if (service->svc->state == SVC_RUNNING && service->svc->health.state == HEALTH_UNHEALTHY)
+        log_warning("%s: %s", name, service->svc->reason);
+    if (service->svc->health.state == HEALTH_HEALTHY || service->svc->health.state == HEALTH_UNHEALTHY)
+        server_tell_service(service->sup, health_name(service->svc->health.state), name);
 }

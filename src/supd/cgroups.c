@@ -77,7 +77,7 @@ static void clean_one(void *ctx, const char *name)
     struct supervisor *sup = ctx;
     struct service *service = service_find(sup, name);
 
-    if (service && service->cgroup)
+    if (service && service->parts->cgroup)
         return;
     char *path = cgroup_tree_service(&sup->cgroups->tree, name);
     if (!cgroup_populated(path))
@@ -99,19 +99,19 @@ static void take(struct service *service, char *path)
     own->service = service;
     own->path = path;
     own->memory_watch = own->end_watch = -1;
-    service->cgroup = own;
+    service_parts(service)->cgroup = own;
 }
 
 void cgroups_forget(struct service *service)
 {
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
     if (!own)
         return;
     cgroups_unwatch(service);
     free(own->path);
     free(own);
-    service->cgroup = NULL;
+    service_parts(service)->cgroup = NULL;
 }
 
 /* What NEED needs cannot be: false with ERR written, or true where it is to be done without. */
@@ -144,15 +144,15 @@ static int open_place(const char *path)
 /* For a process of the service to begin in its cgroup: 0, or -errno with ERR written. */
 static int enter(const struct service *service, struct spawn_request *request, char *err, size_t err_size)
 {
-    int fd = open_place(service->cgroup->path);
+    int fd = open_place(service->parts->cgroup->path);
 
     if (fd < 0) {
-        snprintf(err, err_size, "%s: %s", service->cgroup->path, strerror(-fd));
+        snprintf(err, err_size, "%s: %s", service->parts->cgroup->path, strerror(-fd));
         return fd;
     }
     request->cgroup_fd = fd;
     /* Linux 6.18 kills whoever is forked right into a cgroup in which all were killed before. */
-    request->cgroup_join = service->cgroup->killed;
+    request->cgroup_join = service->parts->cgroup->killed;
     return 0;
 }
 
@@ -188,14 +188,14 @@ static bool begin(struct service *service, struct spawn_request *request, char *
     }
     cgroups_forget(service); /* the directory stays what it is */
     take(service, path);
-    service->cgroup->fresh = fresh;
-    service->cgroup->killed = !fresh;
+    service->parts->cgroup->fresh = fresh;
+    service->parts->cgroup->killed = !fresh;
     if (!fresh)
         tree_end_earlier(&service->main);
     if (enter(service, request, err, err_size) == 0 && cgroups_put_limits(service, false, err, err_size)) {
-        service->cgroup->oom_kills = cgroup_oom_kills(path);
-        service->cgroup->counted = true;
-        cgroup_read_totals(path, &service->cgroup->before);
+        service->parts->cgroup->oom_kills = cgroup_oom_kills(path);
+        service->parts->cgroup->counted = true;
+        cgroup_read_totals(path, &service->parts->cgroup->before);
         cgroups_watch_memory(service);
         return true;
     }
@@ -211,13 +211,13 @@ bool cgroups_prepare(struct service *service, struct spawn_request *request, cha
     int rc = enter(service, request, err, err_size);
     if (rc != -ENOENT)
         return rc == 0;
-    log_warning("%s: somebody has removed %s: it is made again", service->spec->name, service->cgroup->path);
+    log_warning("%s: somebody has removed %s: it is made again", service->spec->name, service->parts->cgroup->path);
     return begin(service, request, err, err_size);
 }
 
 static bool lives(const struct service *service)
 {
-    const struct svc_proc *proc = &service->svc.proc;
+    const struct svc_proc *proc = &service->svc->proc;
 
     return service->main.is_child ||
            (service->main.pidfd >= 0 && !identity_has_ended(service->main.pidfd, proc->pid, proc->start_ticks));
@@ -242,8 +242,8 @@ static char *find_cgroup(const struct service *service)
     char *path = NULL;
 
     if (!is_beside_us(service) && lives(service))
-        path = cgroup_tree_of_process(tree, service->svc.proc.pid, name);
-    if (path || !(svc_has_process(&service->svc) || svc_has_control(&service->svc) || service->svc.group != 0))
+        path = cgroup_tree_of_process(tree, service->svc->proc.pid, name);
+    if (path || !(svc_has_process(service->svc) || svc_has_control(service->svc) || service->svc->group != 0))
         return path;
     path = cgroup_tree_find_service(tree, name);
     if (path && lives(service) && !cgroup_populated(path)) {
@@ -260,11 +260,11 @@ void cgroups_attach(struct service *service)
     if (!path)
         return;
     take(service, path);
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
     own->killed = true; /* perhaps */
     own->paused = cgroup_frozen(path);
     /* With other kill-modes nobody of an earlier life was left in it. */
-    own->counted = service->svc.proc.stop.kill_mode != KILL_MODE_PROCESS;
+    own->counted = service->svc->proc.stop.kill_mode != KILL_MODE_PROCESS;
     own->before.has_cpu = own->counted;
     /* What happened while nobody looked may have ended the main process; who lives was not killed. */
     if (lives(service))
@@ -277,7 +277,7 @@ void cgroups_attach(struct service *service)
 bool cgroups_has_process(const struct service *service, pid_t pid)
 {
     char *path =
-        service->cgroup ? cgroup_tree_of_process(&service->sup->cgroups->tree, pid, service->spec->name) : NULL;
+        service->parts->cgroup ? cgroup_tree_of_process(&service->sup->cgroups->tree, pid, service->spec->name) : NULL;
     bool has = path != NULL;
 
     free(path);
@@ -286,7 +286,7 @@ bool cgroups_has_process(const struct service *service, pid_t pid)
 
 void cgroups_release(struct service *service)
 {
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
     if (!own)
         return;
@@ -306,15 +306,15 @@ void cgroups_release(struct service *service)
 
 const char *cgroups_of(const struct service *service)
 {
-    return service->cgroup && !service->cgroup->released ? service->cgroup->path : NULL;
+    return service->parts->cgroup && !service->parts->cgroup->released ? service->parts->cgroup->path : NULL;
 }
 
 bool cgroups_has_left(const struct service *service)
 {
-    if (!svc_has_process(&service->svc) || !cgroups_of(service))
+    if (!svc_has_process(service->svc) || !cgroups_of(service))
         return false;
-    char *path = cgroup_tree_of_process(&service->sup->cgroups->tree, service->svc.proc.pid, service->spec->name);
-    bool left = !path || strcmp(path, service->cgroup->path) != 0;
+    char *path = cgroup_tree_of_process(&service->sup->cgroups->tree, service->svc->proc.pid, service->spec->name);
+    bool left = !path || strcmp(path, service->parts->cgroup->path) != 0;
     free(path);
     return left;
 }
@@ -323,7 +323,7 @@ bool cgroups_has_earlier(const struct service *service)
 {
     char *path = cgroup_tree_service(&service->sup->cgroups->tree, service->spec->name);
     uint64_t populated = 0;
-    bool has = path && service->spec->kill_mode != KILL_MODE_PROCESS &&
+    bool has = path && service->spec->life->kill_mode != KILL_MODE_PROCESS &&
                cgroup_read_key(path, "cgroup.events", "populated", &populated) == 0 && populated != 0;
 
     free(path);
@@ -333,13 +333,13 @@ bool cgroups_has_earlier(const struct service *service)
 const char *cgroups_whose(const struct process *process)
 {
     const struct service *service = process->service;
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
-    if (svc->proc.stop.kill_mode == KILL_MODE_PROCESS || service->spec->kill_mode == KILL_MODE_PROCESS)
+    if (svc->proc.stop.kill_mode == KILL_MODE_PROCESS || service->spec->life->kill_mode == KILL_MODE_PROCESS)
         return NULL;
     if (process == &service->main)
         return cgroups_of(service);
-    if (process == service->check)
+    if (process == service->parts->check)
         return NULL;
     /* With the main process beside it nobody can tell who is whose; and what the start command leaves is the service. */
     return svc->control.role == ROLE_START || svc_has_process(svc) || svc->group != 0 ? NULL : cgroups_of(service);
@@ -349,21 +349,21 @@ bool cgroups_is_whole(const struct process *process)
 {
     const struct service *service = process->service;
 
-    return process == &service->main && !svc_has_control(&service->svc) && !svc_has_check(&service->svc) &&
-           cgroups_of(service) && service->svc.proc.stop.kill_mode == KILL_MODE_CGROUP;
+    return process == &service->main && !svc_has_control(service->svc) && !svc_has_check(service->svc) &&
+           cgroups_of(service) && service->svc->proc.stop.kill_mode == KILL_MODE_CGROUP;
 }
 
 int cgroups_signal(const struct service *service, int signo)
 {
     if (signo == SIGKILL)
-        service->cgroup->killed = true;
-    return cgroup_signal(service->cgroup->path, signo);
+        service->parts->cgroup->killed = true;
+    return cgroup_signal(service->parts->cgroup->path, signo);
 }
 
 /* One that our PID namespace does not show is one all the same. */
 size_t cgroups_open_members(const struct service *service, int *pidfds, size_t max)
 {
-    const char *path = service->cgroup->path;
+    const char *path = service->parts->cgroup->path;
     size_t n = cgroup_open_members(path, pidfds, max);
 
     if (n > 0 || !cgroup_populated(path))
@@ -376,9 +376,9 @@ size_t cgroups_open_members(const struct service *service, int *pidfds, size_t m
 
 bool cgroups_pause(struct service *service, bool on, char *err, size_t err_size)
 {
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
-    if (service->svc.state != SVC_RUNNING) {
+    if (service->svc->state != SVC_RUNNING) {
         snprintf(err, err_size, "is not running");
         return false;
     }
@@ -405,7 +405,7 @@ bool cgroups_pause(struct service *service, bool on, char *err, size_t err_size)
 
 void cgroups_thaw(struct service *service)
 {
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
     if (!own || !own->paused)
         return;
@@ -417,5 +417,5 @@ void cgroups_thaw(struct service *service)
 
 bool cgroups_paused(const struct service *service)
 {
-    return service->cgroup && service->cgroup->paused;
+    return service->parts->cgroup && service->parts->cgroup->paused;
 }

@@ -58,9 +58,9 @@ bool cgroups_put_limits(struct service *service, bool running, char *err, size_t
     struct cgroups *cgroups = service->sup->cgroups;
     struct cgroup_setting settings[CGROUP_N_SETTINGS];
 
-    spec_cgroup_settings(&service->spec->cgroup, settings);
+    spec_cgroup_settings(service->spec->cgroup, settings);
     for (size_t i = 0; i < CGROUP_N_SETTINGS; i++) {
-        if (put_setting(cgroups, service->cgroup->path, &settings[i], err, err_size))
+        if (put_setting(cgroups, service->parts->cgroup->path, &settings[i], err, err_size))
             continue;
         if (running)
             log_error("%s: %s", service->spec->name, err);
@@ -80,7 +80,7 @@ void cgroups_apply(struct service *service)
     if (cgroups_of(service)) {
         cgroups_put_limits(service, true, err, sizeof err);
         cgroups_watch_memory(service);
-    } else if (need && svc_has_process(&service->svc)) {
+    } else if (need && svc_has_process(service->svc)) {
         log_warning("%s: %s takes effect when it is started again: its process has no cgroup", service->spec->name,
                     need);
     }

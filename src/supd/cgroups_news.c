@@ -18,7 +18,7 @@
 void cgroups_unwatch(struct service *service)
 {
     struct cgroups *cgroups = service->sup->cgroups;
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
     if (own->memory_watch >= 0) {
         HASH_DELETE(by_memory, cgroups->watched, own);
@@ -33,14 +33,14 @@ void cgroups_unwatch(struct service *service)
 
 static const char *memory_max(const struct service *service, char *buf, size_t size)
 {
-    const struct cgroup_limit *limit = &service->spec->cgroup.memory_max;
+    const struct cgroup_limit *limit = &service->spec->cgroup->memory_max;
 
     return limit->set && !limit->infinite ? size_format(limit->value, buf, size) : "not set";
 }
 
 void cgroups_count_oom_kills(struct service *service)
 {
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
     uint64_t kills = cgroup_oom_kills(own->path);
     char buf[32];
 
@@ -85,7 +85,7 @@ static void on_news(void *ctx)
 void cgroups_watch_memory(struct service *service)
 {
     struct cgroups *cgroups = service->sup->cgroups;
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
     if (cgroups->news < 0 || own->memory_watch >= 0)
         return;
@@ -97,7 +97,7 @@ void cgroups_watch_memory(struct service *service)
 void cgroups_watch_end(struct service *service)
 {
     struct cgroups *cgroups = service->sup->cgroups;
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
     if (cgroups->news < 0 || own->end_watch >= 0)
         return;
@@ -126,9 +126,9 @@ void cgroups_news_close(struct supervisor *sup)
 
 bool cgroups_oom_killed(struct service *service, const struct exit_info *exit)
 {
-    struct service_cgroup *own = service->cgroup;
+    struct service_cgroup *own = service->parts->cgroup;
 
-    if (!own || service->svc.state == SVC_STOPPING || exit->how != EXIT_HOW_SIGNALED || exit->signal != SIGKILL)
+    if (!own || service->svc->state == SVC_STOPPING || exit->how != EXIT_HOW_SIGNALED || exit->signal != SIGKILL)
         return false;
     cgroups_count_oom_kills(service);
     return own->oom_at != 0 && clock_now().mono - own->oom_at < OOM_MOMENT;
@@ -136,7 +136,7 @@ bool cgroups_oom_killed(struct service *service, const struct exit_info *exit)
 
 void cgroups_add_usage(const struct service *service, struct usage *usage)
 {
-    const struct service_cgroup *own = service->cgroup;
+    const struct service_cgroup *own = service->parts->cgroup;
     struct cgroup_totals now;
 
     if (!cgroups_of(service) || !own->counted)

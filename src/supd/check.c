@@ -36,7 +36,7 @@ bool check_descriptors(const struct config *config, rlim_t hard)
     for (size_t i = 0; i < config->services.n; i++) {
         const struct spec *spec = config->services.items[i];
 
-        need += strv_len(spec->listen) + (spec_notify_access(spec) != NOTIFY_NONE) + spec->fd_store;
+        need += strv_len(spec->around->listen) + (spec_notify_access(spec) != NOTIFY_NONE) + spec->life->fd_store;
         need += (size_t)spec_log_is_piped(spec, false) + (size_t)spec_log_is_piped(spec, true);
     }
     if (hard == RLIM_INFINITY || need <= hard)
@@ -112,7 +112,7 @@ static bool check_attributes(const struct config *config, const struct spawn_bas
 
         if (spawn_try_attributes(spec, baseline, err, sizeof err))
             continue;
-        fprintf(stderr, "%s:%u: service \"%s\": %s\n", spec->file, spec->line, spec->name, err);
+        fprintf(stderr, "%s:%u: service \"%s\": %s\n", spec->source->file, spec->line, spec->name, err);
         ok = false;
     }
     return ok;

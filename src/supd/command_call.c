@@ -122,7 +122,7 @@ bool call_select(struct call *call, json_t *names, struct selection *selection)
     json_t *unknown = json_array();
 
     selection->n = 0;
-    selection->items = xcalloc(HASH_CNT(by_name, sup->services) + 1, sizeof(struct service *));
+    selection->items = xcalloc(sup->by_name.n + 1, sizeof(struct service *));
     struct service *only = n_names == 1 ? service_find(sup, json_string_value(json_array_get(names, 0))) : NULL;
 
     /* While one is on its way out there may be instances of the same name. */
@@ -130,7 +130,7 @@ bool call_select(struct call *call, json_t *names, struct selection *selection)
         matched[0] = true;
         selection->items[selection->n++] = only;
     } else {
-        for (struct service *s = sup->services; s; s = s->by_name.next) {
+        for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
             if (service_is_internal(s))
                 continue;
             if (!names || name_selected(names, matched, s->spec->name))

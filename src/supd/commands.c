@@ -104,11 +104,11 @@ static enum wait_kind wait_kind_of(enum svc_event_type event)
 static void take_step(struct waiter *waiter, const struct order_step *step, bool wait)
 {
     struct service *service = step->service;
-    struct svc before = service->svc;
+    struct wait_from from = wait_from(service);
     const char *did = step->event == SVC_EV_START ? "started" : step->event == SVC_EV_STOP ? "stopped" : "restarted";
     char text[SVC_REASON_MAX];
     const struct svc_event event = {.type = step->event, .text = step->note ? text : NULL};
-    const char *refusal = step->event == SVC_EV_RELOAD ? svc_refuses_reload(&service->svc, service->spec) : NULL;
+    const char *refusal = step->event == SVC_EV_RELOAD ? svc_refuses_reload(service->svc, service->spec) : NULL;
     char err[512];
 
     snprintf(text, sizeof text, "%s: %s", did, step->note ? step->note : "");
@@ -119,9 +119,9 @@ static void take_step(struct waiter *waiter, const struct order_step *step, bool
     else if (!service_command_event(service, &event, err, sizeof err))
         waiter_add_done(waiter, service, step->wanted, err);
     else if (wait && !step->wanted)
-        waiter_add(waiter, service, wait_kind_of(step->event), &before);
+        waiter_add(waiter, service, wait_kind_of(step->event), from);
     else
-        waiter_add_done(waiter, service, true, svc_state_name(service->svc.state));
+        waiter_add_done(waiter, service, true, svc_state_name(service->svc->state));
     if (step->note)
         waiter_note(waiter, step->note);
 }
@@ -237,13 +237,13 @@ static json_t *signal_one(const struct service *service, int signo)
     char name[16];
     char text[128];
 
-    if (!svc_has_process(&service->svc))
+    if (!svc_has_process(service->svc))
         return show_outcome(service, false, "has no process");
     int rc = process_deliver(&service->main, signo);
     if (rc < 0)
         snprintf(text, sizeof text, "%s", strerror(-rc));
     else
-        snprintf(text, sizeof text, "sent %s to pid %d", signal_to_name(signo, name), service->svc.proc.pid);
+        snprintf(text, sizeof text, "sent %s to pid %d", signal_to_name(signo, name), service->svc->proc.pid);
     return show_outcome(service, rc == 0, text);
 }
 

@@ -11,6 +11,7 @@
 #include "core/proto.h"
 #include "os/clock.h"
 #include "supd/logs.h"
+#include "supd/usage.h"
 
 /* How long what is still to be told may hold up the end of supd, once every service has stopped. */
 #define SHUTDOWN_PATIENCE (10 * USEC_PER_SEC)
@@ -49,27 +50,27 @@ void events_configure(struct service *service)
 {
     struct supervisor *sup = service->sup;
 
-    if (!service->spec->on_event || service->handler)
+    if (!service->spec->on_event || service->parts->handler)
         return;
     if (!sup->events) {
         sup->events = xcalloc(1, sizeof *sup->events);
         sup->events->sup = sup;
         LIST_INIT(&sup->events->handlers);
     }
-    service->handler = xcalloc(1, sizeof *service->handler);
-    service->handler->service = service;
-    LIST_INSERT_HEAD(&sup->events->handlers, service->handler, link);
+    service_parts(service)->handler = xcalloc(1, sizeof *service->parts->handler);
+    service->parts->handler->service = service;
+    LIST_INSERT_HEAD(&sup->events->handlers, service->parts->handler, link);
     sup->n_handlers++;
 }
 
 void events_forget(struct service *service)
 {
-    if (!service->handler)
+    if (!service->parts->handler)
         return;
-    LIST_REMOVE(service->handler, link);
-    event_queue_clear(&service->handler->queue);
-    free(service->handler);
-    service->handler = NULL;
+    LIST_REMOVE(service->parts->handler, link);
+    event_queue_clear(&service->parts->handler->queue);
+    free(service->parts->handler);
+    service_parts(service)->handler = NULL;
     service->sup->n_handlers--;
 }
 
@@ -110,7 +111,7 @@ static void tell(struct event_handler *handler, struct event_note note, int64_t 
 
 void events_note(struct service *service, enum svc_state from, enum health_state health)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     unsigned kinds = event_kinds_of(from, health, svc, service->spec);
     struct timestamp now = clock_now();
     struct event_handler *handler;
@@ -123,6 +124,8 @@ void events_note(struct service *service, enum svc_state from, enum health_state
 
     if (kinds == 0)
         return;
+    if (usage_last(service))
+        note.usage = *usage_last(service);
     snprintf(note.service, sizeof note.service, "%s", service->spec->name);
     snprintf(note.reason, sizeof note.reason, "%s", svc->reason);
     LIST_FOREACH(handler, &service->sup->events->handlers, link)
@@ -148,10 +151,10 @@ static bool pump(struct event_handler *handler)
     struct event_cursor before = handler->queue.cursor;
     char err[256];
 
-    if (!event_queue_head(&handler->queue) || !is_idle(&service->svc) || service->removing)
+    if (!event_queue_head(&handler->queue) || !is_idle(service->svc) || service->removing)
         return true;
     /* Which process it goes to is known to the next supd before there is such a process. */
-    if (event_queue_take(&handler->queue, service->svc.life + 1) &&
+    if (event_queue_take(&handler->queue, service->svc->life + 1) &&
         persist_events(service, &handler->queue.cursor) < 0) {
         handler->queue.cursor = before;
         return false;
@@ -210,9 +213,9 @@ static void pump_all(void *ctx)
 
 void events_follow(struct service *service)
 {
-    if (!is_idle(&service->svc))
+    if (!is_idle(service->svc))
         return;
-    event_queue_done(&service->handler->queue, service->svc.life);
+    event_queue_done(&service->parts->handler->queue, service->svc->life);
     wake_in(service->sup->events, 0);
 }
 
@@ -237,13 +240,13 @@ void events_restore(struct supervisor *sup, struct replay *replay)
         struct service *service = service_find(sup, image->name);
         const struct svc_image *own = replay_find(replay, image->name);
 
-        if (!service || !service->handler)
+        if (!service || !service->parts->handler)
             continue;
-        event_queue_clear(&service->handler->queue);
-        service->handler->queue = image->queue;
+        event_queue_clear(&service->parts->handler->queue);
+        service->parts->handler->queue = image->queue;
         image->queue = (struct event_queue){0};
-        event_queue_settle(&service->handler->queue, own ? &own->svc : NULL);
-        forget_recorded(&service->handler->queue, replay);
+        event_queue_settle(&service->parts->handler->queue, own ? &own->svc : NULL);
+        forget_recorded(&service->parts->handler->queue, replay);
     }
 }
 
@@ -336,7 +339,7 @@ int events_record_missing(struct supervisor *sup)
 
 const struct event_note *events_head(const struct service *service)
 {
-    return service->handler ? event_queue_head(&service->handler->queue) : NULL;
+    return service->parts->handler ? event_queue_head(&service->parts->handler->queue) : NULL;
 }
 
 /* ---- the end of supd ---- */
@@ -409,7 +412,7 @@ json_t *events_status(const struct supervisor *sup)
         return array;
     LIST_FOREACH(handler, &sup->events->handlers, link)
     {
-        const struct svc *svc = &handler->service->svc;
+        const struct svc *svc = handler->service->svc;
         json_t *pid = svc_has_process(svc) ? json_integer(svc->proc.pid) : json_null();
 
         json_array_append_new(array, json_pack("{s:s, s:o, s:I, s:I}", "name", title_of(handler), "pid", pid, "waiting",

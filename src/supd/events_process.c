@@ -25,7 +25,7 @@ static json_t *note_json(const struct service *service, const struct event_note 
     json_object_set_new(json, "from", proto_string(is_news ? svc_state_name(note->from) : NULL));
     json_object_set_new(json, "state", proto_string(is_news ? svc_state_name(note->state) : NULL));
     json_object_set_new(json, "reason", proto_string(note->reason[0] ? note->reason : NULL));
-    json_object_set_new(json, "exit", proto_exit_tree(&note->exit));
+    json_object_set_new(json, "exit", proto_exit_tree(&note->exit, &note->usage));
     json_object_set_new(json, "restarts", json_integer((json_int_t)note->restarts));
     json_object_set_new(json, "left-out", json_integer((json_int_t)note->left_out));
     return json;
@@ -35,7 +35,7 @@ bool events_prepare(struct service *service, int *stdin_fd, char *err, size_t er
 {
     const struct event_note *note = events_head(service);
 
-    if (!service->handler)
+    if (!service->parts->handler)
         return true;
     if (!note) {
         snprintf(err, err_size, "there is no event to be told");

@@ -86,20 +86,20 @@ static void add_process(json_t *object, const struct process *process, enum proc
     handover_key(process->service->spec->name, part, key);
     json_object_set_new(object, key,
                         json_pack("{s:i, s:i, s:b, s:b}", "pid", (int)process_pid(process), "fd", process->pidfd,
-                                  "child", (int)process->is_child, "stored", (int)(process->stored[0] != '\0')));
+                                  "child", (int)process->is_child, "stored", (int)(process->stored != 0)));
 }
 
 static json_t *processes(const struct supervisor *sup)
 {
     json_t *object = json_object();
 
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
-        if (svc_has_process(&s->svc))
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
+        if (svc_has_process(s->svc))
             add_process(object, &s->main, PART_MAIN);
-        if (svc_has_control(&s->svc))
-            add_process(object, &s->control, PART_CONTROL);
-        if (svc_has_check(&s->svc))
-            add_process(object, s->check, PART_CHECK);
+        if (svc_has_control(s->svc))
+            add_process(object, process_of(s, PART_CONTROL), PART_CONTROL);
+        if (svc_has_check(s->svc))
+            add_process(object, process_of(s, PART_CHECK), PART_CHECK);
     }
     return object;
 }
@@ -108,7 +108,7 @@ static json_t *sockets(const struct supervisor *sup)
 {
     json_t *object = json_object();
 
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         json_t *array = sockets_save(s);
         json_t *messages = messages_save(s);
 

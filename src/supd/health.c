@@ -38,16 +38,7 @@ struct health {
 
 const char *health_words(const struct service *service)
 {
-    return service->health && service->health->words[0] ? service->health->words : NULL;
-}
-
-struct process *health_process(struct service *service)
-{
-    if (!service->check) {
-        service->check = xcalloc(1, sizeof *service->check);
-        process_init(service->check, service);
-    }
-    return service->check;
+    return service->parts->health && service->parts->health->words[0] ? service->parts->health->words : NULL;
 }
 
 /* ---- slots ---- */
@@ -97,17 +88,17 @@ static void postpone(struct health *h, const char *words)
     leave_slot(h);
     if (words)
         snprintf(h->words, sizeof h->words, "%s", words);
-    loop_timer_set(h->timer, h->service->spec->check.interval);
+    loop_timer_set(h->timer, h->service->spec->check->interval);
 }
 
 /* From this result to the next check. */
 static int64_t delay_behind(struct health *h, bool ok)
 {
     const struct service *service = h->service;
-    const struct spec_check *check = &service->spec->check;
+    const struct spec_check *check = service->spec->check;
 
     if (!ok)
-        return health_delay(check, service->svc.health.state, ++h->tries);
+        return health_delay(check, service->svc->health.state, ++h->tries);
     if (h->settled)
         return check->interval;
     h->settled = true;
@@ -130,7 +121,7 @@ static void tell_result(struct health *h, bool ok, const char *words)
     h->waits = false;
     loop_timer_set(h->timer, delay_behind(h, ok));
     service_event(service,
-                  &(struct svc_event){.type = SVC_EV_CHECKED, .life = service->svc.life, .ok = ok, .text = text});
+                  &(struct svc_event){.type = SVC_EV_CHECKED, .life = service->svc->life, .ok = ok, .text = text});
 }
 
 static void on_probe(void *ctx, bool ok, const char *words)
@@ -147,7 +138,7 @@ static void on_probe(void *ctx, bool ok, const char *words)
 /* Does it use too much, as far as that is asked? */
 static bool uses_too_much(struct health *h, char *words, size_t size)
 {
-    const struct spec_check *check = &h->service->spec->check;
+    const struct spec_check *check = h->service->spec->check;
 
     if (!check->max_memory.set && check->max_cpu == 0)
         return false;
@@ -169,7 +160,7 @@ static bool may_fork(struct supervisor *sup)
 
 static int64_t timeout_of(const struct service *service, enum svc_role role)
 {
-    int64_t timeout = service->spec->check.timeout;
+    int64_t timeout = service->spec->check->timeout;
 
     return role == ROLE_UNHEALTHY && timeout < COMMAND_TIMEOUT ? COMMAND_TIMEOUT : timeout;
 }
@@ -178,7 +169,7 @@ static int64_t timeout_of(const struct service *service, enum svc_role role)
 static void fork_command(struct health *h)
 {
     struct service *service = h->service;
-    enum svc_role role = svc_alarm_is_due(&service->svc) ? ROLE_UNHEALTHY : ROLE_CHECK;
+    enum svc_role role = svc_alarm_is_due(service->svc) ? ROLE_UNHEALTHY : ROLE_CHECK;
 
     if (!may_fork(service->sup)) {
         h->phase = WANTS_FORK;
@@ -187,12 +178,12 @@ static void fork_command(struct health *h)
     }
     h->phase = BUSY;
     loop_timer_set(h->timer, timeout_of(service, role));
-    service_event(service, &(struct svc_event){.type = SVC_EV_CHECK_DUE, .life = service->svc.life});
+    service_event(service, &(struct svc_event){.type = SVC_EV_CHECK_DUE, .life = service->svc->life});
 }
 
 static void begin_check(struct health *h)
 {
-    const struct spec_check *check = &h->service->spec->check;
+    const struct spec_check *check = h->service->spec->check;
     char words[128];
 
     if (uses_too_much(h, words, sizeof words)) {
@@ -213,10 +204,10 @@ static void want_check(struct health *h)
 {
     struct supervisor *sup = h->service->sup;
 
-    if (h->service->svc.check.role != ROLE_SERVICE && h->service->spec->check.command) {
+    if (h->service->svc->check.role != ROLE_SERVICE && h->service->spec->check->command) {
         leave_slot(h);
         h->waits = true; /* health_follow(), or it hangs in the kernel */
-        loop_timer_set(h->timer, h->service->spec->check.timeout);
+        loop_timer_set(h->timer, h->service->spec->check->timeout);
         return;
     }
     if (!slot_is_free(sup)) {
@@ -244,13 +235,13 @@ static const char *timeout_words(const char *subject, int64_t timeout, char *buf
 static void time_out_process(struct health *h)
 {
     struct service *service = h->service;
-    const struct spec_check *check = &service->spec->check;
-    enum svc_role role = service->svc.check.role;
+    const struct spec_check *check = service->spec->check;
+    enum svc_role role = service->svc->check.role;
     char words[192];
 
     service_event(service, &(struct svc_event){.type = SVC_EV_CHECK_OVERDUE,
-                                               .life = service->svc.life,
-                                               .control = service->svc.check.number});
+                                               .life = service->svc->life,
+                                               .control = service->svc->check.number});
     if (role == ROLE_UNHEALTHY)
         log_warning("%s: %s", service->spec->name,
                     timeout_words("on-failure", timeout_of(service, role), words, sizeof words));
@@ -273,8 +264,8 @@ static void time_out(struct health *h)
     if (h->probe)
         tell_result(
             h, false,
-            timeout_words(health_probe_subject(h->probe), h->service->spec->check.timeout, words, sizeof words));
-    else if (svc_has_check(&h->service->svc))
+            timeout_words(health_probe_subject(h->probe), h->service->spec->check->timeout, words, sizeof words));
+    else if (svc_has_check(h->service->svc))
         time_out_process(h);
     else
         postpone(h, NULL); /* there was nothing to fork any more */
@@ -286,20 +277,20 @@ static void wait_for_resume(struct health *h)
     health_probe_free(h->probe);
     h->probe = NULL;
     h->waits = false;
-    if (h->phase != BUSY || !svc_has_check(&h->service->svc)) {
+    if (h->phase != BUSY || !svc_has_check(h->service->svc)) {
         postpone(h, NULL);
         return;
     }
     h->paused = true;
     give_slot(h);
-    loop_timer_set(h->timer, h->service->spec->check.interval);
+    loop_timer_set(h->timer, h->service->spec->check->interval);
 }
 
 /* It goes on, and so does its check, whose time begins again. */
 static void go_on(struct health *h)
 {
     h->paused = h->late = false;
-    loop_timer_set(h->timer, timeout_of(h->service, h->service->svc.check.role));
+    loop_timer_set(h->timer, timeout_of(h->service, h->service->svc->check.role));
 }
 
 /* The command of on-failure, which waits for no slot. */
@@ -321,7 +312,7 @@ static void on_timer(void *ctx)
         time_out(h);
     else if (h->waits)
         tell_result(h, false, "the process of the check before does not end");
-    else if (svc_alarm_is_due(&h->service->svc))
+    else if (svc_alarm_is_due(h->service->svc))
         run_alarm(h);
     else if (h->phase == WANTS_FORK)
         fork_command(h);
@@ -333,9 +324,9 @@ static void on_timer(void *ctx)
 
 void health_process_failed(struct service *service, const char *text)
 {
-    struct health *h = service->health;
+    struct health *h = service->parts->health;
 
-    log_warning("%s: %s: %s", service->spec->name, svc_role_name(service->svc.check.role), text);
+    log_warning("%s: %s: %s", service->spec->name, svc_role_name(service->svc->check.role), text);
     if (h)
         postpone(h, text); /* of the service that says nothing */
 }
@@ -343,7 +334,7 @@ void health_process_failed(struct service *service, const char *text)
 void health_process_ended(struct service *service, const struct svc_check *check, const struct exit_info *exit,
                           const char *text)
 {
-    struct health *h = service->health;
+    struct health *h = service->parts->health;
     bool ok = !text && exit->how == EXIT_HOW_EXITED && exit->code == 0;
     char how[64];
     char words[192];
@@ -353,14 +344,14 @@ void health_process_ended(struct service *service, const struct svc_check *check
         log_warning("%s: on-failure: %s", service->spec->name, text ? text : how);
     if (!h || h->phase != BUSY || h->probe)
         return;
-    if (check->role == ROLE_UNHEALTHY || !service->spec->check.command) {
+    if (check->role == ROLE_UNHEALTHY || !service->spec->check->command) {
         postpone(h, NULL); /* or the configuration has changed meanwhile */
         return;
     }
     if (text)
         snprintf(words, sizeof words, "%s", text);
     else
-        snprintf(words, sizeof words, "%.100s: %s", service->spec->check.command[0], how);
+        snprintf(words, sizeof words, "%.100s: %s", service->spec->check->command[0], how);
     if (exit->how == EXIT_HOW_UNKNOWN)
         postpone(h, words); /* what it has found was lost with an earlier supd */
     else
@@ -372,12 +363,12 @@ void health_process_ended(struct service *service, const struct svc_check *check
 static void begin(struct service *service)
 {
     struct health *h = xcalloc(1, sizeof *h);
-    const struct svc *svc = &service->svc;
-    const struct spec_check *check = &service->spec->check;
+    const struct svc *svc = service->svc;
+    const struct spec_check *check = service->spec->check;
     bool began = !svc->adopted && (svc->health.state == HEALTH_STARTING || svc->health.state == HEALTH_NONE);
     bool soon = began || svc->state == SVC_STARTING;
 
-    service->health = h;
+    service_parts(service)->health = h;
     h->service = service;
     h->settled = !soon;
     h->timer = loop_timer_new(service->sup->loop, on_timer, h);
@@ -394,7 +385,7 @@ static void begin(struct service *service)
 
 void health_free(struct service *service)
 {
-    struct health *h = service->health;
+    struct health *h = service->parts->health;
 
     if (!h)
         return;
@@ -402,20 +393,20 @@ void health_free(struct service *service)
     health_probe_free(h->probe);
     loop_timer_free(h->timer);
     free(h);
-    service->health = NULL;
+    service_parts(service)->health = NULL;
 }
 
 void health_follow(struct service *service)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     if (!svc_is_checked(svc, service->spec)) {
         health_free(service);
         return;
     }
-    if (!service->health)
+    if (!service->parts->health)
         begin(service);
-    struct health *h = service->health;
+    struct health *h = service->parts->health;
     bool goes_on = h->waits && svc->check.role == ROLE_SERVICE;
     bool alarmed = svc_alarm_is_due(svc) && !h->alarm && h->phase == IDLE;
     if (goes_on)

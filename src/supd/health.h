@@ -29,7 +29,4 @@ const char *health_words(const struct service *service);
 /* Ends the looking, which health_follow() may begin anew. */
 void health_free(struct service *service);
 
-/* Its process of a check, made where there is none yet. */
-struct process *health_process(struct service *service);
-
 #endif

@@ -42,9 +42,9 @@ static const char *address_of(uint32_t slot, char address[ADDRESS_MAX])
 
 static struct kept *get(struct service *service)
 {
-    if (!service->kept)
-        service->kept = xcalloc(1, sizeof *service->kept);
-    return service->kept;
+    if (!service->parts->kept)
+        service_parts(service)->kept = xcalloc(1, sizeof *service->parts->kept);
+    return service->parts->kept;
 }
 
 static void push(struct kept *kept, struct item item)
@@ -84,11 +84,11 @@ static uint32_t free_slot(const struct kept *kept)
 
 static void say_full(struct service *service)
 {
-    if (service->kept->said == service->svc.life)
+    if (service->parts->kept->said == service->svc->life)
         return;
-    service->kept->said = service->svc.life;
+    service->parts->kept->said = service->svc->life;
     log_warning("%s: a descriptor that it wants to leave here is closed: fd-store = %u allows no more",
-                service->spec->name, service->spec->fd_store);
+                service->spec->name, service->spec->life->fd_store);
 }
 
 static void add_one(struct service *service, const struct notify_msg *msg, int fd)
@@ -105,7 +105,7 @@ static void add_one(struct service *service, const struct notify_msg *msg, int f
         close(fd);
         return;
     }
-    if (kept->n >= service->spec->fd_store) {
+    if (kept->n >= service->spec->life->fd_store) {
         say_full(service);
         close(fd);
         return;
@@ -125,7 +125,7 @@ void kept_add(struct service *service, const struct notify_msg *msg, const int *
 
 static void drop(struct service *service, size_t i)
 {
-    struct kept *kept = service->kept;
+    struct kept *kept = service->parts->kept;
     struct item item = kept->items[i];
     struct kept_fd nothing = {.slot = item.what.slot};
     char address[ADDRESS_MAX];
@@ -139,7 +139,7 @@ static void drop(struct service *service, size_t i)
 
 void kept_remove(struct service *service, const char *name)
 {
-    struct kept *kept = service->kept;
+    struct kept *kept = service->parts->kept;
 
     for (size_t i = kept ? kept->n : 0; i-- > 0;) {
         if (strcmp(kept->items[i].what.name, name) == 0)
@@ -149,9 +149,9 @@ void kept_remove(struct service *service, const char *name)
 
 void kept_follow(struct service *service)
 {
-    struct kept *kept = service->kept;
-    const struct svc *svc = &service->svc;
-    size_t max = svc_is_busy(svc) || svc_wants_sockets(svc) ? service->spec->fd_store : 0;
+    struct kept *kept = service->parts->kept;
+    const struct svc *svc = service->svc;
+    size_t max = svc_is_busy(svc) || svc_wants_sockets(svc) ? service->spec->life->fd_store : 0;
 
     while (kept && kept->n > max)
         drop(service, kept->n - 1);
@@ -161,7 +161,7 @@ void kept_follow(struct service *service)
 
 static void drop_dead(struct service *service)
 {
-    struct kept *kept = service->kept;
+    struct kept *kept = service->parts->kept;
 
     for (size_t i = kept->n; i-- > 0;) {
         if (!kept->items[i].what.no_poll && keptfd_is_dead(kept->items[i].fd))
@@ -171,7 +171,7 @@ static void drop_dead(struct service *service)
 
 void kept_ready(struct service *service, struct spawn_request *request)
 {
-    struct kept *kept = service->kept;
+    struct kept *kept = service->parts->kept;
     struct buf names = {0};
 
     if (!kept)
@@ -222,9 +222,9 @@ static int copy(const struct service *service, const struct kept_fd *what)
 {
     struct keptfd_id id = {.dev = what->dev, .ino = what->ino, .access = what->access};
 
-    if (what->ino == 0 || !svc_has_process(&service->svc) || service->main.pidfd < 0)
+    if (what->ino == 0 || !svc_has_process(service->svc) || service->main.pidfd < 0)
         return -ESRCH;
-    return keptfd_take_copy(service->main.pidfd, service->svc.proc.pid, &id);
+    return keptfd_take_copy(service->main.pidfd, service->svc->proc.pid, &id);
 }
 
 static void recover_one(struct service *service, const struct kept_fd *what)
@@ -248,7 +248,7 @@ static void recover_one(struct service *service, const struct kept_fd *what)
 
 void kept_recover(struct service *service, const struct svc_image *image)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     if (!svc_is_busy(svc) && !svc_wants_sockets(svc))
         return;
@@ -258,14 +258,14 @@ void kept_recover(struct service *service, const struct svc_image *image)
 
 const struct kept_fd *kept_at(const struct service *service, size_t i)
 {
-    const struct kept *kept = service->kept;
+    const struct kept *kept = service->parts->kept;
 
     return kept && i < kept->n ? &kept->items[i].what : NULL;
 }
 
 void kept_save(const struct service *service, json_t *array)
 {
-    const struct kept *kept = service->kept;
+    const struct kept *kept = service->parts->kept;
     char address[ADDRESS_MAX];
 
     for (size_t i = 0; kept && i < kept->n; i++) {
@@ -278,7 +278,7 @@ void kept_save(const struct service *service, json_t *array)
 
 json_t *kept_status(const struct service *service)
 {
-    const struct kept *kept = service->kept;
+    const struct kept *kept = service->parts->kept;
     json_t *array = json_array();
 
     for (size_t i = 0; kept && i < kept->n; i++)
@@ -288,7 +288,7 @@ json_t *kept_status(const struct service *service)
 
 void kept_free(struct service *service)
 {
-    struct kept *kept = service->kept;
+    struct kept *kept = service->parts->kept;
 
     if (!kept)
         return;
@@ -298,5 +298,5 @@ void kept_free(struct service *service)
     free(kept->fds);
     free(kept->names);
     free(kept);
-    service->kept = NULL;
+    service_parts(service)->kept = NULL;
 }

@@ -59,7 +59,7 @@ static void keep(struct process *process, const int *pidfds, size_t n, size_t to
 void leftovers_counted(struct process *process, size_t total)
 {
     int pidfds[LEFTOVERS_MAX];
-    size_t n = proctree_open(&process->tree.found, pidfds, LEFTOVERS_MAX);
+    size_t n = tree_open(process, pidfds, LEFTOVERS_MAX);
 
     keep(process, pidfds, n, total);
 }

@@ -156,9 +156,11 @@ void logs_close(struct supervisor *sup)
         return;
     if (logs->dirty)
         write_streams(logs);
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
-        free(s->logs);
-        s->logs = NULL;
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
+        if (!s->parts->logs)
+            continue;
+        free(s->parts->logs);
+        service_parts(s)->logs = NULL;
     }
     while (!TAILQ_EMPTY(&logs->pipes))
         log_pipe_free(logs, TAILQ_FIRST(&logs->pipes));
@@ -212,9 +214,9 @@ static uint32_t choose_slot(struct logs *logs, const struct service_logs *of)
 
 static struct service_logs *get(struct service *service)
 {
-    if (!service->logs)
-        service->logs = xcalloc(1, sizeof *service->logs);
-    return service->logs;
+    if (!service->parts->logs)
+        service_parts(service)->logs = xcalloc(1, sizeof *service->parts->logs);
+    return service->parts->logs;
 }
 
 /* One of that name which a service has left and which is not empty yet; NULL: none. */
@@ -251,7 +253,7 @@ static struct log_pipe *make_pipe(struct service *service, bool error, char *err
 
 static void drop(struct service *service, bool error)
 {
-    struct service_logs *of = service->logs;
+    struct service_logs *of = service->parts->logs;
 
     if (!of || !of->pipes[error])
         return;
@@ -260,7 +262,7 @@ static void drop(struct service *service, bool error)
     if (of->pipes[!error])
         return;
     free(of);
-    service->logs = NULL;
+    service_parts(service)->logs = NULL;
 }
 
 static bool prepare_one(struct service *service, bool error, const char **fifo, char *err, size_t err_size)
@@ -283,7 +285,7 @@ static bool prepare_one(struct service *service, bool error, const char **fifo, 
 static int32_t *slot_of(const struct service *service)
 {
     const struct logs *logs = service->sup->logs;
-    const struct service_logs *of = service->logs;
+    const struct service_logs *of = service->parts->logs;
     const struct log_pipe *pipe = of->pipes[0] ? of->pipes[0] : of->pipes[1];
 
     return pipe && logs->pids && pipe->conf.slot != LOG_ID_NONE ? &logs->pids[pipe->conf.slot] : NULL;
@@ -308,27 +310,27 @@ bool logs_prepare(struct service *service, enum svc_role role, struct spawn_requ
 {
     if (logs_is_suplog(service))
         logs_prepare_suplog(service->sup->logs, request);
-    if (!service->logs && !is_wanted(service))
+    if (!service->parts->logs && !is_wanted(service))
         return true;
     if (!prepare_one(service, false, &request->log_fifo, err, err_size) ||
         !prepare_one(service, true, &request->error_fifo, err, err_size))
         return false;
-    if (!service->logs || (role != ROLE_SERVICE && role != ROLE_START))
+    if (!service->parts->logs || (role != ROLE_SERVICE && role != ROLE_START))
         return true;
     request->pid_slot = slot_of(service);
-    request->pid_flags = fresh_flags(service->logs);
+    request->pid_flags = fresh_flags(service->parts->logs);
     return logs_match_prepare(service, request, err, err_size);
 }
 
 void logs_configure(struct service *service)
 {
-    for (int error = 0; service->logs && error < 2; error++) {
-        struct log_pipe *pipe = service->logs->pipes[error];
+    for (int error = 0; service->parts->logs && error < 2; error++) {
+        struct log_pipe *pipe = service->parts->logs->pipes[error];
 
         if (pipe && spec_log_is_piped(service->spec, error)) {
             struct log_stream conf = spec_log_stream(service->spec, error);
             log_pipe_configure(service->sup->logs, pipe, &conf);
-        } else if (pipe && !svc_is_busy(&service->svc)) {
+        } else if (pipe && !svc_is_busy(service->svc)) {
             drop(service, error);
         }
     }
@@ -336,10 +338,10 @@ void logs_configure(struct service *service)
 
 void logs_follow(struct service *service)
 {
-    int32_t *slot = service->logs && svc_has_process(&service->svc) ? slot_of(service) : NULL;
+    int32_t *slot = service->parts->logs && svc_has_process(service->svc) ? slot_of(service) : NULL;
 
-    if (slot && (*slot & LOG_PID_MASK) != service->svc.proc.pid)
-        *slot = service->svc.proc.pid;
+    if (slot && (*slot & LOG_PID_MASK) != service->svc->proc.pid)
+        *slot = service->svc->proc.pid;
     logs_match_follow(service);
 }
 
@@ -381,7 +383,7 @@ static void recover_one(struct service *service, bool error)
     bool stored;
 
     bool is_old = take_old(logs, fifo, &conf);
-    if (!is_old && !(piped && svc_is_busy(&service->svc))) {
+    if (!is_old && !(piped && svc_is_busy(service->svc))) {
         free(fifo);
         return;
     }
@@ -406,9 +408,9 @@ void logs_recover(struct service *service)
 {
     recover_one(service, false);
     recover_one(service, true);
-    if (service->logs && !service->logs->pipes[0] && !service->logs->pipes[1]) {
-        free(service->logs);
-        service->logs = NULL;
+    if (service->parts->logs && !service->parts->logs->pipes[0] && !service->parts->logs->pipes[1]) {
+        free(service->parts->logs);
+        service_parts(service)->logs = NULL;
     }
     logs_configure(service);
     logs_follow(service);
@@ -445,8 +447,8 @@ void logs_resume(struct supervisor *sup)
 
 void logs_save(const struct service *service, json_t *array)
 {
-    for (int error = 0; service->logs && error < 2; error++) {
-        const struct log_pipe *pipe = service->logs->pipes[error];
+    for (int error = 0; service->parts->logs && error < 2; error++) {
+        const struct log_pipe *pipe = service->parts->logs->pipes[error];
 
         if (pipe)
             json_array_append_new(array, json_pack("{s:s, s:i, s:b}", "listen", log_pipe_names[error], "fd", pipe->fd,
@@ -459,7 +461,7 @@ void logs_save(const struct service *service, json_t *array)
 /* Its pipe that leads to a file; NULL: there is none. */
 static struct log_pipe *to_file(const struct service *service, bool error)
 {
-    struct log_pipe *pipe = service->logs ? service->logs->pipes[error] : NULL;
+    struct log_pipe *pipe = service->parts->logs ? service->parts->logs->pipes[error] : NULL;
 
     return pipe && pipe->conf.kind == LOG_SINK_FILE ? pipe : NULL;
 }
@@ -497,8 +499,8 @@ size_t logs_pending(const struct service *service)
 {
     size_t left = 0;
 
-    for (int error = 0; service->logs && error < 2; error++) {
-        const struct log_pipe *pipe = service->logs->pipes[error];
+    for (int error = 0; service->parts->logs && error < 2; error++) {
+        const struct log_pipe *pipe = service->parts->logs->pipes[error];
 
         left += pipe ? logfifo_left(pipe->fd) : 0;
     }

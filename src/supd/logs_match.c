@@ -25,12 +25,12 @@ static char *path_of(const struct log_pipe *pipe, const struct logs *logs)
 
 static int make(const struct log_pipe *pipe, const struct service *service)
 {
-    const struct spec_ready *ready = &service->spec->ready;
+    const struct spec_ready *ready = &service->spec->life->ready;
     struct log_match match;
     char *path = path_of(pipe, service->sup->logs);
     int fd = -ENAMETOOLONG;
 
-    if (log_match_init(&match, service->svc.life, pipe->conf.inode, (uint64_t)clock_now().mono, ready->where))
+    if (log_match_init(&match, service->svc->life, pipe->conf.inode, (uint64_t)clock_now().mono, ready->where))
         fd = logmatch_new(path, &match);
     free(path);
     return fd;
@@ -38,9 +38,9 @@ static int make(const struct log_pipe *pipe, const struct service *service)
 
 bool logs_match_prepare(struct service *service, struct spawn_request *request, char *err, size_t err_size)
 {
-    struct service_logs *of = service->logs;
+    struct service_logs *of = service->parts->logs;
 
-    if (!of || service->spec->ready.kind != READY_LOG)
+    if (!of || service->spec->life->ready.kind != READY_LOG)
         return true;
     of->matching = true;
     request->log_lock = service->sup->logs->lock;
@@ -58,14 +58,14 @@ bool logs_match_prepare(struct service *service, struct spawn_request *request, 
 
 int logs_match_look(const struct service *service)
 {
-    const struct service_logs *of = service->logs;
+    const struct service_logs *of = service->parts->logs;
     int result = -ENOENT;
 
     for (int error = 0; of && error < 2; error++) {
         if (!of->pipes[error])
             continue;
         char *path = path_of(of->pipes[error], service->sup->logs);
-        int rc = logmatch_found(path, service->svc.life);
+        int rc = logmatch_found(path, service->svc->life);
         free(path);
         if (rc > result)
             result = rc;
@@ -75,12 +75,12 @@ int logs_match_look(const struct service *service)
 
 static bool is_awaited(const struct service *service)
 {
-    return service->svc.state == SVC_STARTING && (service->svc.todo & TODO_READY) != 0;
+    return service->svc->state == SVC_STARTING && (service->svc->todo & TODO_READY) != 0;
 }
 
 void logs_match_follow(struct service *service)
 {
-    struct service_logs *of = service->logs;
+    struct service_logs *of = service->parts->logs;
 
     if (!of || !of->matching || is_awaited(service))
         return;
@@ -107,7 +107,7 @@ static void found_one(void *ctx, const char *name)
             break;
     }
     if (pipe && is_awaited(pipe->service)) {
-        pipe->service->logs->matching = true;
+        pipe->service->parts->logs->matching = true;
     } else {
         char *path = xasprintf("%s/%s", logs->dir, name);
 

@@ -69,12 +69,12 @@ static struct spec *make_spec(const struct supervisor *sup)
     if (sup->syslog)
         spec->command = strv_push(spec->command, xstrdup("--syslog"));
     spec->command = strv_push(spec->command, xasprintf("--ready-fd=%d", READY_FD_NUMBER));
-    spec->ready = (struct spec_ready){.kind = READY_FD, .fd = READY_FD_NUMBER};
-    spec->start_timeout = 0; /* it waits for the one before it */
-    spec->restart_delay = DELAY_FIRST;
-    spec->restart_delay_max = DELAY_MAX;
-    spec->restart_reset = STABLE;
-    spec->stop_timeout = STOP_TIMEOUT;
+    spec_own_life(spec)->ready = (struct spec_ready){.kind = READY_FD, .fd = READY_FD_NUMBER};
+    spec_own_life(spec)->start_timeout = 0; /* it waits for the one before it */
+    spec_own_life(spec)->restart_delay = DELAY_FIRST;
+    spec_own_life(spec)->restart_delay_max = DELAY_MAX;
+    spec_own_life(spec)->restart_reset = STABLE;
+    spec_own_life(spec)->stop_timeout = STOP_TIMEOUT;
     return spec;
 }
 
@@ -156,7 +156,7 @@ void logs_reopen(struct supervisor *sup)
 {
     struct service *suplog = logs_suplog(sup);
 
-    if (suplog && svc_has_process(&suplog->svc))
+    if (suplog && svc_has_process(suplog->svc))
         process_send(&suplog->main, SIGUSR1);
 }
 
@@ -211,7 +211,7 @@ static bool wait_on(struct logs *logs)
 /* It was not killed with something of which only its successor knows. */
 static bool ended_well(const struct service *suplog)
 {
-    const struct exit_info *exit = &suplog->svc.exit;
+    const struct exit_info *exit = &suplog->svc->exit;
 
     return exit->how == EXIT_HOW_EXITED && exit->code == 0;
 }
@@ -245,7 +245,7 @@ static bool is_to_be_left(struct logs *logs, const struct service *suplog)
         return false;
     }
     log_error("suplog, pid %d, does not end, for a device hangs that it writes to; it is left behind",
-              (int)suplog->svc.proc.pid);
+              (int)suplog->svc->proc.pid);
     return true;
 }
 
@@ -262,7 +262,7 @@ bool logs_ended(struct supervisor *sup)
     struct service *suplog = logs_suplog(sup);
 
     if (suplog && !logs->ending) {
-        if ((suplog->svc.state != SVC_RUNNING || bytes_left(logs) > 0) && wait_on(logs))
+        if ((suplog->svc->state != SVC_RUNNING || bytes_left(logs) > 0) && wait_on(logs))
             return false;
         end_suplog(logs, suplog);
     }

@@ -35,8 +35,10 @@ void main_search_free(struct main_search *search)
 
 static void end_search(struct service *service)
 {
-    main_search_free(service->search);
-    service->search = NULL;
+    if (!service->parts->search)
+        return;
+    main_search_free(service->parts->search);
+    service_parts(service)->search = NULL;
 }
 
 const char *main_search_trouble(const struct main_search *search)
@@ -57,7 +59,7 @@ static void take(struct service *service, enum svc_event_type type, const struct
     process->pidfd = found->pidfd;
     service_event(service, &(struct svc_event){
                                .type = type,
-                               .life = service->svc.life,
+                               .life = service->svc->life,
                                .pid = found->pid,
                                .start_ticks = found->start_ticks,
                                .inode = identity_inode(found->pidfd),
@@ -83,7 +85,7 @@ static void give_up(struct service *service, const char *why)
 
     snprintf(text, sizeof text, "%s", why);
     end_search(service);
-    service_event(service, &(struct svc_event){.type = SVC_EV_MAIN_MISSING, .life = service->svc.life, .text = text});
+    service_event(service, &(struct svc_event){.type = SVC_EV_MAIN_MISSING, .life = service->svc->life, .text = text});
 }
 
 /* What does not hold now, and is said once. */
@@ -99,18 +101,13 @@ static void say(struct main_search *search, const char *path, const char *why)
 
 static bool is_known_child(void *ctx, pid_t pid)
 {
-    const struct supervisor *sup = ctx;
-    int32_t key = pid;
-    struct process *process;
-
-    HASH_FIND(by_pid, sup->children, &key, sizeof key, process);
-    return process != NULL;
+    return process_is_known_child(ctx, pid);
 }
 
 /* Of the process that was forked. */
 static struct mainpid_origin origin_of(const struct service *service)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     return (struct mainpid_origin){
         .starter = svc->group,
@@ -133,22 +130,23 @@ static bool look(struct main_search *search)
     char why[192];
     pid_t pid;
 
-    if (spec->pid_file) {
-        if (mainpid_read(spec->pid_file, &pid, why, sizeof why) && mainpid_take(&origin, pid, &main, why, sizeof why)) {
+    if (spec->place->pid_file) {
+        if (mainpid_read(spec->place->pid_file, &pid, why, sizeof why) &&
+            mainpid_take(&origin, pid, &main, why, sizeof why)) {
             found(service, &main);
             return true;
         }
-        say(search, spec->pid_file, why);
+        say(search, spec->place->pid_file, why);
         if (search->interval < INTERVAL_SCAN)
             return false;
     }
     if (!mainpid_guess(&origin, &main, &left, why, sizeof why)) {
-        if (spec->pid_file && left > 0)
+        if (spec->place->pid_file && left > 0)
             return false;
         give_up(service, why);
         return true;
     }
-    if (spec->pid_file) {
+    if (spec->place->pid_file) {
         close(main.pidfd);
         return false;
     }
@@ -160,7 +158,7 @@ static void on_timer(void *ctx)
 {
     struct main_search *search = ctx;
 
-    if (!is_wanted(&search->service->svc)) {
+    if (!is_wanted(search->service->svc)) {
         end_search(search->service);
         return;
     }
@@ -174,8 +172,8 @@ void main_search_begin(struct service *service)
 {
     struct main_search *search = xcalloc(1, sizeof *search);
 
-    main_search_free(service->search);
-    service->search = search;
+    main_search_free(service->parts->search);
+    service_parts(service)->search = search;
     search->service = service;
     search->interval = INTERVAL_FIRST;
     search->timer = loop_timer_new(service->sup->loop, on_timer, search);
@@ -189,18 +187,18 @@ bool main_search_move(struct service *service, pid_t pid, char *why, size_t why_
     struct mainpid main;
 
     origin.or_starter = true;
-    if (!svc_may_move(&service->svc)) {
-        snprintf(why, why_size, "the service is %s", svc_state_name(service->svc.state));
+    if (!svc_may_move(service->svc)) {
+        snprintf(why, why_size, "the service is %s", svc_state_name(service->svc->state));
         return false;
     }
-    if (svc_has_control(&service->svc) && pid == service->svc.control.pid) {
-        snprintf(why, why_size, "that is its %s", svc_role_name(service->svc.control.role));
+    if (svc_has_control(service->svc) && pid == service->svc->control.pid) {
+        snprintf(why, why_size, "that is its %s", svc_role_name(service->svc->control.role));
         return false;
     }
     if (!mainpid_take(&origin, pid, &main, why, why_size))
         return false;
     log_info("%s: process %d is its main process from now on, and not %d", service->spec->name, (int)pid,
-             service->svc.proc.pid);
+             service->svc->proc.pid);
     process_forget_child(process);
     process_release(process);
     service->sup->main_moved = true;
@@ -210,6 +208,6 @@ bool main_search_move(struct service *service, pid_t pid, char *why, size_t why_
 
 void main_search_remove_pid_file(struct service *service)
 {
-    if (service->spec->pid_file)
-        mainpid_remove_stale(service->spec->pid_file);
+    if (service->spec->place->pid_file)
+        mainpid_remove_stale(service->spec->place->pid_file);
 }

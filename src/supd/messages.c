@@ -58,7 +58,7 @@ static bool are_wanted(const struct service *service)
 
 static void tell(struct service *service, struct svc_event event)
 {
-    event.life = service->svc.life;
+    event.life = service->svc->life;
     service_event(service, &event);
 }
 
@@ -113,7 +113,7 @@ static void obey(struct messages *m, const struct notify_msg *msg, struct notify
     if (msg->trigger)
         tell(service, (struct svc_event){.type = SVC_EV_WATCHDOG, .text = "triggered by the service itself"});
     /* Last, for then who has sent it may have no more say. */
-    if (msg->main_pid != 0 && msg->main_pid != service->svc.proc.pid)
+    if (msg->main_pid != 0 && msg->main_pid != service->svc->proc.pid)
         follow_main(m, msg->main_pid);
 }
 
@@ -130,7 +130,7 @@ static bool is_member(const struct service *service, pid_t pid, pid_t leader)
 /* As notify-access says, by number: a process that has ended is believed as long as that is known. */
 static bool may_tell(const struct service *service, pid_t pid)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     enum notify_access access = spec_notify_access(service->spec);
 
     if (svc_has_process(svc) && pid == svc->proc.pid)
@@ -156,7 +156,7 @@ static void judge(struct messages *m, struct notifysock_message *message)
 {
     struct notify_msg msg;
 
-    if (!svc_is_busy(&m->service->svc))
+    if (!svc_is_busy(m->service->svc))
         return; /* left over from before, or from nobody that we know */
     if (!message->whole || !notify_msg_parse(message->text, message->len, &msg))
         refuse(m, message, "it is too long, or no text");
@@ -221,9 +221,9 @@ static void on_readable(void *ctx)
 
 void messages_read(struct service *service)
 {
-    if (service->messages && service->messages->reading)
+    if (service->parts->messages && service->parts->messages->reading)
         return; /* what follows from the message may want to know of all before it, and that was read */
-    for (int i = 0; i < BATCHES_MAX && service->messages && read_batch(service->messages); i++)
+    for (int i = 0; i < BATCHES_MAX && service->parts->messages && read_batch(service->parts->messages); i++)
         continue;
 }
 
@@ -245,7 +245,7 @@ static void on_watchdog(void *ctx)
 /* A sign of life only moves the time: the timer finds that when it comes. */
 static void arm_watchdog(struct messages *m)
 {
-    int64_t at = m->service->svc.watchdog_at;
+    int64_t at = m->service->svc->watchdog_at;
 
     if (at == 0) {
         if (m->watchdog)
@@ -265,12 +265,12 @@ static void arm_watchdog(struct messages *m)
 
 static struct messages *get(struct service *service)
 {
-    if (!service->messages) {
-        service->messages = xcalloc(1, sizeof *service->messages);
-        service->messages->service = service;
-        service->messages->fd = -1;
+    if (!service->parts->messages) {
+        service_parts(service)->messages = xcalloc(1, sizeof *service->parts->messages);
+        service->parts->messages->service = service;
+        service->parts->messages->fd = -1;
     }
-    return service->messages;
+    return service->parts->messages;
 }
 
 static bool find_path(struct messages *m, char *err, size_t err_size)
@@ -337,14 +337,15 @@ char *messages_variable(const struct service *service, enum svc_role role)
     enum notify_access access = spec_notify_access(service->spec);
     bool is_main = role == ROLE_SERVICE || role == ROLE_START;
 
-    if (!service->messages || service->messages->fd < 0 || (!is_main && access != NOTIFY_EXEC && access != NOTIFY_ALL))
+    if (!service->parts->messages || service->parts->messages->fd < 0 ||
+        (!is_main && access != NOTIFY_EXEC && access != NOTIFY_ALL))
         return NULL;
-    return xasprintf("NOTIFY_SOCKET=%s", service->messages->path);
+    return xasprintf("NOTIFY_SOCKET=%s", service->parts->messages->path);
 }
 
 static void begin_life(struct messages *m)
 {
-    m->life = m->service->svc.life;
+    m->life = m->service->svc->life;
     m->said = false;
     m->said_main_pid = false;
     free(m->status);
@@ -366,8 +367,8 @@ static void follow_record(struct messages *m)
 
 void messages_follow(struct service *service)
 {
-    struct messages *m = service->messages;
-    const struct svc *svc = &service->svc;
+    struct messages *m = service->parts->messages;
+    const struct svc *svc = service->svc;
 
     if (!m)
         return;
@@ -398,10 +399,10 @@ void messages_recover(struct service *service)
 {
     char err[256];
 
-    if (!are_wanted(service) || !svc_is_busy(&service->svc))
+    if (!are_wanted(service) || !svc_is_busy(service->svc))
         return;
     struct messages *m = get(service);
-    m->life = service->svc.life;
+    m->life = service->svc->life;
     if (!find_path(m, err, sizeof err)) {
         log_error("%s: %s", service->spec->name, err);
         return;
@@ -421,22 +422,22 @@ void messages_recover(struct service *service)
 static void tell_unheard(const struct messages *m)
 {
     struct service *service = m->service;
-    bool awaited = svc_awaits_ready(&service->svc);
+    bool awaited = svc_awaits_ready(service->svc);
 
-    if (awaited && service->spec->ready.kind != READY_NOTIFY)
+    if (awaited && service->spec->life->ready.kind != READY_NOTIFY)
         return;
     if (awaited)
         log_warning("%s: it may have said READY=1 while supd was dead: if it does not say so again it is taken for "
                     "ready after its start-timeout",
                     service->spec->name);
-    else if (service->svc.watchdog_at != 0)
+    else if (service->svc->watchdog_at != 0)
         log_info("%s: its watchdog begins with its next sign of life", service->spec->name);
     tell(service, (struct svc_event){.type = SVC_EV_UNHEARD});
 }
 
 void messages_resume(struct service *service)
 {
-    struct messages *m = service->messages;
+    struct messages *m = service->parts->messages;
 
     if (!m)
         return;
@@ -455,8 +456,8 @@ void messages_resume(struct service *service)
 
 static bool is_in_use(const struct supervisor *sup, const char *path)
 {
-    for (const struct service *s = sup->services; s; s = s->by_name.next) {
-        if (s->messages && s->messages->fd >= 0 && strcmp(s->messages->path, path) == 0)
+    for (const struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
+        if (s->parts->messages && s->parts->messages->fd >= 0 && strcmp(s->parts->messages->path, path) == 0)
             return true;
         if (readiness_uses(s, path))
             return true;
@@ -483,7 +484,7 @@ void messages_clean(struct supervisor *sup)
 
 json_t *messages_save(const struct service *service)
 {
-    const struct messages *m = service->messages;
+    const struct messages *m = service->parts->messages;
 
     if (!m || m->fd < 0)
         return NULL;
@@ -493,12 +494,12 @@ json_t *messages_save(const struct service *service)
 
 const char *messages_status(const struct service *service)
 {
-    return service->messages ? service->messages->status : NULL;
+    return service->parts->messages ? service->parts->messages->status : NULL;
 }
 
 void messages_free(struct service *service)
 {
-    struct messages *m = service->messages;
+    struct messages *m = service->parts->messages;
 
     if (!m)
         return;
@@ -509,5 +510,5 @@ void messages_free(struct service *service)
     free(m->path);
     free(m->status);
     free(m);
-    service->messages = NULL;
+    service_parts(service)->messages = NULL;
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/graph.h"
+#include "core/service_keep.h"
 
 struct order {
     struct graph *graph;
@@ -39,9 +40,9 @@ void order_free(struct supervisor *sup)
 
 static bool says_anything(const struct supervisor *sup)
 {
-    for (const struct service *s = sup->services; s; s = s->by_name.next) {
+    for (const struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         for (size_t dep = 0; dep < SPEC_N_DEPS; dep++) {
-            if (s->spec->deps[dep])
+            if (s->spec->around->deps[dep])
                 return true;
         }
     }
@@ -50,11 +51,11 @@ static bool says_anything(const struct supervisor *sup)
 
 void order_build(struct supervisor *sup)
 {
-    size_t n = HASH_CNT(by_name, sup->services);
+    size_t n = sup->by_name.n;
     uint32_t node = 0;
 
     order_free(sup);
-    for (struct service *s = sup->services; s; s = s->by_name.next)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link))
         s->node = GRAPH_NONE;
     if (says_anything(sup)) {
         struct spec **specs = xcalloc(n, sizeof(*specs));
@@ -63,7 +64,7 @@ void order_build(struct supervisor *sup)
 
         order->services = xcalloc(n, sizeof(*order->services));
         order->n = n;
-        for (struct service *s = sup->services; s; s = s->by_name.next, node++) {
+        for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link), node++) {
             specs[node] = s->spec;
             leaving[node] = s->removing;
             order->services[node] = s;
@@ -71,12 +72,12 @@ void order_build(struct supervisor *sup)
         }
         order->graph = graph_new(specs, leaving, n);
         for (uint32_t i = 0; i < n; i++)
-            graph_watch(order->graph, i, &order->services[i]->svc);
+            graph_watch(order->graph, i, order->services[i]->svc);
         sup->order = order;
         free(specs);
         free(leaving);
     }
-    for (struct service *s = sup->services; s; s = s->by_name.next)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link))
         order_touch(s);
 }
 
@@ -90,6 +91,14 @@ void order_service_gone(struct service *service)
         return;
     sup->order->services[service->node] = NULL;
     graph_watch(sup->order->graph, service->node, NULL);
+}
+
+void order_state_kept(const struct service *service)
+{
+    const struct order *order = service->sup->order;
+
+    if (order && service->node < order->n)
+        graph_watch(order->graph, service->node, service->svc);
 }
 
 bool order_concerns(const struct service *service)
@@ -110,7 +119,7 @@ bool order_holds_stop(const struct service *service)
 void order_touch(struct service *service)
 {
     /* One that waits for its start or stop is looked at also when nobody concerns it any more. */
-    bool waits = service->svc.state == SVC_WAITING || service->svc.stop_held;
+    bool waits = service->svc->state == SVC_WAITING || service->svc->stop_held;
 
     if (service->touched || !(waits || order_concerns(service)))
         return;
@@ -125,10 +134,10 @@ static void call_off(struct service *service, enum graph_do what, const struct s
     char text[SVC_REASON_MAX];
 
     if (what == GRAPH_DO_FAIL)
-        graph_failure_words(&other->svc, other->spec->name, text, sizeof text);
+        graph_failure_words(other->svc, other->spec->name, text, sizeof text);
     else
         snprintf(text, sizeof text, "conflicts with %s, which is %s", other->spec->name,
-                 svc_state_name(other->svc.state));
+                 svc_state_name(other->svc->state));
     service_event(service, &(struct svc_event){.type = SVC_EV_CALL_OFF, .text = text});
 }
 
@@ -141,7 +150,7 @@ static void stop_all(struct supervisor *sup, struct service *service, const char
         const struct service *via = order_service(sup, set.via[i]);
         char with[SVC_REASON_MAX];
 
-        if (!each || each->svc.state == SVC_STOPPED)
+        if (!each || each->svc->state == SVC_STOPPED)
             continue;
         if (via)
             snprintf(with, sizeof with, "stopped with %s", via->spec->name);
@@ -156,11 +165,11 @@ static void follow_bond(struct service *service, enum graph_do what, const struc
     char text[SVC_REASON_MAX];
 
     if (what == GRAPH_DO_STOP) {
-        graph_failure_words(&other->svc, other->spec->name, text, sizeof text);
+        graph_failure_words(other->svc, other->spec->name, text, sizeof text);
         stop_all(service->sup, service, text);
         return;
     }
-    snprintf(text, sizeof text, "restarted with %s: %.160s", other->spec->name, other->svc.reason);
+    snprintf(text, sizeof text, "restarted with %s: %.160s", other->spec->name, other->svc->reason);
     service_event(service, &(struct svc_event){.type = SVC_EV_RESTART, .text = text});
 }
 
@@ -215,9 +224,9 @@ static void on_do(void *ctx, enum graph_do what, uint32_t node, uint32_t other_n
 /* Nobody concerns it, perhaps any more. */
 static void look_at_alone(struct service *service)
 {
-    if (service->svc.state == SVC_WAITING && svc_is_queued(&service->svc))
+    if (service->svc->state == SVC_WAITING && svc_is_queued(service->svc))
         queue_start(service);
-    if (service->svc.stop_held)
+    if (service->svc->stop_held)
         end_held(service);
 }
 
@@ -336,7 +345,7 @@ static void plan_down(struct supervisor *sup, struct order_plan *plan, enum svc_
     for (size_t i = set.n; i-- > 0;) {
         struct service *service = order_service(sup, set.nodes[i]);
         const struct service *via = order_service(sup, set.via[i]);
-        bool up = service && (service->svc.state == SVC_RUNNING || service->svc.state == SVC_STARTING);
+        bool up = service && (service->svc->state == SVC_RUNNING || service->svc->state == SVC_STARTING);
 
         if (!service)
             continue;
@@ -344,8 +353,8 @@ static void plan_down(struct supervisor *sup, struct order_plan *plan, enum svc_
             add_step(plan, (struct order_step){.service = service, .event = event, .asked = true});
             continue;
         }
-        if (event == SVC_EV_RESTART ? !up || (service->svc.stop_held && !service->svc.desired_up)
-                                    : service->svc.state == SVC_STOPPED)
+        if (event == SVC_EV_RESTART ? !up || (service->svc->stop_held && !service->svc->desired_up)
+                                    : service->svc->state == SVC_STOPPED)
             continue;
         char *note =
             via ? xasprintf("it %s %s", tie_words(edge_flags(graph, service->node, via->node)), via->spec->name)
@@ -382,7 +391,7 @@ static bool plan_conflicts(struct supervisor *sup, struct order_plan *plan, cons
                                           other->spec->name);
                 return false;
             }
-            if (!is_down(&other->svc))
+            if (!is_down(other->svc))
                 plan_down(sup, plan, SVC_EV_STOP, &edges[k].to, 1, service->spec->name);
         }
     }
@@ -410,7 +419,7 @@ static void plan_up(struct supervisor *sup, struct order_plan *plan, const uint3
                 add_step(plan, (struct order_step){.service = service, .event = SVC_EV_START, .asked = true});
             continue;
         }
-        if (comes_or_is_there(&service->svc) || service->removing)
+        if (comes_or_is_there(service->svc) || service->removing)
             continue;
         bool wanted = !(edge_flags(graph, via->node, service->node) & (GRAPH_REQUIRES | GRAPH_BINDS_TO));
         add_step(plan, (struct order_step){
@@ -484,13 +493,13 @@ void order_pull_fresh(struct supervisor *sup, struct service **fresh, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         is_fresh[fresh[i]->node] = true;
-        if (fresh[i]->svc.desired_up)
+        if (fresh[i]->svc->desired_up)
             seeds[n_seeds++] = fresh[i]->node;
     }
     struct graph_set set = graph_reach(sup->order->graph, seeds, n_seeds, GRAPH_PULLS);
     for (size_t i = 0; i < set.n; i++) {
         struct service *service = order_service(sup, set.nodes[i]);
-        struct svc svc = service->svc;
+        struct svc svc = svc_kept(service->svc);
 
         if (!is_fresh[set.nodes[i]] || svc.desired_up)
             continue;

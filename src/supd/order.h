@@ -18,6 +18,8 @@ void order_build(struct supervisor *sup);
 void order_free(struct supervisor *sup);
 /* The service is about to be freed. */
 void order_service_gone(struct service *service);
+/* Its state is another, and perhaps not where it was. */
+void order_state_kept(const struct service *service);
 
 /* Does it depend on anybody, or anybody on it? */
 bool order_concerns(const struct service *service);

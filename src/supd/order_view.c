@@ -18,9 +18,9 @@ static bool waits_for_start(const struct svc *svc)
 /* What SERVICE asks of the neighbour over EDGE in what it waits for. */
 static enum graph_need need_of(const struct service *service, const struct graph *graph, const struct graph_edge *edge)
 {
-    if (waits_for_start(&service->svc))
+    if (waits_for_start(service->svc))
         return graph_start_need(graph, service->node, edge);
-    return service->svc.stop_held ? graph_stop_need(graph, edge) : GRAPH_NEED_NOTHING;
+    return service->svc->stop_held ? graph_stop_need(graph, edge) : GRAPH_NEED_NOTHING;
 }
 
 const char *order_words(const struct service *service, char *buf, size_t size)
@@ -32,7 +32,7 @@ const char *order_words(const struct service *service, char *buf, size_t size)
     size_t n;
     const struct graph_edge *edges = graph_edges(graph, service->node, &n);
 
-    if (!waits_for_start(&service->svc) && !service->svc.stop_held)
+    if (!waits_for_start(service->svc) && !service->svc->stop_held)
         return NULL;
     for (size_t i = 0; i < n; i++) {
         enum graph_need need = need_of(service, graph, &edges[i]);
@@ -100,7 +100,7 @@ static json_t *waits_for(const struct service *service)
 
 static json_t *view_one(const struct service *service, bool asked)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     char words[SVC_REASON_WORDS_MAX];
     const char *reason = order_words(service, words, sizeof words);
     json_t *object = json_object();

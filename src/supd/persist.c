@@ -43,10 +43,10 @@ static void put_all(void *ctx, struct statefile *file)
     if (sup->essential.name[0])
         statefile_put(file, record, record_encode_essential(record, &sup->essential));
     events_put_waiting(sup, file);
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         const struct kept_fd *kept;
 
-        statefile_put(file, record, record_encode_service(record, s->spec->name, &s->svc));
+        statefile_put(file, record, record_encode_service(record, s->spec->name, s->svc));
         for (size_t i = 0; (kept = kept_at(s, i)) != NULL; i++)
             statefile_put(file, record, record_encode_kept(record, s->spec->name, kept));
     }
@@ -64,10 +64,10 @@ int persist_begin(struct supervisor *sup)
 /* Where /proc could not be read when a child got to its exec, a new file would not tell its process. */
 static bool children_are_known(const struct supervisor *sup)
 {
-    for (const struct service *s = sup->services; s; s = s->by_name.next) {
-        if ((svc_has_process(&s->svc) && s->svc.proc.start_ticks == 0) ||
-            (svc_has_control(&s->svc) && s->svc.control.start_ticks == 0) ||
-            (svc_has_check(&s->svc) && s->svc.check.start_ticks == 0))
+    for (const struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
+        if ((svc_has_process(s->svc) && s->svc->proc.start_ticks == 0) ||
+            (svc_has_control(s->svc) && s->svc->control.start_ticks == 0) ||
+            (svc_has_check(s->svc) && s->svc->check.start_ticks == 0))
             return false;
     }
     return true;
@@ -165,8 +165,8 @@ static void on_retry(void *ctx)
 {
     struct supervisor *sup = ctx;
 
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
-        if (s->unrecorded && persist_snapshot(s, &s->svc) < 0) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
+        if (s->unrecorded && persist_snapshot(s, s->svc) < 0) {
             loop_timer_set(sup->retry_timer, RETRY_INTERVAL);
             return;
         }
@@ -181,8 +181,8 @@ static void on_retry(void *ctx)
 
 void persist_last(struct supervisor *sup)
 {
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
-        if (s->unrecorded && persist_snapshot(s, &s->svc) < 0)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
+        if (s->unrecorded && persist_snapshot(s, s->svc) < 0)
             log_error("%s: what became of it could not be recorded", s->spec->name);
     }
     if (events_record_missing(sup) < 0)
@@ -202,7 +202,7 @@ static void gather(struct service *service)
     struct gathering *all = sup->gathering;
     uint8_t record[RECORD_MAX];
 
-    buf_add(&all->records, record, record_encode_service(record, service->spec->name, &service->svc));
+    buf_add(&all->records, record, record_encode_service(record, service->spec->name, service->svc));
     all->services[all->n++] = service;
     service->unrecorded = true;
     if (all->n == GATHERED_MAX)
@@ -246,7 +246,7 @@ void persist_fact(struct service *service)
         gather(service);
         return;
     }
-    if (persist_snapshot(service, &service->svc) == 0)
+    if (persist_snapshot(service, service->svc) == 0)
         return;
     service->unrecorded = true;
     try_again(sup);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signames.h"
+#include "base/slab.h"
 #include "base/strv.h"
 #include "os/clock.h"
 #include "os/identity.h"
@@ -25,11 +26,36 @@
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
 
+static struct slab slab_of_processes = SLAB_OF(struct process);
+
 void process_init(struct process *process, struct service *service)
 {
     process->service = service;
     process->pidfd = -1;
     process->report_fd = -1;
+}
+
+struct process *process_of(struct service *service, enum process_part part)
+{
+    if (part == PART_MAIN)
+        return &service->main;
+
+    struct service_parts *parts = service_parts(service);
+    struct process **place = part == PART_CONTROL ? &parts->control : &parts->check;
+    if (!*place) {
+        *place = slab_new(&slab_of_processes);
+        process_init(*place, service);
+    }
+    return *place;
+}
+
+void process_free(struct process *process)
+{
+    if (!process)
+        return;
+    process_release(process);
+    process_forget_child(process);
+    slab_free(&slab_of_processes, process);
 }
 
 /* ---- signals ---- */
@@ -82,7 +108,7 @@ int process_deliver(const struct process *process, int signo)
 /* Whoever is ended must not be paused any more, or no signal but SIGKILL is seen. */
 static void thaw(const struct process *process)
 {
-    if (process->service->svc.state == SVC_STOPPING)
+    if (process->service->svc->state == SVC_STOPPING)
         cgroups_thaw(process->service);
 }
 
@@ -111,7 +137,7 @@ void process_signal_own_group(struct process *process, int signo)
 /* A main process that was found, or named, may have made a session of its own since, or before. */
 static bool has_left_its_group(const struct process *process)
 {
-    const struct svc *svc = &process->service->svc;
+    const struct svc *svc = process->service->svc;
     struct procfs_stat st;
 
     return process_role(process) == ROLE_SERVICE && svc_main_is_found(svc) && svc_has_process(svc) &&
@@ -175,24 +201,36 @@ static void add_child(struct process *process, pid_t pid)
 {
     process->is_child = true;
     process->pid_key = pid;
-    HASH_ADD(by_pid, process->service->sup->children, pid_key, sizeof process->pid_key, process);
+    lookup_add(&process->service->sup->children, process);
 }
 
 void process_forget_child(struct process *process)
 {
     if (!process->is_child)
         return;
-    HASH_DELETE(by_pid, process->service->sup->children, process);
+    lookup_remove(&process->service->sup->children, process);
     process->is_child = false;
+}
+
+static bool has_pid(const void *item, const void *key)
+{
+    const struct process *process = item;
+
+    return process->pid_key == *(const int32_t *)key;
+}
+
+uint32_t process_hash(const void *item)
+{
+    const struct process *process = item;
+
+    return lookup_hash_number((uint32_t)process->pid_key);
 }
 
 static struct process *find_child(struct supervisor *sup, pid_t pid)
 {
     int32_t key = pid;
-    struct process *process;
 
-    HASH_FIND(by_pid, sup->children, &key, sizeof key, process);
-    return process;
+    return lookup_find(&sup->children, lookup_hash_number((uint32_t)key), has_pid, &key);
 }
 
 bool process_is_known_child(struct supervisor *sup, pid_t pid)
@@ -263,7 +301,7 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
         .state_fd = statefile_fd(sup->state),
     };
 
-    request.record_len = record_encode_spawn(record, process_role(process), service->spec->name, &service->svc,
+    request.record_len = record_encode_spawn(record, process_role(process), service->spec->name, service->svc,
                                              service->digest, stop, clock_now());
     bool serves = process_role(process) == ROLE_SERVICE || process_role(process) == ROLE_START;
     bool made = (!serves || sockets_ready(service, &request, err, err_size)) &&
@@ -276,7 +314,7 @@ static bool spawn(struct process *process, const struct svc_stop_params *stop, s
         kept_ready(service, &request);
     request.variables = process_variables(process);
     if (process_role(process) == ROLE_SERVICE)
-        request.watchdog = service->spec->watchdog;
+        request.watchdog = service->spec->life->watchdog;
     if (made)
         made = spawn_process(&request, child, err, err_size);
     if (request.ready_fd > 0)
@@ -309,8 +347,8 @@ void process_fork(struct process *process)
     }
     process->pidfd = child.pidfd;
     process->check_after_reap = false;
-    process->tree.ours = true;
-    process->tree.reaped = 0;
+    process->ours = true;
+    process->reaped = 0;
     add_child(process, child.pid);
     process->report_fd = child.report_fd;
     process->report = loop_io_new(sup->loop, child.report_fd, LOOP_READ, on_report, process);
@@ -347,8 +385,10 @@ static bool final_report(struct process *process, int wait_status, uint64_t star
     return failed;
 }
 
-/* What a main process used goes with its exit, and into the log; but of one that never was the program nobody asks. */
-static void add_usage(const struct process *process, struct exit_info *exit, const struct usage *usage, bool failed)
+/* What a main process used, with what its cgroup tells, goes into the log; but of one that never was the program nobody
+ * asks. */
+static void complete_usage(const struct process *process, const struct exit_info *exit, struct usage *usage,
+                           bool failed)
 {
     const struct service *service = process->service;
     char words[USAGE_WORDS_MAX];
@@ -356,16 +396,15 @@ static void add_usage(const struct process *process, struct exit_info *exit, con
 
     if (process != &process->service->main)
         return;
-    exit->usage = *usage;
-    cgroups_add_usage(service, &exit->usage);
-    if (exit->usage.cpu_from == USAGE_UNKNOWN)
+    cgroups_add_usage(service, usage);
+    if (usage->cpu_from == USAGE_UNKNOWN)
         return;
-    exit->usage.run_time = clock_now().mono - service->svc.started.mono;
+    usage->run_time = clock_now().mono - service->svc->started.mono;
     /* What is run for an event is no service whose figures somebody looks for. */
-    if (failed || service->handler || log_get_level() < LOG_LEVEL_INFO)
+    if (failed || service->parts->handler || log_get_level() < LOG_LEVEL_INFO)
         return;
     log_info("%s: %s %s", service->spec->name, svc_exit_words(exit, how, sizeof how),
-             usage_words(&exit->usage, words, sizeof words));
+             usage_words(usage, words, sizeof words));
 }
 
 /* One that took the place of its parent, and is ours since that has ended; NULL: it is nobody's. */
@@ -375,9 +414,9 @@ static struct process *find_moved(struct supervisor *sup, pid_t pid)
 
     if (!sup->main_moved || procfs_read_stat(pid, &st) < 0)
         return NULL;
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
-        if (!s->svc.moved || !svc_has_process(&s->svc) || s->svc.proc.pid != pid ||
-            s->svc.proc.start_ticks != st.start_ticks)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
+        if (!s->svc->moved || !svc_has_process(s->svc) || s->svc->proc.pid != pid ||
+            s->svc->proc.start_ticks != st.start_ticks)
             continue;
         watch_free(s->main.watch);
         s->main.watch = NULL;
@@ -416,8 +455,9 @@ static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usag
     bool failed = final_report(process, wait_status, start_ticks, text, sizeof text);
     struct exit_info exit = {.source = EXIT_SOURCE_WAIT};
     identity_exit_from_wait_status(wait_status, &exit);
-    add_usage(process, &exit, usage, failed);
-    process_tell_exited(process, exit, start_ticks, failed ? text : NULL);
+    struct usage used = *usage;
+    complete_usage(process, &exit, &used, failed);
+    process_tell_exited(process, exit, &used, start_ticks, failed ? text : NULL);
     close_report(process);
 }
 
@@ -429,7 +469,7 @@ static void child_reaped(void *ctx, pid_t pid)
     if (!process)
         return;
     process_forget_child(process);
-    process->tree.reaped = pid;
+    process->reaped = pid;
     service_update_busy(process->service);
     leftovers_leader_reaped(process);
 }
@@ -444,25 +484,20 @@ static bool traced_stopped(void *ctx, const siginfo_t *info)
 static void on_adopted_ended(void *ctx, const struct exit_info *exit)
 {
     struct process *process = ctx;
-    struct exit_info told = *exit;
     int32_t pid = process_pid(process);
 
     messages_read(process->service);
     /* One that was handed to us by the end of its parent is the sweep's, which knows best how it ended. */
-    if (process_pid(process) == pid && process->service->svc.moved)
+    if (process_pid(process) == pid && process->service->svc->moved)
         sigchld_sweep(process->service->sup->sigchld);
     if (process_pid(process) != pid)
         return;
-    /* Who was told by /proc how it ended has read there what it used, too. */
-    struct usage usage = told.source == EXIT_SOURCE_PROC
-                             ? told.usage
-                             : identity_zombie_usage(process_pid(process), process_start(process));
-    told.usage = (struct usage){0};
+    struct usage usage = identity_zombie_usage(process_pid(process), process_start(process));
 
     watch_free(process->watch);
     process->watch = NULL;
-    add_usage(process, &told, &usage, false);
-    process_tell_exited(process, told, 0, NULL);
+    complete_usage(process, exit, &usage, false);
+    process_tell_exited(process, *exit, &usage, 0, NULL);
 }
 
 void process_watch_adopted(struct process *process)
@@ -473,7 +508,7 @@ void process_watch_adopted(struct process *process)
 
 void process_inherit(struct process *process)
 {
-    process->tree.ours = true;
+    process->ours = true;
     add_child(process, process_pid(process));
 }
 

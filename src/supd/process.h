@@ -11,13 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/hash.h"
 #include "os/fdstore.h"
 #include "os/procgroup.h"
 #include "supd/supervisor.h"
 
 /* Nothing is held yet. */
 void process_init(struct process *process, struct service *service);
+/* PART of the service's, made if it has had none yet: few have another than their main process. */
+struct process *process_of(struct service *service, enum process_part part);
+/* Lets go of all that one holds that is made so, and of itself.  NULL is fine. */
+void process_free(struct process *process);
 
 /* Forks what the service has come to: the main process or the control process; tells whether that could be done. */
 void process_fork(struct process *process);
@@ -39,6 +42,8 @@ void process_watch_adopted(struct process *process);
 void process_inherit(struct process *process);
 /* Lets go of descriptors that belong to a life that is over. */
 void process_release(struct process *process);
+/* The hash of one in the table of children. */
+uint32_t process_hash(const void *item);
 /* Is PID a child of ours that is one of a service's? */
 bool process_is_known_child(struct supervisor *sup, pid_t pid);
 /* Takes it out of the table of children: nobody is told of its end any more. */
@@ -64,8 +69,9 @@ void process_tell_forked(struct process *process, struct svc_event event);
 void process_tell_fork_failed(struct process *process, const char *text);
 void process_tell_execed(struct process *process, uint64_t start_ticks);
 void process_tell_adopted(struct process *process);
-/* TEXT: why it failed before its exec; NULL: it ran. */
-void process_tell_exited(struct process *process, struct exit_info exit, uint64_t start_ticks, const char *text);
+/* USAGE: of a main process; NULL: not known.  TEXT: why it failed before its exec; NULL: it ran. */
+void process_tell_exited(struct process *process, struct exit_info exit, const struct usage *usage,
+                         uint64_t start_ticks, const char *text);
 /* How many are left of what came of it. */
 void process_tell_left(struct process *process, unsigned left);
 
@@ -82,6 +88,8 @@ void tree_name(struct process *process, int signo);
 void tree_end_earlier(struct process *process);
 /* It has ended: counts what is left, at the end of this turn of the loop, and calls leftovers_counted(). */
 void tree_count(struct process *process);
+/* Pidfds of those found, at most MAX, to be closed; returns how many. */
+size_t tree_open(const struct process *process, int *pidfds, size_t max);
 /* Forgets those found, and what was to be done with them. */
 void tree_release(struct process *process);
 void tree_close(struct supervisor *sup);

@@ -16,27 +16,28 @@
 #include "supd/health.h"
 #include "supd/messages.h"
 #include "supd/process.h"
+#include "supd/usage.h"
 
 static bool is_control(const struct process *process)
 {
-    return process == &process->service->control;
+    return process == process->service->parts->control;
 }
 
 static bool is_check(const struct process *process)
 {
-    return process == process->service->check;
+    return process == process->service->parts->check;
 }
 
 enum svc_role process_role(const struct process *process)
 {
     if (is_check(process))
-        return process->service->svc.check.role;
-    return is_control(process) ? process->service->svc.control.role : ROLE_SERVICE;
+        return process->service->svc->check.role;
+    return is_control(process) ? process->service->svc->control.role : ROLE_SERVICE;
 }
 
 int32_t process_pid(const struct process *process)
 {
-    const struct svc *svc = &process->service->svc;
+    const struct svc *svc = process->service->svc;
 
     if (is_check(process))
         return svc->check.pid;
@@ -45,7 +46,7 @@ int32_t process_pid(const struct process *process)
 
 uint64_t process_start(const struct process *process)
 {
-    const struct svc *svc = &process->service->svc;
+    const struct svc *svc = process->service->svc;
 
     if (is_check(process))
         return svc->check.start_ticks;
@@ -54,7 +55,7 @@ uint64_t process_start(const struct process *process)
 
 bool process_before_exec(const struct process *process)
 {
-    const struct svc *svc = &process->service->svc;
+    const struct svc *svc = process->service->svc;
 
     if (is_check(process))
         return svc->check.pre_exec;
@@ -63,7 +64,7 @@ bool process_before_exec(const struct process *process)
 
 struct procgroup process_group(const struct process *process)
 {
-    const struct svc *svc = &process->service->svc;
+    const struct svc *svc = process->service->svc;
     bool is_main = process == &process->service->main;
     struct procgroup group = {
         .pgid = is_main ? svc->group : process_pid(process),
@@ -96,8 +97,8 @@ static void tell(struct process *process, enum svc_event_type type, struct svc_e
     };
     struct service *service = process->service;
 
-    event.life = service->svc.life;
-    event.control = is_check(process) ? service->svc.check.number : service->svc.control.number;
+    event.life = service->svc->life;
+    event.control = is_check(process) ? service->svc->check.number : service->svc->control.number;
     event.type = is_check(process) ? of_check[type] : is_control(process) ? of_control[type] : type;
     service_event(service, &event);
 }
@@ -144,7 +145,8 @@ static void log_control_end(const struct process *process, const struct exit_inf
         log_warning("%s: %s: %s", name, role, text ? text : svc_exit_words(exit, words, sizeof words));
 }
 
-void process_tell_exited(struct process *process, struct exit_info exit, uint64_t start_ticks, const char *text)
+void process_tell_exited(struct process *process, struct exit_info exit, const struct usage *usage,
+                         uint64_t start_ticks, const char *text)
 {
     int32_t pid = process_pid(process);
 
@@ -155,7 +157,9 @@ void process_tell_exited(struct process *process, struct exit_info exit, uint64_
     exit.oom = process == &process->service->main && cgroups_oom_killed(process->service, &exit);
     if (is_control(process) && process_role(process) != ROLE_START)
         log_control_end(process, &exit, text);
-    struct svc_check check = process->service->svc.check;
+    struct svc_check check = process->service->svc->check;
+    if (usage && process == &process->service->main)
+        usage_keep(process->service, usage, exit.at);
     tell(process, SVC_EV_EXITED, (struct svc_event){.exit = exit, .start_ticks = start_ticks, .text = text});
     if (is_check(process))
         health_process_ended(process->service, &check, &exit, text);
@@ -194,7 +198,7 @@ const char *process_exit_status(const struct exit_info *exit, char buf[16])
 /* How the main process of this life has ended, in our words and in systemd's. */
 static char **add_exit(char **env, const struct service *service)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     const struct exit_info *exit = &svc->exit;
     char buf[16];
 
@@ -218,16 +222,16 @@ char **process_variables(const struct process *process)
     char **env = notify ? strv_push(NULL, notify) : NULL;
     char pid[16];
 
-    if (service->handler)
+    if (service->parts->handler)
         return events_variables(service);
     if (process == &service->main)
         return env;
     env = add(env, "SUPD_HOOK", svc_role_name(role));
-    if (svc_has_process(&service->svc)) {
-        snprintf(pid, sizeof pid, "%d", service->svc.proc.pid);
+    if (svc_has_process(service->svc)) {
+        snprintf(pid, sizeof pid, "%d", service->svc->proc.pid);
         env = add(env, "MAINPID", pid);
     }
     if (role == ROLE_UNHEALTHY)
-        env = add(env, "SUPD_REASON", service->svc.reason);
+        env = add(env, "SUPD_REASON", service->svc->reason);
     return role == ROLE_POST_STOP ? add_exit(env, service) : env;
 }

@@ -69,7 +69,7 @@ static struct service *take_next(struct supervisor *sup)
 /* Others may have changed since it was put into the queue. */
 static void take_turn(struct service *service)
 {
-    if (service->svc.state == SVC_WAITING) {
+    if (service->svc->state == SVC_WAITING) {
         if (!order_may_start(service))
             return;
         if (!service_is_internal(service) && !slot_is_free(service->sup)) {

@@ -37,7 +37,7 @@ static char *line_path(const struct service *service)
 bool readiness_prepare(struct service *service, enum svc_role role, int *fd, char *err, size_t err_size)
 {
     *fd = 0;
-    if (role != ROLE_SERVICE || service->spec->ready.kind != READY_FD)
+    if (role != ROLE_SERVICE || service->spec->life->ready.kind != READY_FD)
         return true;
     char *path = line_path(service);
     int rc = probe_line_new(path);
@@ -54,11 +54,11 @@ bool readiness_prepare(struct service *service, enum svc_role role, int *fd, cha
 /* RC: what came of a look at a file of ours: > 0: it is ready; -errno: nothing is to be learnt from it. */
 static bool judge(struct service *service, int rc)
 {
-    if (rc < 0 && !service->svc.ready_lost) {
+    if (rc < 0 && !service->svc->ready_lost) {
         log_warning("%s: its file in the runtime directory cannot be read: %s; it is taken for ready after its "
                     "start-timeout",
                     service->spec->name, strerror(-rc));
-        service_event(service, &(struct svc_event){.type = SVC_EV_UNHEARD, .life = service->svc.life});
+        service_event(service, &(struct svc_event){.type = SVC_EV_UNHEARD, .life = service->svc->life});
     }
     return rc > 0;
 }
@@ -81,7 +81,7 @@ static void hang_up(struct readiness *r)
 
 static bool look_at_port(struct readiness *r)
 {
-    const struct spec_ready *ready = &r->service->spec->ready;
+    const struct spec_ready *ready = &r->service->spec->life->ready;
     int64_t now = clock_now().mono;
     struct socket_spec address;
     char err[256];
@@ -105,13 +105,13 @@ static bool look(struct readiness *r)
 {
     struct service *service = r->service;
 
-    switch (service->spec->ready.kind) {
+    switch (service->spec->life->ready.kind) {
     case READY_FD:
         return look_at_line(service);
     case READY_PORT:
         return look_at_port(r);
     case READY_PATH:
-        return probe_path(service->spec->ready.where);
+        return probe_path(service->spec->life->ready.where);
     case READY_LOG:
         return judge(service, logs_match_look(service));
     case READY_EXEC:
@@ -128,7 +128,7 @@ static void on_timer(void *ctx)
     struct readiness *r = ctx;
 
     if (look(r)) {
-        service_event(r->service, &(struct svc_event){.type = SVC_EV_READY, .life = r->service->svc.life});
+        service_event(r->service, &(struct svc_event){.type = SVC_EV_READY, .life = r->service->svc->life});
         return;
     }
     r->interval = r->interval * 2 < INTERVAL_LAST ? r->interval * 2 : INTERVAL_LAST;
@@ -139,9 +139,9 @@ static void on_timer(void *ctx)
 
 static bool is_looked_for(const struct service *service)
 {
-    enum ready_kind kind = service->spec->ready.kind;
+    enum ready_kind kind = service->spec->life->ready.kind;
 
-    return svc_awaits_ready(&service->svc) &&
+    return svc_awaits_ready(service->svc) &&
            (kind == READY_FD || kind == READY_PORT || kind == READY_PATH || kind == READY_LOG);
 }
 
@@ -149,7 +149,7 @@ static void begin(struct service *service)
 {
     struct readiness *r = xcalloc(1, sizeof *r);
 
-    service->readiness = r;
+    service_parts(service)->readiness = r;
     r->service = service;
     r->connection = -1;
     r->interval = INTERVAL_FIRST;
@@ -159,26 +159,26 @@ static void begin(struct service *service)
 
 void readiness_free(struct service *service)
 {
-    struct readiness *r = service->readiness;
+    struct readiness *r = service->parts->readiness;
 
     if (!r)
         return;
     hang_up(r);
     loop_timer_free(r->timer);
     free(r);
-    service->readiness = NULL;
+    service_parts(service)->readiness = NULL;
 }
 
 void readiness_follow(struct service *service)
 {
     bool wanted = is_looked_for(service);
 
-    if (wanted && !service->readiness)
+    if (wanted && !service->parts->readiness)
         begin(service);
-    if (wanted || !service->readiness)
+    if (wanted || !service->parts->readiness)
         return;
     readiness_free(service);
-    if (service->spec->ready.kind != READY_FD)
+    if (service->spec->life->ready.kind != READY_FD)
         return;
     char *path = line_path(service);
     unlink(path);
@@ -187,7 +187,7 @@ void readiness_follow(struct service *service)
 
 bool readiness_uses(const struct service *service, const char *path)
 {
-    if (!is_looked_for(service) || service->spec->ready.kind != READY_FD)
+    if (!is_looked_for(service) || service->spec->life->ready.kind != READY_FD)
         return false;
     char *own = line_path(service);
     bool is = strcmp(own, path) == 0;

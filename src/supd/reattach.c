@@ -20,6 +20,7 @@
 #include "base/strv.h"
 #include "core/instance.h"
 #include "core/record.h"
+#include "core/service_keep.h"
 #include "os/clock.h"
 #include "os/identity.h"
 #include "os/procfs.h"
@@ -27,7 +28,6 @@
 #include "supd/cgroups.h"
 #include "supd/events.h"
 #include "supd/handover.h"
-#include "supd/health.h"
 #include "supd/kept.h"
 #include "supd/logs.h"
 #include "supd/messages.h"
@@ -372,7 +372,7 @@ static void image_from_survivor(struct service *service, const struct survivor *
 static bool right_user(const struct service *service, pid_t pid)
 {
     uid_t uid;
-    uid_t want = service->spec->ids.set ? service->spec->ids.uid : geteuid();
+    uid_t want = service->spec->exec->ids.set ? service->spec->exec->ids.uid : geteuid();
 
     return procfs_uid(pid, &uid) && uid == want;
 }
@@ -398,7 +398,7 @@ static void hold(struct process *process, struct survivor *found)
 static void restore(struct service *service, const struct svc_image *image, struct survivor *found,
                     struct survivor *control, struct survivor *check)
 {
-    struct svc svc = image ? image->svc : service->svc;
+    struct svc svc = image ? image->svc : svc_kept(service->svc);
 
     if (found && found->found_name) {
         if (service->removing || !right_user(service, found->pid)) {
@@ -413,15 +413,15 @@ static void restore(struct service *service, const struct svc_image *image, stru
     if (found)
         hold(&service->main, found);
     if (control)
-        hold(&service->control, control);
+        hold(process_of(service, PART_CONTROL), control);
     if (check)
-        hold(health_process(service), check);
+        hold(process_of(service, PART_CHECK), check);
 }
 
 /* Its cgroup tells of a life that the state file does not. */
 static void restore_leftovers(struct service *service)
 {
-    struct svc svc = service->svc;
+    struct svc svc = svc_kept(service->svc);
 
     log_warning("%s: the state file does not tell of processes that are in its cgroup: they are ended",
                 service->spec->name);
@@ -441,7 +441,7 @@ static void restore_leftovers(struct service *service)
 /* How the process is to be ended may have changed with the configuration. */
 static void tell_config(struct service *service)
 {
-    struct svc_stop_params stop = service->removing ? service->svc.proc.stop : svc_stop_params(service->spec);
+    struct svc_stop_params stop = service->removing ? service->svc->proc.stop : svc_stop_params(service->spec);
 
     service_event(service, &(struct svc_event){.type = SVC_EV_CONFIG, .stop = stop});
 }
@@ -458,23 +458,23 @@ static void tell_fate(struct process *process)
     } else {
         log_warning("%s: its %s ended while supd was away; the status is not known", process->service->spec->name,
                     process_role(process) == ROLE_SERVICE ? "process" : svc_role_name(process_role(process)));
-        process_tell_exited(process, (struct exit_info){.how = EXIT_HOW_UNKNOWN}, 0, NULL);
+        process_tell_exited(process, (struct exit_info){.how = EXIT_HOW_UNKNOWN}, NULL, 0, NULL);
     }
 }
 
 /* All are restored: now tell each what became of its processes, and let it go on. */
 static void resume(struct service *service)
 {
-    uint32_t control = service->svc.control.number;
-    uint32_t check = service->svc.check.number;
+    uint32_t control = service->svc->control.number;
+    uint32_t check = service->svc->check.number;
 
-    if (svc_has_process(&service->svc))
+    if (svc_has_process(service->svc))
         tell_fate(&service->main);
     /* Unless what became of the main process has ended that too. */
-    if (svc_has_control(&service->svc) && service->svc.control.number == control)
-        tell_fate(&service->control);
-    if (svc_has_check(&service->svc) && service->svc.check.number == check)
-        tell_fate(health_process(service));
+    if (svc_has_control(service->svc) && service->svc->control.number == control)
+        tell_fate(process_of(service, PART_CONTROL));
+    if (svc_has_check(service->svc) && service->svc->check.number == check)
+        tell_fate(process_of(service, PART_CHECK));
     tell_config(service);
     if (service->removing)
         service_remove(service, REMOVAL_BY_CONFIG);
@@ -514,7 +514,7 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
     }
     services_sort(sup);
     order_build(sup);
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         const struct svc_image *image = replay_find(replay, s->spec->name);
         struct survivor *found = survey_find(survey, s->spec->name, PART_MAIN);
 
@@ -543,13 +543,13 @@ bool reattach(struct supervisor *sup, struct survey *survey, char *err, size_t e
     }
     sup->reattaching = true;
     persist_gather(sup);
-    for (struct service *s = sup->services; s; s = s->by_name.next)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link))
         resume(s);
     persist_gathered(sup);
     sup->reattaching = false;
     events_resume(sup);
     /* What was above them may have been made anew with supd, and the configuration may be another. */
-    for (struct service *s = sup->services; s; s = s->by_name.next)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link))
         cgroups_apply(s);
     cgroups_clean(sup);
     messages_clean(sup);

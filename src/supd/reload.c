@@ -122,7 +122,8 @@ static json_t *step_to_json(enum plan_action action, const char *name, const cha
 /* Runs SERVICE a process that a service of this SPEC would not? */
 static bool needs_restart(const struct service *service, const struct spec *spec)
 {
-    return !service->handler && svc_has_process(&service->svc) && service->svc.proc.digest != spec_process_digest(spec);
+    return !service->parts->handler && svc_has_process(service->svc) &&
+           service->svc->proc.digest != spec_process_digest(spec);
 }
 
 static bool plan_names(const struct plan *plan, const char *name)
@@ -145,7 +146,7 @@ static json_t *plan_to_json(struct supervisor *sup, const struct plan *plan, boo
 
         json_array_append_new(array, step_to_json(step->action, step->name, step->keys, needs, needs && restart));
     }
-    for (struct service *s = sup->services; restart && s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); restart && s; s = TAILQ_NEXT(s, link)) {
         if (!s->removing && service_config_stale(s) && !plan_names(plan, s->spec->name))
             json_array_append_new(array, step_to_json(PLAN_CHANGE, s->spec->name, NULL, true, true));
     }
@@ -193,7 +194,7 @@ static void restart_stale(struct supervisor *sup, struct waiter *waiter)
     order_sort_for_stop(services, n, false);
     for (size_t i = 0; i < n; i++) {
         struct service *s = services[i];
-        struct svc before = s->svc;
+        struct wait_from from = wait_from(s);
         char err[256];
 
         if (s->removing || !service_config_stale(s))
@@ -201,7 +202,7 @@ static void restart_stale(struct supervisor *sup, struct waiter *waiter)
         if (!service_command(s, SVC_EV_RESTART, err, sizeof err))
             log_error("%s: %s", s->spec->name, err);
         else if (waiter)
-            waiter_add(waiter, s, WAIT_RESTART, &before);
+            waiter_add(waiter, s, WAIT_RESTART, from);
     }
     free(services);
 }
@@ -231,7 +232,7 @@ static void pull_added(struct supervisor *sup, const struct plan *plan)
     for (size_t i = 0; i < plan->n; i++) {
         struct service *service = service_find(sup, plan->steps[i].name);
 
-        if (plan->steps[i].action == PLAN_ADD && service && service->svc.desired_up)
+        if (plan->steps[i].action == PLAN_ADD && service && service->svc->desired_up)
             services[n++] = service;
     }
     order_pull(sup, services, n);
@@ -275,9 +276,9 @@ static void apply(struct supervisor *sup, struct config *config, const struct pl
 /* The specs in force, borrowed, for plan_new(). */
 static struct spec_list specs_in_force(const struct supervisor *sup)
 {
-    struct spec_list list = {.items = xcalloc(HASH_CNT(by_name, sup->services) + 1, sizeof(struct spec *))};
+    struct spec_list list = {.items = xcalloc(sup->by_name.n + 1, sizeof(struct spec *))};
 
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         if (!s->removing && !logs_is_suplog(s))
             list.items[list.n++] = s->spec;
     }

@@ -23,9 +23,9 @@ struct service *roster_add(struct supervisor *sup, struct spec *spec)
 
 void roster_remove(struct service *service, const char *why, struct waiter *waiter)
 {
-    struct svc before = service->svc;
+    struct wait_from from = wait_from(service);
 
     service_remove(service, why);
     if (waiter)
-        waiter_add(waiter, service, WAIT_REMOVE, &before);
+        waiter_add(waiter, service, WAIT_REMOVE, from);
 }

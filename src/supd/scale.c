@@ -54,7 +54,7 @@ static const struct instance_template *holds(const struct scale *scale, const st
 {
     const struct instance_template *template = config_template(config, scale->name);
 
-    return template && (uint32_t) template->base->instances.value == scale->written ? template : NULL;
+    return template && (uint32_t) template->base->around->instances.value == scale->written ? template : NULL;
 }
 
 /* ---- over configurations and crashes ---- */
@@ -195,7 +195,7 @@ static bool names_only_what_is_there(struct change *change, const struct spec *s
 /* Neither those that stay nor those that come may name one that is not there, as the configuration may not. */
 static bool check_change(struct change *change, char *err, size_t err_size)
 {
-    for (struct service *s = change->sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&change->sup->services); s; s = TAILQ_NEXT(s, link)) {
         bool goes = s->removing || instance_of(s->spec->name, change->scale.name) > change->scale.count;
 
         if (!goes && !names_only_what_is_there(change, s->spec, err, err_size))
@@ -255,7 +255,7 @@ static void remove_surplus(struct change *change, bool wait, struct waiter *wait
             continue;
         roster_remove(service, REMOVAL_REASON, wait ? waiter : NULL);
         if (!wait)
-            waiter_add_done(waiter, service, true, svc_state_name(service->svc.state));
+            waiter_add_done(waiter, service, true, svc_state_name(service->svc->state));
     }
 }
 
@@ -266,7 +266,7 @@ static void pull_added(struct change *change)
     size_t n = 0;
 
     for (size_t i = 0; i < change->added.n; i++) {
-        if (change->running[i]->svc.desired_up)
+        if (change->running[i]->svc->desired_up)
             services[n++] = change->running[i];
     }
     order_pull(change->sup, services, n);
@@ -281,12 +281,12 @@ static void add_missing(struct change *change, bool wait, struct waiter *waiter)
     pull_added(change);
     for (size_t i = 0; i < change->added.n; i++) {
         struct service *service = change->running[i];
-        const struct svc *svc = &service->svc;
-        struct svc before = {.life = svc->life};
+        const struct svc *svc = service->svc;
+        struct wait_from from = {.life = svc->life};
 
         server_tell_service(change->sup, "added", service->spec->name);
         if (wait && svc->desired_up && !svc->idle)
-            waiter_add(waiter, service, WAIT_START, &before);
+            waiter_add(waiter, service, WAIT_START, from);
         else
             waiter_add_done(waiter, service, true, svc->reason[0] ? svc->reason : svc_state_name(svc->state));
     }
@@ -358,7 +358,7 @@ void scale_request(struct supervisor *sup, const char *name, unsigned count, boo
     }
     const struct scale *old = find(sup, name);
     snprintf(change.scale.name, sizeof change.scale.name, "%s", name);
-    change.scale.written = (uint32_t) template->base->instances.value;
+    change.scale.written = (uint32_t) template->base->around->instances.value;
     change.scale.count = count;
     change.before = old ? old->count : change.scale.written;
     struct spec *first = instance_template_make(template, 1, err, sizeof err);

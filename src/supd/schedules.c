@@ -28,9 +28,9 @@ static void on_timer(void *ctx);
 
 static bool is_wanted(const struct service *service)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
-    return service->spec->schedule && svc->desired_up && !svc->shutting_down && !service->removing &&
+    return service->spec->around->schedule && svc->desired_up && !svc->shutting_down && !service->removing &&
            svc->due.wall != 0;
 }
 
@@ -39,18 +39,18 @@ static bool is_due(const struct service *service, struct timestamp next, struct 
 {
     if (next.wall == 0)
         return false;
-    return schedule_follows_clock(service->spec->schedule) ? next.wall <= now.wall : next.mono <= now.mono;
+    return schedule_follows_clock(service->spec->around->schedule) ? next.wall <= now.wall : next.mono <= now.mono;
 }
 
 static void arm(struct service *service)
 {
-    struct service_schedule *schedule = service->schedule;
+    struct service_schedule *schedule = service->parts->schedule;
     struct timestamp now = clock_now();
     struct zone zone = zone_local();
     char buf[32];
 
-    schedule->last = service->svc.due;
-    schedule->next = schedule_next(service->spec->schedule, schedule->last, now, &zone);
+    schedule->last = service->svc->due;
+    schedule->next = schedule_next(service->spec->around->schedule, schedule->last, now, &zone);
     if (schedule->next.wall == 0) {
         log_warning("%s: its schedule names no time that ever comes", service->spec->name);
         loop_timer_clear(schedule->timer);
@@ -63,11 +63,11 @@ static void arm(struct service *service)
 /* Once for each run that takes too long. */
 static void tell_passed_over(struct service *service, const char *when)
 {
-    struct service_schedule *schedule = service->schedule;
+    struct service_schedule *schedule = service->parts->schedule;
 
-    if (schedule->told_life == service->svc.life)
+    if (schedule->told_life == service->svc->life)
         return;
-    schedule->told_life = service->svc.life;
+    schedule->told_life = service->svc->life;
     log_warning("%s: the run that was due at %s is passed over, and so are more, until the present one has ended",
                 service->spec->name, when);
 }
@@ -80,7 +80,7 @@ static void tell_due(struct service *service, struct timestamp next, struct time
     if (pass_over)
         log_warning("%s: the run that was due at %s is too late, and persistent = no: it is not made up",
                     service->spec->name, when);
-    else if (service->svc.state != SVC_WAITING || !service->svc.idle)
+    else if (service->svc->state != SVC_WAITING || !service->svc->idle)
         tell_passed_over(service, when);
     else if (now.wall - next.wall > LATE_TOLD)
         log_info("%s: the run that was due at %s is made up now", service->spec->name, when);
@@ -89,7 +89,7 @@ static void tell_due(struct service *service, struct timestamp next, struct time
 /* Up to NOW all is seen to by this. */
 static void feed(struct service *service, struct timestamp next, struct timestamp now, bool pass_over)
 {
-    bool by_clock = schedule_follows_clock(service->spec->schedule);
+    bool by_clock = schedule_follows_clock(service->spec->around->schedule);
 
     tell_due(service, next, now, pass_over);
     service_event(service, &(struct svc_event){
@@ -104,7 +104,7 @@ static void on_timer(void *ctx)
     struct service *service = ctx;
     struct timestamp now = clock_now();
     struct zone zone = zone_local();
-    struct timestamp next = schedule_next(service->spec->schedule, service->svc.due, now, &zone);
+    struct timestamp next = schedule_next(service->spec->around->schedule, service->svc->due, now, &zone);
 
     if (is_due(service, next, now))
         feed(service, next, now, false);
@@ -117,14 +117,14 @@ static void on_clock_set(void *ctx)
 {
     struct supervisor *sup = ctx;
 
-    for (struct service *s = sup->services; s; s = s->by_name.next) {
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         struct timestamp now = clock_now();
 
-        if (!s->schedule || !schedule_follows_clock(s->spec->schedule))
+        if (!s->parts->schedule || !schedule_follows_clock(s->spec->around->schedule))
             continue;
         struct zone zone = zone_local();
-        struct timestamp next = schedule_next(s->spec->schedule, s->svc.due, now, &zone);
-        if (is_due(s, next, now) && now.wall - next.wall > SCHEDULE_LATE_MAX && !s->spec->persistent)
+        struct timestamp next = schedule_next(s->spec->around->schedule, s->svc->due, now, &zone);
+        if (is_due(s, next, now) && now.wall - next.wall > SCHEDULE_LATE_MAX && !s->spec->around->persistent)
             feed(s, next, now, true);
         else
             arm(s);
@@ -140,13 +140,13 @@ static void watch_clock(struct supervisor *sup)
         log_warning("it will not be noticed that the clock is set: %s", strerror(errno));
 }
 
-void schedules_recall(struct service *service)
+void schedules_recall(const struct service *service, struct svc *svc)
 {
     struct timestamp now = clock_now();
     int64_t wall;
 
-    if (service->spec->persistent && remember_run(service->sup, service->spec->name, &wall))
-        svc_set_due(&service->svc, (struct timestamp){.mono = now.mono - (now.wall - wall), .wall = wall});
+    if (service->spec->around->persistent && remember_run(service->sup, service->spec->name, &wall))
+        svc_set_due(svc, (struct timestamp){.mono = now.mono - (now.wall - wall), .wall = wall});
 }
 
 static bool same_time(struct timestamp a, struct timestamp b)
@@ -156,28 +156,28 @@ static bool same_time(struct timestamp a, struct timestamp b)
 
 void schedules_follow(struct service *service)
 {
-    if (service->spec->persistent && service->svc.due.wall != 0)
-        remember_set_run(service->sup, service->spec->name, service->svc.due.wall);
+    if (service->spec->around->persistent && service->svc->due.wall != 0)
+        remember_set_run(service->sup, service->spec->name, service->svc->due.wall);
     if (!is_wanted(service)) {
         schedules_free(service);
         return;
     }
-    if (service->schedule && same_time(service->schedule->last, service->svc.due))
+    if (service->parts->schedule && same_time(service->parts->schedule->last, service->svc->due))
         return;
-    if (!service->schedule) {
-        service->schedule = xcalloc(1, sizeof *service->schedule);
-        service->schedule->timer = loop_timer_new(service->sup->loop, on_timer, service);
+    if (!service->parts->schedule) {
+        service_parts(service)->schedule = xcalloc(1, sizeof *service->parts->schedule);
+        service->parts->schedule->timer = loop_timer_new(service->sup->loop, on_timer, service);
     }
-    if (schedule_follows_clock(service->spec->schedule))
+    if (schedule_follows_clock(service->spec->around->schedule))
         watch_clock(service->sup);
     arm(service);
 }
 
 int64_t schedules_next_run(const struct service *service)
 {
-    const struct service_schedule *schedule = service->schedule;
+    const struct service_schedule *schedule = service->parts->schedule;
 
-    if (!schedule || schedule->next.wall == 0 || schedule_follows_clock(service->spec->schedule))
+    if (!schedule || schedule->next.wall == 0 || schedule_follows_clock(service->spec->around->schedule))
         return schedule ? schedule->next.wall : 0;
     struct timestamp now = clock_now();
     return now.wall + (schedule->next.mono - now.mono);
@@ -185,11 +185,11 @@ int64_t schedules_next_run(const struct service *service)
 
 void schedules_free(struct service *service)
 {
-    if (!service->schedule)
+    if (!service->parts->schedule)
         return;
-    loop_timer_free(service->schedule->timer);
-    free(service->schedule);
-    service->schedule = NULL;
+    loop_timer_free(service->parts->schedule->timer);
+    free(service->parts->schedule);
+    service_parts(service)->schedule = NULL;
 }
 
 void schedules_close(struct supervisor *sup)

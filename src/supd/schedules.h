@@ -11,9 +11,10 @@
 struct service;
 struct service_schedule;
 struct supervisor;
+struct svc;
 
-/* Of a new service, before its first event: what is remembered of it from an earlier boot. */
-void schedules_recall(struct service *service);
+/* Into SVC of a new service, before its first event: what is remembered of it from an earlier boot. */
+void schedules_recall(const struct service *service, struct svc *svc);
 
 /* To be called after each change of the service. */
 void schedules_follow(struct service *service);

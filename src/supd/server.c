@@ -12,6 +12,7 @@
 #include "os/clock.h"
 #include "supd/commands.h"
 #include "supd/server_session.h"
+#include "supd/usage.h"
 
 /* Answers that one caller may wait for at a time. */
 #define MAX_WAITING 256
@@ -420,7 +421,7 @@ static void tell(struct supervisor *sup, const char *name, json_t *params)
 
 void server_tell_state(struct service *service, enum svc_state from)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     char words[SVC_REASON_WORDS_MAX];
 
     if (!anybody_listens(service->sup))
@@ -432,7 +433,7 @@ void server_tell_state(struct service *service, enum svc_state from)
     json_object_set_new(params, "pid", svc_has_process(svc) ? json_integer(svc->proc.pid) : json_null());
     const char *reason = svc_reason_words(svc, words, sizeof words);
     json_object_set_new(params, "reason", reason ? json_string(reason) : json_null());
-    json_object_set_new(params, "exit", proto_exit_tree(&svc->exit));
+    json_object_set_new(params, "exit", proto_exit_tree(&svc->exit, usage_last(service)));
     tell(service->sup, service->spec->name, params);
 }
 

@@ -32,7 +32,7 @@ struct shown {
 /* Bytes; -1 where nothing holds them back. */
 static int64_t memory_max(const struct service *service)
 {
-    const struct cgroup_limit *max = &service->spec->cgroup.memory_max;
+    const struct cgroup_limit *max = &service->spec->cgroup->memory_max;
 
     return cgroups_of(service) && max->set && !max->infinite ? (int64_t)max->value : -1;
 }
@@ -40,9 +40,9 @@ static int64_t memory_max(const struct service *service)
 /* NULL where it has no check, or does not run. */
 static const char *shown_health(const struct service *service)
 {
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
-    if (!spec_has_check(&service->spec->check) || !svc_has_process(svc) || svc->state == SVC_STOPPING)
+    if (!spec_has_check(service->spec->check) || !svc_has_process(svc) || svc->state == SVC_STOPPING)
         return NULL;
     return health_name(svc->health.state == HEALTH_NONE ? HEALTH_STARTING : svc->health.state);
 }
@@ -53,8 +53,8 @@ static void gather_rest(struct shown *shown, const struct service *service, prot
     struct proto_service *told = &shown->service;
 
     told->enabled = keys & PROTO_KEY(PROTO_ENABLED) && service_enabled(service);
-    shown->sockets = keys & PROTO_KEY(PROTO_SOCKETS) && service->sockets ? sockets_status(service) : NULL;
-    shown->fd_store = keys & PROTO_KEY(PROTO_FD_STORE) && service->kept ? kept_status(service) : NULL;
+    shown->sockets = keys & PROTO_KEY(PROTO_SOCKETS) && service->parts->sockets ? sockets_status(service) : NULL;
+    shown->fd_store = keys & PROTO_KEY(PROTO_FD_STORE) && service->parts->kept ? kept_status(service) : NULL;
     told->sockets = shown->sockets;
     told->fd_store = shown->fd_store;
     told->memory_max = memory_max(service);
@@ -66,11 +66,12 @@ static void gather(struct shown *shown, const struct service *service, proto_key
 {
     shown->service = (struct proto_service){
         .name = service->spec->name,
-        .svc = &service->svc,
+        .svc = service->svc,
         .spec = service->spec,
         .now = now,
         .waits_for = order_words(service, shown->words, sizeof shown->words),
         .config_stale = service_config_stale(service),
+        .used = usage_last(service),
         .next_run = schedules_next_run(service),
         .health = shown_health(service),
         .health_text = health_words(service),

@@ -36,9 +36,9 @@ static int64_t longest_wait(const struct supervisor *sup)
     int64_t now = clock_now().mono;
     int64_t longest = 0;
 
-    for (const struct service *s = sup->services; s; s = s->by_name.next) {
-        if (s->svc.deadline - now > longest)
-            longest = s->svc.deadline - now;
+    for (const struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
+        if (s->svc->deadline - now > longest)
+            longest = s->svc->deadline - now;
     }
     return longest;
 }
@@ -61,7 +61,7 @@ static void tell_all(struct supervisor *sup, enum svc_event_type type)
     /* A step deletes no service: those to be removed are deleted in a later turn.  What tells of them ends after them, and
      * who writes the logs of all ends last. */
     for (size_t i = 0; i < n; i++) {
-        if ((services[i]->handler && type == SVC_EV_SHUTDOWN) || logs_is_suplog(services[i]))
+        if ((services[i]->parts->handler && type == SVC_EV_SHUTDOWN) || logs_is_suplog(services[i]))
             continue;
         service_event(services[i], &(struct svc_event){.type = type});
     }

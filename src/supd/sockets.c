@@ -126,7 +126,7 @@ static struct sockets *make_sockets(struct service *service)
     struct sockets *sockets = xcalloc(1, sizeof *sockets);
     char err[512];
 
-    sockets->n = strv_len(service->spec->listen);
+    sockets->n = strv_len(service->spec->around->listen);
     sockets->items = xcalloc(sockets->n, sizeof *sockets->items);
     sockets->fds = xcalloc(sockets->n, sizeof *sockets->fds);
     for (size_t i = 0; i < sockets->n; i++) {
@@ -134,7 +134,7 @@ static struct sockets *make_sockets(struct service *service)
 
         listener->service = service;
         listener->fd = -1;
-        if (!socket_spec_parse(service->spec->listen[i], &listener->spec, err, sizeof err))
+        if (!socket_spec_parse(service->spec->around->listen[i], &listener->spec, err, sizeof err))
             abort(); /* spec_set() has read it */
         socket_spec_address(&listener->spec, listener->address);
     }
@@ -167,10 +167,11 @@ static void move(struct listener *from, struct listener *to)
 
 void sockets_configure(struct service *service)
 {
-    struct sockets *old = service->sockets;
-    struct sockets *new = strv_len(service->spec->listen) > 0 ? make_sockets(service) : NULL;
+    struct sockets *old = service->parts->sockets;
+    struct sockets *new = strv_len(service->spec->around->listen) > 0 ? make_sockets(service) : NULL;
 
-    service->sockets = new;
+    if (old || new)
+        service_parts(service)->sockets = new;
     for (size_t i = 0; old && i < old->n; i++) {
         for (size_t k = 0; new &&k < new->n; k++) {
             if (socket_spec_same(&old->items[i].spec, &new->items[k].spec))
@@ -184,9 +185,9 @@ void sockets_configure(struct service *service)
 
 void sockets_open_missing(struct service *service)
 {
-    struct sockets *sockets = service->sockets;
+    struct sockets *sockets = service->parts->sockets;
 
-    for (size_t i = 0; sockets && svc_wants_sockets(&service->svc) && i < sockets->n; i++) {
+    for (size_t i = 0; sockets && svc_wants_sockets(service->svc) && i < sockets->n; i++) {
         if (sockets->items[i].fd < 0)
             open_listener(&sockets->items[i]);
     }
@@ -205,7 +206,7 @@ static struct listener *find_missing(struct sockets *sockets)
 /* False where one cannot be watched. */
 static bool watch(struct service *service, bool idle)
 {
-    struct sockets *sockets = service->sockets;
+    struct sockets *sockets = service->parts->sockets;
     bool watched = true;
 
     for (size_t i = 0; i < sockets->n; i++) {
@@ -222,8 +223,8 @@ static bool watch(struct service *service, bool idle)
 
 void sockets_follow(struct service *service)
 {
-    struct sockets *sockets = service->sockets;
-    const struct svc *svc = &service->svc;
+    struct sockets *sockets = service->parts->sockets;
+    const struct svc *svc = service->svc;
     bool idle = svc->state == SVC_WAITING && svc->idle;
 
     if (!sockets)
@@ -243,7 +244,7 @@ void sockets_follow(struct service *service)
 
 static const char *make_names(struct service *service)
 {
-    struct sockets *sockets = service->sockets;
+    struct sockets *sockets = service->parts->sockets;
     struct buf names = {0};
 
     for (size_t i = 0; i < sockets->n; i++) {
@@ -258,7 +259,7 @@ static const char *make_names(struct service *service)
 
 bool sockets_ready(struct service *service, struct spawn_request *request, char *err, size_t err_size)
 {
-    struct sockets *sockets = service->sockets;
+    struct sockets *sockets = service->parts->sockets;
 
     if (!sockets)
         return true;
@@ -302,23 +303,23 @@ static void copy_or_open(struct listener *listener, size_t number)
     const struct service *service = listener->service;
     int fd = -ESRCH;
 
-    if (svc_has_process(&service->svc) && service->main.pidfd >= 0)
-        fd = sockets_take_copy(service->main.pidfd, service->svc.proc.pid, &listener->spec, FIRST_FD + (int)number);
+    if (svc_has_process(service->svc) && service->main.pidfd >= 0)
+        fd = sockets_take_copy(service->main.pidfd, service->svc->proc.pid, &listener->spec, FIRST_FD + (int)number);
     if (fd >= 0) {
         opened(listener, fd);
         return;
     }
     if (fd != -ESRCH)
         log_warning("%s: %s cannot be taken back from process %d: %s; what comes in while it is restarted is refused",
-                    service->spec->name, listener->address, service->svc.proc.pid, strerror(-fd));
+                    service->spec->name, listener->address, service->svc->proc.pid, strerror(-fd));
     open_listener(listener);
 }
 
 void sockets_recover(struct service *service)
 {
-    struct sockets *sockets = service->sockets;
+    struct sockets *sockets = service->parts->sockets;
 
-    if (!sockets || !svc_wants_sockets(&service->svc))
+    if (!sockets || !svc_wants_sockets(service->svc))
         return;
     for (size_t i = 0; i < sockets->n; i++) {
         int fd = find_kept(&sockets->items[i]);
@@ -333,7 +334,7 @@ void sockets_recover(struct service *service)
 
 json_t *sockets_save(const struct service *service)
 {
-    const struct sockets *sockets = service->sockets;
+    const struct sockets *sockets = service->parts->sockets;
     json_t *array = NULL;
 
     for (size_t i = 0; sockets && i < sockets->n; i++) {
@@ -351,7 +352,7 @@ json_t *sockets_save(const struct service *service)
 
 json_t *sockets_status(const struct service *service)
 {
-    const struct sockets *sockets = service->sockets;
+    const struct sockets *sockets = service->parts->sockets;
     json_t *array = json_array();
 
     for (size_t i = 0; sockets && i < sockets->n; i++) {
@@ -367,7 +368,7 @@ json_t *sockets_status(const struct service *service)
 
 void sockets_free(struct service *service)
 {
-    struct sockets *sockets = service->sockets;
+    struct sockets *sockets = service->parts->sockets;
 
     if (!sockets)
         return;
@@ -377,5 +378,5 @@ void sockets_free(struct service *service)
             close(sockets->items[i].fd);
     }
     free_sockets(sockets);
-    service->sockets = NULL;
+    service_parts(service)->sockets = NULL;
 }

@@ -14,16 +14,18 @@
 /* LISTEN_FDNAMES is one environment string, of 128 KiB at most; something is left for others' names. */
 #define NAMES_MAX ((size_t)100 * 1024)
 
-static void take_name(struct process *process)
+static void take_name(struct process *process, char name[FDSTORE_NAME_MAX])
 {
-    fdstore_name(process_pid(process), process->stored);
-    process->service->sup->stored_names += strlen(process->stored) + 1;
+    process->stored = process_pid(process);
+    process->service->sup->stored_names += strlen(fdstore_name(process->stored, name)) + 1;
 }
 
 void store_keep(struct process *process)
 {
-    if (process->stored[0] == '\0')
-        take_name(process);
+    char name[FDSTORE_NAME_MAX];
+
+    if (process->stored == 0)
+        take_name(process, name);
 }
 
 static bool has_room(struct supervisor *sup)
@@ -40,28 +42,30 @@ static bool has_room(struct supervisor *sup)
 void store_add(struct process *process)
 {
     struct supervisor *sup = process->service->sup;
+    char name[FDSTORE_NAME_MAX];
 
     /* A check is over soon, and one whose end stays unknown counts neither way: not worth two messages each. */
-    if (process == process->service->check)
+    if (process == process->service->parts->check)
         return;
-    if (process->pidfd < 0 || process->stored[0] != '\0' || !has_room(sup))
+    if (process->pidfd < 0 || process->stored != 0 || !has_room(sup))
         return;
-    take_name(process);
-    sdnotify_store(sup->sd, process->stored, process->pidfd);
+    take_name(process, name);
+    sdnotify_store(sup->sd, name, process->pidfd);
     notify_flush(sup);
 }
 
 void store_remove(struct process *process)
 {
     struct supervisor *sup = process->service->sup;
+    char name[FDSTORE_NAME_MAX];
 
-    if (process->stored[0] == '\0')
+    if (process->stored == 0)
         return;
-    sdnotify_unstore(sup->sd, process->stored);
+    sdnotify_unstore(sup->sd, fdstore_name(process->stored, name));
     notify_flush(sup);
-    sup->stored_names -= strlen(process->stored) + 1;
+    sup->stored_names -= strlen(name) + 1;
     sup->store_full = false;
-    process->stored[0] = '\0';
+    process->stored = 0;
 }
 
 bool store_add_socket(struct service *service, const char *address, int fd)

@@ -12,6 +12,7 @@
 #include "base/slab.h"
 #include "core/graph.h"
 #include "core/instance.h"
+#include "core/service_keep.h"
 #include "os/clock.h"
 #include "os/procfs.h"
 #include "supd/announce.h"
@@ -34,14 +35,32 @@
 #include "supd/server.h"
 #include "supd/sockets.h"
 #include "supd/upgrade.h"
+#include "supd/usage.h"
 #include "supd/waiters.h"
+
+static bool has_name(const void *item, const void *name)
+{
+    const struct service *service = item;
+
+    return strcmp(service->spec->name, name) == 0;
+}
+
+static uint32_t hash_of(const void *item)
+{
+    const struct service *service = item;
+
+    return lookup_hash_string(service->spec->name);
+}
 
 void supervisor_init(struct supervisor *sup)
 {
     memset(sup, 0, sizeof *sup);
     sup->lock.fd = -1;
+    sup->by_name = LOOKUP_OF(hash_of);
+    sup->children = LOOKUP_OF(process_hash);
     sup->started = clock_now();
     sup->rng = (uint64_t)sup->started.wall ^ ((uint64_t)getpid() << 32);
+    TAILQ_INIT(&sup->services);
     TAILQ_INIT(&sup->starts);
     TAILQ_INIT(&sup->for_slot);
     TAILQ_INIT(&sup->for_check);
@@ -51,6 +70,15 @@ void supervisor_init(struct supervisor *sup)
 }
 
 static struct slab slab_of_services = SLAB_OF(struct service);
+static struct slab slab_of_parts = SLAB_OF(struct service_parts);
+static const struct service_parts no_parts;
+
+struct service_parts *service_parts(struct service *service)
+{
+    if (service->parts == &no_parts)
+        service->parts = slab_new(&slab_of_parts);
+    return (struct service_parts *)service->parts;
+}
 
 static void service_free(struct service *service)
 {
@@ -66,31 +94,30 @@ static void service_free(struct service *service)
     schedules_free(service);
     health_free(service);
     logs_forget(service);
-    main_search_free(service->search);
+    main_search_free(service->parts->search);
     process_release(&service->main);
-    process_release(&service->control);
     process_forget_child(&service->main);
-    process_forget_child(&service->control);
-    if (service->check) {
-        process_release(service->check);
-        process_forget_child(service->check);
-        free(service->check);
-    }
+    usage_forget(service);
+    process_free(service->parts->control);
+    process_free(service->parts->check);
     cgroups_forget(service);
     queue_leave(service);
     if (service->queued == QUEUED_TO_DELETE)
         TAILQ_REMOVE(&sup->condemned, service, queue_link);
     order_service_gone(service);
-    HASH_DELETE(by_name, sup->services, service);
+    TAILQ_REMOVE(&sup->services, service, link);
+    lookup_remove(&sup->by_name, service);
     loop_timer_free(service->timer);
     spec_free(service->spec);
+    svc_keep_free(service->svc);
+    if (service->parts != &no_parts)
+        slab_free(&slab_of_parts, service_parts(service));
     slab_free(&slab_of_services, service);
 }
 
 void supervisor_clear(struct supervisor *sup)
 {
     struct service *service;
-    struct service *tmp;
     sigset_t all;
 
     /* Once its handler is gone a signal would kill us, and the end in good order be taken for a crash. */
@@ -108,10 +135,10 @@ void supervisor_clear(struct supervisor *sup)
     handover_free(sup->handover);
     notify_clear(sup); /* before the services: what is kept for them outlives us */
     logs_close(sup);
-    HASH_ITER(by_name, sup->services, service, tmp)
-    {
+    while ((service = TAILQ_FIRST(&sup->services)))
         service_free(service);
-    }
+    lookup_clear(&sup->by_name);
+    lookup_clear(&sup->children);
     order_free(sup);
     schedules_close(sup);
     remember_close(sup);
@@ -142,10 +169,7 @@ void supervisor_clear(struct supervisor *sup)
 
 struct service *service_find(struct supervisor *sup, const char *name)
 {
-    struct service *service;
-
-    HASH_FIND(by_name, sup->services, name, strlen(name), service);
-    return service;
+    return lookup_find(&sup->by_name, lookup_hash_string(name), has_name, name);
 }
 
 bool service_is_internal(const struct service *service)
@@ -156,21 +180,23 @@ bool service_is_internal(const struct service *service)
 struct service *service_add(struct supervisor *sup, struct spec *spec)
 {
     struct service *service = slab_new(&slab_of_services);
+    struct svc svc;
 
     service->sup = sup;
+    service->parts = &no_parts;
     service->spec = spec;
     service->node = GRAPH_NONE; /* until order_build() */
     service->digest = spec_process_digest(spec);
     process_init(&service->main, service);
-    process_init(&service->control, service);
     TAILQ_INIT(&service->waits);
-    svc_init(&service->svc, spec, clock_now());
-    svc_set_enabled(&service->svc, service_enabled(service));
-    schedules_recall(service);
+    svc_init(&svc, spec, clock_now());
+    svc_set_enabled(&svc, service_enabled(service));
+    schedules_recall(service, &svc);
+    service->svc = svc_keep(NULL, &svc);
     events_configure(service);
     sockets_configure(service);
-    /* The key is the spec's name; service_set_spec() keeps that string alive. */
-    HASH_ADD_KEYPTR(by_name, sup->services, spec->name, strlen(spec->name), service);
+    TAILQ_INSERT_TAIL(&sup->services, service, link);
+    lookup_add(&sup->by_name, service);
     return service;
 }
 
@@ -183,25 +209,35 @@ bool service_enabled(const struct service *service)
 
 unsigned services_count(const struct supervisor *sup)
 {
-    return HASH_CNT(by_name, sup->services) - (unsigned)sup->n_handlers - (logs_suplog(sup) != NULL);
+    return (unsigned)sup->by_name.n - (unsigned)sup->n_handlers - (logs_suplog(sup) != NULL);
 }
 
-static int compare_names(const struct service *a, const struct service *b)
+static int compare_names(const void *a, const void *b)
 {
-    return instance_compare(a->spec->name, b->spec->name);
+    const struct service *const *x = a;
+    const struct service *const *y = b;
+
+    return instance_compare((*x)->spec->name, (*y)->spec->name);
 }
 
 void services_sort(struct supervisor *sup)
 {
-    HASH_SRT(by_name, sup->services, compare_names);
+    size_t n;
+    struct service **list = services_list(sup, &n);
+
+    qsort(list, n, sizeof(*list), compare_names);
+    TAILQ_INIT(&sup->services);
+    for (size_t i = 0; i < n; i++)
+        TAILQ_INSERT_TAIL(&sup->services, list[i], link);
+    free(list);
 }
 
 struct service **services_list(const struct supervisor *sup, size_t *n)
 {
-    struct service **list = xcalloc(HASH_CNT(by_name, sup->services) + 1, sizeof(*list));
+    struct service **list = xcalloc(sup->by_name.n + 1, sizeof(*list));
 
     *n = 0;
-    for (struct service *s = sup->services; s; s = s->by_name.next)
+    for (struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link))
         list[(*n)++] = s;
     return list;
 }
@@ -212,7 +248,7 @@ void service_set_spec(struct service *service, struct spec *spec)
     char *name = spec->name;
     bool rescheduled = !spec_key_equal(old, spec, spec_key_find("schedule"));
 
-    /* The table's key points to the old spec's name: it stays with the service. */
+    /* Whoever has the service's name goes on having it. */
     spec->name = old->name;
     old->name = name;
     spec_free(old);
@@ -242,8 +278,8 @@ void service_tell_enabled(struct service *service)
 bool service_config_stale(const struct service *service)
 {
     /* What tells of an event is not run again for another configuration: the next one is of that. */
-    return !service_is_internal(service) && svc_has_process(&service->svc) &&
-           service->svc.proc.digest != service->digest;
+    return !service_is_internal(service) && svc_has_process(service->svc) &&
+           service->svc->proc.digest != service->digest;
 }
 
 static void condemn(struct service *service)
@@ -257,13 +293,13 @@ static void condemn(struct service *service)
 
 static bool is_gone(const struct service *service)
 {
-    return service->removing && service->svc.state == SVC_STOPPED && service->queued != QUEUED_TO_START;
+    return service->removing && service->svc->state == SVC_STOPPED && service->queued != QUEUED_TO_START;
 }
 
 void service_remove(struct service *service, const char *why)
 {
     service->removing = true;
-    service->removal = why;
+    service_parts(service)->removal = why;
     service_event(service, &(struct svc_event){.type = SVC_EV_STOP, .text = why});
     if (is_gone(service))
         condemn(service);
@@ -293,7 +329,7 @@ void services_delete_gone(struct supervisor *sup)
 /* A control process waits for nobody, a start perhaps for others. */
 static void enqueue(struct service *service)
 {
-    if (service->svc.state == SVC_WAITING && order_concerns(service))
+    if (service->svc->state == SVC_WAITING && order_concerns(service))
         order_touch(service);
     else
         queue_start(service);
@@ -306,8 +342,8 @@ static void on_deadline(void *ctx)
     service->timer_at = 0;
     /* We may have been late, and what came in time stands in the queue. */
     messages_read(service);
-    const char *trouble = main_search_trouble(service->search);
-    if (!trouble && svc_awaits_ready(&service->svc))
+    const char *trouble = main_search_trouble(service->parts->search);
+    if (!trouble && svc_awaits_ready(service->svc))
         trouble = health_words(service);
     service_event(service, &(struct svc_event){.type = SVC_EV_DEADLINE, .text = trouble});
 }
@@ -315,13 +351,14 @@ static void on_deadline(void *ctx)
 /* One timer a service, for the one deadline that its state has. */
 static void arm_timer(struct service *service, struct timestamp now)
 {
-    int64_t deadline = service->svc.deadline;
+    int64_t deadline = service->svc->deadline;
 
     if (deadline == service->timer_at)
         return;
     service->timer_at = deadline;
     if (deadline == 0) {
-        loop_timer_clear(service->timer);
+        loop_timer_free(service->timer); /* what runs well waits for nothing, and there are many of those */
+        service->timer = NULL;
         return;
     }
     if (!service->timer)
@@ -339,11 +376,11 @@ static void enter_state(struct service *service, enum svc_state from)
         waiters_check(service);
         return;
     }
-    if (service->svc.state == SVC_RUNNING)
+    if (service->svc->state == SVC_RUNNING)
         sup->n_running++;
     if (from == SVC_RUNNING)
         sup->n_running--;
-    if (service->svc.state == SVC_STARTING)
+    if (service->svc->state == SVC_STARTING)
         sup->n_starting++;
     if (from == SVC_STARTING) {
         sup->n_starting--;
@@ -382,28 +419,28 @@ static void carry_out(struct service *service, struct svc_action action)
         leftovers_watch(&service->main);
         break;
     case ACT_FORK_CONTROL:
-        process_fork(&service->control);
+        process_fork(process_of(service, PART_CONTROL));
         break;
     case ACT_SIGNAL_CONTROL:
-        process_signal_all(&service->control, action.signal);
+        process_signal_all(process_of(service, PART_CONTROL), action.signal);
         break;
     case ACT_CHECK_CONTROL:
-        leftovers_check(&service->control);
+        leftovers_check(process_of(service, PART_CONTROL));
         break;
     case ACT_WATCH_CONTROL:
-        leftovers_watch(&service->control);
+        leftovers_watch(process_of(service, PART_CONTROL));
         break;
     case ACT_FORK_CHECK:
-        process_fork(health_process(service));
+        process_fork(process_of(service, PART_CHECK));
         break;
     case ACT_SIGNAL_CHECK:
-        process_signal_all(health_process(service), action.signal);
+        process_signal_all(process_of(service, PART_CHECK), action.signal);
         break;
     case ACT_CHECK_CHECK:
-        leftovers_check(health_process(service));
+        leftovers_check(process_of(service, PART_CHECK));
         break;
     case ACT_WATCH_CHECK:
-        leftovers_watch(health_process(service));
+        leftovers_watch(process_of(service, PART_CHECK));
         break;
     case ACT_RELOAD_SIGNAL:
         process_send(&service->main, action.signal);
@@ -443,41 +480,47 @@ static bool shows(const struct service *service, const struct svc_actions *actio
         if (type != ACT_RECORD && type != ACT_QUEUE && type != ACT_UNQUEUE)
             return true;
     }
-    return service->messages || !TAILQ_EMPTY(&service->waits);
+    return service->parts->messages || !TAILQ_EMPTY(&service->waits);
+}
+
+static void keep(struct service *service, const struct svc *svc)
+{
+    service->svc = svc_keep(service->svc, svc);
+    order_state_kept(service);
 }
 
 /* The one place where a service becomes another. */
 static void commit(struct service *service, const struct svc *next, const struct svc_actions *actions, bool recorded,
                    struct timestamp now)
 {
-    enum svc_state from = service->svc.state;
-    bool reloading = svc_is_reloading(&service->svc);
-    enum health_state health = service->svc.health.state;
-    bool changed = next->state != from || next->stop_held != service->svc.stop_held;
+    enum svc_state from = service->svc->state;
+    bool reloading = svc_is_reloading(service->svc);
+    enum health_state health = service->svc->health.state;
+    bool changed = next->state != from || next->stop_held != service->svc->stop_held;
 
     if (next->state != from)
         essential_check(service, next);
-    service->svc = *next;
-    if ((service->svc.state != from || service->svc.health.state != health) && is_told_of(service))
+    keep(service, next);
+    if ((service->svc->state != from || service->svc->health.state != health) && is_told_of(service))
         events_note(service, from, health);
     if (!recorded && has_action(actions, ACT_RECORD))
         persist_fact(service);
     if (shows(service, actions))
         persist_flush(service->sup);
     arm_timer(service, now);
-    if (!svc_has_process(&service->svc) && service->svc.group == 0)
+    if (!svc_has_process(service->svc) && service->svc->group == 0)
         process_release(&service->main);
-    if (service->svc.control.role == ROLE_SERVICE)
-        process_release(&service->control);
-    if (service->check && service->svc.check.role == ROLE_SERVICE)
-        process_release(service->check);
-    if (!svc_is_busy(&service->svc) && service->svc.todo == 0)
+    if (service->parts->control && service->svc->control.role == ROLE_SERVICE)
+        process_release(service->parts->control);
+    if (service->parts->check && service->svc->check.role == ROLE_SERVICE)
+        process_release(service->parts->check);
+    if (!svc_is_busy(service->svc) && service->svc->todo == 0)
         cgroups_release(service);
-    if (service->svc.health.state != health)
+    if (service->svc->health.state != health)
         announce_health(service);
-    if (service->svc.state != from)
+    if (service->svc->state != from)
         enter_state(service, from);
-    else if (reloading && !svc_is_reloading(&service->svc))
+    else if (reloading && !svc_is_reloading(service->svc))
         waiters_check(service);
     for (size_t i = 0; i < actions->n; i++)
         carry_out(service, actions->items[i]);
@@ -491,7 +534,7 @@ static void commit(struct service *service, const struct svc *next, const struct
     service_update_busy(service);
     if (changed)
         order_touch(service);
-    if (service->handler && service->svc.state != from)
+    if (service->parts->handler && service->svc->state != from)
         events_follow(service);
     if (is_gone(service))
         condemn(service);
@@ -500,8 +543,9 @@ static void commit(struct service *service, const struct svc *next, const struct
 void service_update_busy(struct service *service)
 {
     struct supervisor *sup = service->sup;
-    bool busy = svc_is_busy(&service->svc) || service->main.is_child || service->control.is_child ||
-                (service->check && service->check->is_child);
+    bool busy = svc_is_busy(service->svc) || service->main.is_child ||
+                (service->parts->control && service->parts->control->is_child) ||
+                (service->parts->check && service->parts->check->is_child);
 
     if (busy == service->busy)
         return;
@@ -515,11 +559,11 @@ void service_restore(struct service *service, const struct svc *svc)
 {
     bool counts = !service_is_internal(service);
 
-    if (counts && svc->state == SVC_RUNNING && service->svc.state != SVC_RUNNING)
+    if (counts && svc->state == SVC_RUNNING && service->svc->state != SVC_RUNNING)
         service->sup->n_running++;
-    if (counts && svc->state == SVC_STARTING && service->svc.state != SVC_STARTING)
+    if (counts && svc->state == SVC_STARTING && service->svc->state != SVC_STARTING)
         service->sup->n_starting++;
-    service->svc = *svc;
+    keep(service, svc);
     service->sup->main_moved |= svc->moved;
     service_update_busy(service);
 }
@@ -528,8 +572,11 @@ static void look_ahead(struct service *service, const struct svc_actions *action
 {
     if (has_action(actions, ACT_SIGNAL_GROUP) && !cgroups_is_whole(&service->main))
         tree_look_ahead(&service->main);
-    if (has_action(actions, ACT_SIGNAL_CONTROL) && !cgroups_is_whole(&service->control))
-        tree_look_ahead(&service->control);
+    if (!has_action(actions, ACT_SIGNAL_CONTROL))
+        return;
+    struct process *control = process_of(service, PART_CONTROL);
+    if (!cgroups_is_whole(control))
+        tree_look_ahead(control);
 }
 
 /* What becomes of the service by EVENT; a stop of one that others come after waits for those. */
@@ -540,7 +587,7 @@ static void step(struct service *service, const struct svc_event *event, struct 
     bool stops = event->type == SVC_EV_STOP || event->type == SVC_EV_RESTART || event->type == SVC_EV_SHUTDOWN;
 
     held.hold = stops && order_holds_stop(service);
-    *next = service->svc;
+    *next = svc_kept(service->svc);
     svc_step(next, service->spec, &held, now, &service->sup->rng, actions);
     look_ahead(service, actions);
 }

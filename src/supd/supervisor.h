@@ -44,7 +44,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#include "base/hash.h"
+#include "base/lookup.h"
 #include "core/record.h"
 #include "core/service.h"
 #include "loop/ctlsock.h"
@@ -70,6 +70,7 @@ struct leftovers;
 struct lists;
 struct logs;
 struct main_search;
+struct last_usage;
 struct messages;
 struct order;
 struct readiness;
@@ -88,15 +89,14 @@ TAILQ_HEAD(wait_items, wait_item);
 
 /* All processes that come of one; tree.c. */
 struct tree {
+    struct process *process;
     struct proctree found;
-    int32_t reaped; /* its number, once we have reaped it; 0: we have not */
-    bool ours;      /* forked by this process: what it orphans comes to us */
-    bool named;     /* in the log */
-    bool queued;    /* for the end of the turn: */
-    bool count;     /* are they to be counted? */
-    int signal;     /* which signal are newcomers to be sent?  0: none */
+    bool named;  /* in the log */
+    bool queued; /* for the end of the turn: */
+    bool count;  /* are they to be counted? */
+    int signal;  /* which signal are newcomers to be sent?  0: none */
     unsigned rounds;
-    TAILQ_ENTRY(process) link;
+    TAILQ_ENTRY(tree) link;
 };
 
 /* What the system tells in this turn of the loop, for tree.c alone. */
@@ -107,7 +107,7 @@ struct tree_look {
     size_t n_expected;       /* how many will ask the next look */
     int64_t scan_not_before; /* mono: until then nobody goes through all of /proc to count */
     struct loop_timer *timer;
-    TAILQ_HEAD(, process) queue;
+    TAILQ_HEAD(, tree) queue;
 };
 
 /* Which of the processes of a service. */
@@ -122,29 +122,20 @@ struct process {
     struct loop_io *report;
     bool is_child; /* forked by us and not reaped */
     bool check_after_reap;
-    char stored[FDSTORE_NAME_MAX]; /* the name of its pidfd in the fd store; "" = not there */
-    struct watch *watch;           /* a process that is not our child */
+    bool ours;           /* forked by this process: what it orphans comes to us */
+    int32_t reaped;      /* its number, once we have reaped it; 0: we have not */
+    int32_t pid_key;     /* by which it is in sup->children: only while is_child */
+    int32_t stored;      /* by this number its pidfd is named in the fd store; 0: it is not there */
+    struct watch *watch; /* a process that is not our child */
     struct leftovers *leftovers;
-    struct tree tree;
-    UT_hash_handle by_pid;
-    int32_t pid_key; /* key of by_pid: only while is_child */
+    struct tree *tree; /* NULL: they are not looked for */
 };
 
-/* A service as the supervisor holds it: the pure part, and what the kernel gave us for it. */
-struct service {
-    struct supervisor *sup;
-    struct svc svc; /* changed by commit() in supervisor.c only */
-    struct spec *spec;
-    uint64_t digest;     /* spec_process_digest(spec) */
-    bool removing;       /* it is to be no more: freed once it has stopped */
-    const char *removal; /* why it is removed, static; NULL: it never was */
-    bool unrecorded;     /* its last snapshot could not be written */
-    bool busy;           /* counted in sup->n_busy */
-
+/* What few services have, and those that have none of it all in common. */
+struct service_parts {
     struct sockets *sockets;           /* NULL: it listens nowhere */
     struct service_cgroup *cgroup;     /* NULL: it has none; supd/cgroups.h */
-    struct process main;               /* the present one, or the last while its group lives on */
-    struct process control;            /* beside it, for pre-start and its like */
+    struct process *control;           /* beside it, for pre-start and its like; NULL: it has had none */
     struct kept *kept;                 /* descriptors that it has left with us, supd/kept.h; NULL: none */
     struct process *check;             /* and for its checks; NULL: it has had none */
     struct health *health;             /* looked at by supd/health.h; NULL: it is not */
@@ -154,16 +145,32 @@ struct service {
     struct service_schedule *schedule; /* NULL: none, or not wanted; supd/schedules.h */
     struct event_handler *handler; /* NULL: it is a service, and not what is run for news of others; supd/events.h */
     struct main_search *search;    /* for the main process of a forking service; NULL: none is under way */
+    const char *removal;           /* why it is removed, static; NULL: it never was */
+};
 
-    struct loop_timer *timer;
-    int64_t timer_at; /* what it is set to, mono us; 0 = not */
+/* A service as the supervisor holds it: the pure part, and what the kernel gave us for it. */
+struct service {
+    struct supervisor *sup;
+    const struct svc *svc; /* changed by supervisor.c only, and may be another then; core/service_keep.h */
+    struct spec *spec;
+    uint64_t digest; /* spec_process_digest(spec) */
+    bool removing;   /* it is to be no more: freed once it has stopped */
+    bool unrecorded; /* its last snapshot could not be written */
+    bool busy;       /* counted in sup->n_busy */
+    bool touched;    /* it has changed, and what follows is not yet done */
     enum { QUEUED_NOT, QUEUED_TO_START, QUEUED_FOR_SLOT, QUEUED_TO_DELETE } queued;
-    TAILQ_ENTRY(service) queue_link;
     uint32_t node; /* in the graph, supd/order.h */
-    bool touched;  /* it has changed, and what follows is not yet done */
+
+    const struct service_parts *parts; /* what few services have; never NULL */
+    struct process main;               /* the present one, or the last while its group lives on */
+    struct last_usage *used;           /* by its last main process, usage_last(); NULL: not known */
+
+    struct loop_timer *timer; /* NULL: it is not set */
+    int64_t timer_at;         /* what it is set to, mono us; 0 = not */
+    TAILQ_ENTRY(service) queue_link;
     TAILQ_ENTRY(service) touch_link;
     struct wait_items waits;
-    UT_hash_handle by_name;
+    TAILQ_ENTRY(service) link; /* of all */
 };
 
 TAILQ_HEAD(service_queue, service);
@@ -197,14 +204,15 @@ struct supervisor {
     bool syslog;                    /* where the log goes to */
     bool verbose;                   /* -v: log-level is debug whatever the file says */
 
-    struct service *services; /* by name */
-    struct events *events;    /* NULL: there is no rule on-event */
-    size_t n_handlers;        /* services that are a rule's */
+    struct service_queue services;
+    struct lookup by_name; /* the same */
+    struct events *events; /* NULL: there is no rule on-event */
+    size_t n_handlers;     /* services that are a rule's */
     size_t n_running;
     size_t n_starting;
-    size_t n_busy;            /* services with a process, or something of one, left */
-    bool terminate_seen;      /* a SIGTERM or SIGINT has come: the next one shortens every stop-timeout */
-    struct process *children; /* by pid */
+    size_t n_busy;          /* services with a process, or something of one, left */
+    bool terminate_seen;    /* a SIGTERM or SIGINT has come: the next one shortens every stop-timeout */
+    struct lookup children; /* processes, by pid */
     struct service_queue starts;
     struct service_queue for_slot; /* could be started, but so many as start-slots allows are */
     struct order *order;           /* NULL: no service depends on another; supd/order.h */
@@ -261,6 +269,8 @@ void supervisor_clear(struct supervisor *sup);
 struct service *service_find(struct supervisor *sup, const char *name);
 /* Is it one of supd's own, of which nobody is to know?  They have names that no other can have. */
 bool service_is_internal(const struct service *service);
+/* Its parts, to be written to. */
+struct service_parts *service_parts(struct service *service);
 /* A new service, stopped.  Takes SPEC over. */
 struct service *service_add(struct supervisor *sup, struct spec *spec);
 #define REMOVAL_BY_CONFIG "removed from the configuration"
@@ -271,7 +281,7 @@ void service_remove(struct service *service, const char *why);
 void service_set_spec(struct service *service, struct spec *spec);
 /* How many services there are, those of our own left out. */
 unsigned services_count(const struct supervisor *sup);
-/* Puts the table in order of name, in which `for (s = sup->services; s; s = s->by_name.next)` then walks. */
+/* Puts the table in order of name, in which whoever goes through sup->services then finds them. */
 void services_sort(struct supervisor *sup);
 /* All N of them in that order, to be freed. */
 struct service **services_list(const struct supervisor *sup, size_t *n);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signames.h"
+#include "base/slab.h"
 #include "os/clock.h"
 #include "os/procgroup.h"
 #include "supd/cgroups.h"
@@ -27,6 +28,17 @@
 #define ROUNDS_MAX 16
 
 static void on_turn(void *ctx);
+
+static struct slab slab_of_trees = SLAB_OF(struct tree);
+
+static struct tree *tree_of(struct process *process)
+{
+    if (!process->tree) {
+        process->tree = slab_new(&slab_of_trees);
+        process->tree->process = process;
+    }
+    return process->tree;
+}
 
 /* ---- the look ---- */
 
@@ -45,9 +57,9 @@ static void read_leaders(struct supervisor *sup)
 
     if (look->leaders)
         return;
-    look->leaders = xcalloc(4 * (size_t)HASH_CNT(by_name, sup->services) + 1, sizeof *look->leaders);
-    for (service = sup->services; service; service = service->by_name.next) {
-        const struct svc *svc = &service->svc;
+    look->leaders = xcalloc(4 * sup->by_name.n + 1, sizeof *look->leaders);
+    for (service = TAILQ_FIRST(&sup->services); service; service = TAILQ_NEXT(service, link)) {
+        const struct svc *svc = service->svc;
 
         if (svc->group > 0)
             look->leaders[look->n++] = svc->group;
@@ -100,11 +112,11 @@ static size_t find(struct process *process)
         .leader = group.pgid,
         .leader_start = group.leader_start,
         .cgroup = cgroups_whose(process),
-        .uid = spec->ids.set ? spec->ids.uid : geteuid(),
+        .uid = spec->exec->ids.set ? spec->exec->ids.uid : geteuid(),
         .alone = process_role(process) != ROLE_SERVICE,
-        .ours = process->tree.ours,
+        .ours = process->ours,
         .pinned = process->is_child && group.pgid == process->pid_key,
-        .gone = process->tree.reaped && group.pgid == process->tree.reaped,
+        .gone = process->reaped && group.pgid == process->reaped,
     };
 
     if (!sup->look.look) {
@@ -112,7 +124,7 @@ static size_t find(struct process *process)
         proctree_look_expect(sup->look.look, sup->look.n_expected);
         wake(sup); /* it is dropped then */
     }
-    return proctree_find(sup->look.look, &owner, &process->tree.found);
+    return proctree_find(sup->look.look, &owner, &tree_of(process)->found);
 }
 
 /* ---- what waits for the end of the turn ---- */
@@ -120,18 +132,19 @@ static size_t find(struct process *process)
 static void enqueue(struct process *process)
 {
     struct supervisor *sup = process->service->sup;
+    struct tree *tree = tree_of(process);
 
-    if (!process->tree.queued)
-        TAILQ_INSERT_TAIL(&sup->look.queue, process, tree.link);
-    process->tree.queued = true;
+    if (!tree->queued)
+        TAILQ_INSERT_TAIL(&sup->look.queue, tree, link);
+    tree->queued = true;
     wake(sup);
 }
 
-static void dequeue(struct process *process)
+static void dequeue(struct tree *tree)
 {
-    if (process->tree.queued)
-        TAILQ_REMOVE(&process->service->sup->look.queue, process, tree.link);
-    process->tree.queued = false;
+    if (tree->queued)
+        TAILQ_REMOVE(&tree->process->service->sup->look.queue, tree, link);
+    tree->queued = false;
 }
 
 static void log_failure(const struct process *process, int signo, int error)
@@ -146,7 +159,7 @@ static void log_failure(const struct process *process, int signo, int error)
 /* To those found, the group apart: that was reached in one step.  AGAIN: another look is needed even if there were none. */
 static void signal_found(struct process *process, int signo, bool only_new, bool again)
 {
-    struct tree *tree = &process->tree;
+    struct tree *tree = tree_of(process);
     bool cont = signo != SIGKILL && signo != SIGCONT;
     int error = 0;
     size_t n = proctree_signal(&tree->found, signo, cont, process_group(process).pgid, only_new, &error);
@@ -161,11 +174,11 @@ static void signal_found(struct process *process, int signo, bool only_new, bool
 static void log_found(struct process *process, int signo)
 {
     const char *name = process->service->spec->name;
-    struct tree *tree = &process->tree;
+    struct tree *tree = tree_of(process);
     char words[1024];
 
     /* A check that was too slow is ended with all that it has begun, and that is told by its result. */
-    if (process == process->service->check)
+    if (process == process->service->parts->check)
         return;
     if (!tree->found.members || (tree->named && signo != SIGKILL))
         return;
@@ -179,7 +192,7 @@ static void log_found(struct process *process, int signo)
 
 void tree_name(struct process *process, int signo)
 {
-    if (signo != SIGKILL || svc_has_process(&process->service->svc))
+    if (signo != SIGKILL || svc_has_process(process->service->svc))
         return;
     find(process);
     log_found(process, signo);
@@ -188,12 +201,12 @@ void tree_name(struct process *process, int signo)
 void tree_end_earlier(struct process *process)
 {
     struct service *service = process->service;
-    bool keep = service->spec->kill_mode == KILL_MODE_PROCESS;
+    bool keep = service->spec->life->kill_mode == KILL_MODE_PROCESS;
     char words[1024];
 
     if (keep || find(process) == 0)
         return;
-    proctree_words(&process->tree.found, words, sizeof words);
+    proctree_words(&process->tree->found, words, sizeof words);
     log_warning("%s: SIGKILL to what is left of an earlier run: %s", service->spec->name, words);
     cgroups_signal(service, SIGKILL);
     tree_release(process);
@@ -204,7 +217,7 @@ static void kill_cgroup(const struct process *process)
 {
     const struct service *service = process->service;
 
-    if (cgroups_whose(process) && (process == &service->control || !svc_has_control(&service->svc)))
+    if (cgroups_whose(process) && (process == service->parts->control || !svc_has_control(service->svc)))
         log_failure(process, SIGKILL, cgroups_signal(service, SIGKILL));
 }
 
@@ -216,12 +229,12 @@ void tree_signal(struct process *process, int signo)
         return;
     /* Before the signal: whose parent ends of it may show no sign afterwards of whose it is. */
     find(process);
-    if (signo == SIGKILL && !svc_has_process(&process->service->svc))
+    if (signo == SIGKILL && !svc_has_process(process->service->svc))
         log_found(process, signo);
     process_signal_own_group(process, signo);
     if (signo == SIGKILL)
         kill_cgroup(process);
-    process->tree.rounds = 0;
+    tree_of(process)->rounds = 0;
     /* Who was forked since all were looked at for many is in no look yet. */
     signal_found(process, signo, false, proctree_look_has_all(process->service->sup->look.look));
 }
@@ -229,20 +242,20 @@ void tree_signal(struct process *process, int signo)
 void tree_look_ahead(struct process *process)
 {
     /* Those of our children are found without reading all of /proc; who comes later in this turn uses the same look. */
-    if (process->tree.ours || process->service->sup->look.look || process_group(process).pgid <= 0)
+    if (process->ours || process->service->sup->look.look || process_group(process).pgid <= 0)
         return;
     find(process);
 }
 
 void tree_count(struct process *process)
 {
-    process->tree.count = true;
+    tree_of(process)->count = true;
     enqueue(process);
 }
 
-static void work(struct process *process)
+static void work(struct tree *tree)
 {
-    struct tree *tree = &process->tree;
+    struct process *process = tree->process;
     int signo = tree->signal;
     bool count = tree->count;
 
@@ -260,19 +273,21 @@ static void work(struct process *process)
 /* For one that an earlier supd has forked all of /proc is gone through. */
 static bool needs_scan(const struct process *process)
 {
-    return !process->tree.ours && !cgroups_whose(process);
+    return !process->ours && !cgroups_whose(process);
 }
 
 /* The first N of the queue; those that need what was done a moment ago go to its end. */
 static void work_through(struct supervisor *sup, size_t n, bool may_scan)
 {
-    struct process *process;
+    struct tree *tree;
 
     persist_gather(sup);
-    while (n-- > 0 && (process = TAILQ_FIRST(&sup->look.queue))) {
-        dequeue(process);
+    while (n-- > 0 && (tree = TAILQ_FIRST(&sup->look.queue))) {
+        struct process *process = tree->process;
+
+        dequeue(tree);
         if (may_scan || !needs_scan(process))
-            work(process);
+            work(tree);
         else
             enqueue(process);
     }
@@ -283,13 +298,13 @@ static void work_through(struct supervisor *sup, size_t n, bool may_scan)
 static int64_t queue_delay(const struct supervisor *sup, int64_t now)
 {
     const struct tree_look *look = &sup->look;
-    const struct process *process;
+    const struct tree *tree;
 
     if (TAILQ_EMPTY(&look->queue))
         return -1;
-    TAILQ_FOREACH(process, &look->queue, tree.link)
+    TAILQ_FOREACH(tree, &look->queue, link)
     {
-        if (!needs_scan(process))
+        if (!needs_scan(tree->process))
             return 0;
     }
     return look->scan_not_before > now ? look->scan_not_before - now : 0;
@@ -300,11 +315,11 @@ static void on_turn(void *ctx)
     struct supervisor *sup = ctx;
     struct tree_look *look = &sup->look;
     int64_t began = clock_now().mono;
-    const struct process *process;
+    const struct tree *tree;
     size_t n = 0;
 
     drop_look(sup);
-    TAILQ_FOREACH(process, &look->queue, tree.link)
+    TAILQ_FOREACH(tree, &look->queue, link)
     {
         n++;
     }
@@ -323,16 +338,22 @@ static void on_turn(void *ctx)
         loop_timer_set(look->timer, delay);
 }
 
+size_t tree_open(const struct process *process, int *pidfds, size_t max)
+{
+    return process->tree ? proctree_open(&process->tree->found, pidfds, max) : 0;
+}
+
 void tree_release(struct process *process)
 {
-    struct tree *tree = &process->tree;
+    struct tree *tree = process->tree;
 
-    dequeue(process);
+    process->reaped = 0;
+    if (!tree)
+        return;
+    dequeue(tree);
     proctree_clear(&tree->found);
-    tree->count = false;
-    tree->signal = 0;
-    tree->named = false;
-    tree->reaped = 0;
+    slab_free(&slab_of_trees, tree);
+    process->tree = NULL;
 }
 
 void tree_close(struct supervisor *sup)

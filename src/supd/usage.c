@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/slab.h"
 #include "os/cgroup.h"
 #include "os/procfs.h"
 #include "supd/cgroups.h"
@@ -145,7 +146,7 @@ static struct proto_usage look_whole(const struct usage_look *look, const struct
     struct cgroup_usage cgroup = {0};
     struct procfs_stat st;
 
-    if (!svc_has_process(&service->svc) || procfs_read_stat(service->svc.proc.pid, &st) < 0 || st.state == 'Z')
+    if (!svc_has_process(service->svc) || procfs_read_stat(service->svc->proc.pid, &st) < 0 || st.state == 'Z')
         return sum;
     if (path)
         cgroup_read_usage(path, &cgroup);
@@ -153,7 +154,7 @@ static struct proto_usage look_whole(const struct usage_look *look, const struct
         cgroup_each_member(path, add_pid, &sum);
     } else if (!path) {
         add_process(&sum, &st);
-        add_children(look, service->svc.proc.pid, &sum);
+        add_children(look, service->svc->proc.pid, &sum);
     }
     return (struct proto_usage){
         .known = true,
@@ -183,10 +184,10 @@ static bool child_is_stopped(pid_t pid)
 /* The kernel tells a parent whether its child is stopped, at a fraction of what it costs to read that in /proc. */
 static struct proto_usage look_briefly(const struct usage_look *look, const struct service *service)
 {
-    pid_t pid = service->svc.proc.pid;
+    pid_t pid = service->svc->proc.pid;
     struct procfs_stat st;
 
-    if (!svc_has_process(&service->svc))
+    if (!svc_has_process(service->svc))
         return (struct proto_usage){0};
     struct proto_usage usage = {.known = true, .paused = cgroups_paused(service)};
     if (service->main.is_child)
@@ -266,8 +267,8 @@ struct usage_look *usage_look_new(struct service *const *services, size_t n, boo
     look->mains = xcalloc(n, sizeof *look->mains);
     look->others = xcalloc(n, sizeof *look->others);
     for (size_t i = 0; i < n; i++) {
-        if (svc_has_process(&services[i]->svc) && !cgroups_of(services[i]))
-            look->mains[look->n_mains++] = services[i]->svc.proc.pid;
+        if (svc_has_process(services[i]->svc) && !cgroups_of(services[i]))
+            look->mains[look->n_mains++] = services[i]->svc->proc.pid;
     }
     if (look->n_mains >= WORTH_LISTING) {
         qsort(look->mains, look->n_mains, sizeof *look->mains, by_number);
@@ -314,4 +315,31 @@ json_t *usage_pressure(const struct supervisor *sup)
         return object;
     json_decref(object);
     return json_null();
+}
+
+/* ---- what was used by a run that is over ---- */
+
+struct last_usage {
+    int64_t at; /* of the exit that it goes with, wall us: one that an earlier supd has seen has none */
+    struct usage usage;
+};
+
+static struct slab slab_of_usages = SLAB_OF(struct last_usage);
+
+void usage_keep(struct service *service, const struct usage *usage, int64_t at)
+{
+    if (!service->used)
+        service->used = slab_new(&slab_of_usages);
+    *service->used = (struct last_usage){.at = at, .usage = *usage};
+}
+
+const struct usage *usage_last(const struct service *service)
+{
+    return service->used && service->used->at == service->svc->exit.at ? &service->used->usage : NULL;
+}
+
+void usage_forget(struct service *service)
+{
+    slab_free(&slab_of_usages, service->used);
+    service->used = NULL;
 }

@@ -25,6 +25,13 @@ bool usage_look_prepare(struct usage_look *look);
 struct proto_usage usage_look_at(const struct usage_look *look, const struct service *service);
 void usage_look_free(struct usage_look *look);
 
+/* What its main process used of which the exit at AT (wall us) tells. */
+void usage_keep(struct service *service, const struct usage *usage, int64_t at);
+/* The same of the exit that the service has now; NULL: not known. */
+const struct usage *usage_last(const struct service *service);
+/* It is asked for no more. */
+void usage_forget(struct service *service);
+
 /* "some" and "full" of memory, cpu and io for all services together; null where the kernel does not tell. */
 json_t *usage_pressure(const struct supervisor *sup);
 

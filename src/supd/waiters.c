@@ -179,7 +179,7 @@ static json_t *outcome_of(struct service *service, bool ok, const char *fmt, ...
 static json_t *start_outcome(struct wait_item *item)
 {
     struct service *service = item->service;
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
     bool new_life = svc->life > item->life;
     char buf[64];
 
@@ -220,7 +220,7 @@ static json_t *start_outcome(struct wait_item *item)
 static json_t *stop_outcome(struct wait_item *item)
 {
     struct service *service = item->service;
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     if (svc->state == SVC_STOPPED)
         return outcome_of(service, true, "stopped");
@@ -232,7 +232,7 @@ static json_t *stop_outcome(struct wait_item *item)
 static json_t *reload_outcome(struct wait_item *item)
 {
     struct service *service = item->service;
-    const struct svc *svc = &service->svc;
+    const struct svc *svc = service->svc;
 
     if (svc->state != SVC_RUNNING)
         return outcome_of(service, false, "%s meanwhile: %s", svc_state_name(svc->state), svc->reason);
@@ -265,17 +265,22 @@ static void check_item(struct wait_item *item)
         finish_item(item, outcome);
 }
 
-void waiter_add(struct waiter *waiter, struct service *service, enum wait_kind kind, const struct svc *before)
+struct wait_from wait_from(const struct service *service)
+{
+    return (struct wait_from){.life = service->svc->life, .state = service->svc->state};
+}
+
+void waiter_add(struct waiter *waiter, struct service *service, enum wait_kind kind, struct wait_from from)
 {
     struct wait_item *item = new_item(waiter);
 
     item->service = service;
     item->kind = kind;
-    item->life = before->life;
+    item->life = from.life;
     /* A start that is under way is the one that was asked for. */
-    if (kind == WAIT_START && before->state == SVC_STARTING)
+    if (kind == WAIT_START && from.state == SVC_STARTING)
         item->life--;
-    item->was_running = before->state == SVC_RUNNING;
+    item->was_running = from.state == SVC_RUNNING;
     TAILQ_INSERT_TAIL(&service->waits, item, link);
     waiter->pending++;
     check_item(item);
@@ -359,6 +364,6 @@ void waiters_service_gone(struct service *service)
     while ((item = TAILQ_FIRST(&service->waits))) {
         bool ok = item->kind == WAIT_REMOVE || item->kind == WAIT_STOP;
 
-        finish_item(item, outcome_of(service, ok, "%s", service->removal));
+        finish_item(item, outcome_of(service, ok, "%s", service->parts->removal));
     }
 }

@@ -24,8 +24,15 @@ struct waiter;
  */
 struct waiter *waiter_new(struct supervisor *sup, struct reply *reply, int64_t timeout, json_t *result);
 
-/* BEFORE: the service as it was before the command. */
-void waiter_add(struct waiter *waiter, struct service *service, enum wait_kind kind, const struct svc *before);
+/* What of a service before a command tells later what has become of that. */
+struct wait_from {
+    uint64_t life;
+    enum svc_state state;
+};
+struct wait_from wait_from(const struct service *service);
+
+/* FROM: of the service before the command. */
+void waiter_add(struct waiter *waiter, struct service *service, enum wait_kind kind, struct wait_from from);
 
 /* An item that is known at once. */
 void waiter_add_done(struct waiter *waiter, struct service *service, bool ok, const char *message);

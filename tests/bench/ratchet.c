@@ -72,8 +72,8 @@ static void prepare_service(void)
 {
     spec = spec_new("web");
     spec->command = strv_push(spec->command, xstrdup("/usr/bin/web"));
-    spec->restart = RESTART_ALWAYS;
-    spec->restart_delay = 0;
+    spec_own_life(spec)->restart = RESTART_ALWAYS;
+    spec_own_life(spec)->restart_delay = 0;
     svc_init(&svc, spec, now);
     feed((struct svc_event){.type = SVC_EV_START});
     fork_and_exec(1000);

@@ -106,7 +106,7 @@ static inline void setup(struct bench *bench, const char *script)
     bench->out_fd = make_fifo(bench->out);
     bench->spec = spec_new("web");
     set_script(bench, script);
-    set_log(&bench->spec->log, LOG_KIND_FILE, bench->out);
+    set_log(&spec_own_logs(bench->spec)->log, LOG_KIND_FILE, bench->out);
     spawn_baseline_take(&bench->baseline);
 
     char *state = in_dir(bench, "state");

@@ -34,8 +34,8 @@ static void set_user(struct bench *bench, const char *name)
     const struct passwd *pw = getpwnam(name);
 
     ck_assert_ptr_nonnull(pw);
-    spec->user = xstrdup(name);
-    spec->ids = (struct spec_ids){
+    spec_own_exec(spec)->user = xstrdup(name);
+    spec_own_exec(spec)->ids = (struct spec_ids){
         .set = true,
         .uid = pw->pw_uid,
         .gid = pw->pw_gid,
@@ -53,7 +53,7 @@ START_TEST(recorded_before_it_runs)
     setup(&bench, "cat \"$STATE\" >&2; exec sleep 1000");
     char *state = in_dir(&bench, "state");
     char *assignment = xasprintf("STATE=%s", state);
-    bench.spec->environment = strv_env_set(bench.spec->environment, assignment);
+    spec_own_place(bench.spec)->environment = strv_env_set(spec_own_place(bench.spec)->environment, assignment);
     start(&bench);
     await_report(&bench);
     ck_assert_int_eq(bench.outcome, SPAWN_CLOSED);
@@ -152,7 +152,7 @@ START_TEST(heap_is_for_those_that_need_it)
     void *block = malloc(64 * 1024); /* so there is a heap of ours, where malloc(3) has one */
     bool has_heap =
         sbrk(0) != NULL && (uintptr_t)block < (uintptr_t)sbrk(0) && (uintptr_t)block + 1024 * 1024 > (uintptr_t)sbrk(0);
-    bench.spec->environment = strv_env_set(NULL, "LAST=0");
+    spec_own_place(bench.spec)->environment = strv_env_set(NULL, "LAST=0");
     run(&bench);
     ck_assert(has_line(&bench, "LAST=0"));
     ck_assert_int_eq(heap_is_covered(), has_heap);
@@ -160,17 +160,17 @@ START_TEST(heap_is_for_those_that_need_it)
     /* More than there is room for. */
     for (int i = 1; i <= 300; i++) {
         char *assignment = xasprintf("V%d=%0*d", i, 100, i);
-        bench.spec->environment = strv_env_set(bench.spec->environment, assignment);
+        spec_own_place(bench.spec)->environment = strv_env_set(spec_own_place(bench.spec)->environment, assignment);
         free(assignment);
     }
-    bench.spec->environment = strv_env_set(bench.spec->environment, "LAST=301");
+    spec_own_place(bench.spec)->environment = strv_env_set(spec_own_place(bench.spec)->environment, "LAST=301");
     run(&bench);
     ck_assert(has_line(&bench, "LAST=301"));
     ck_assert_ptr_nonnull(strstr(bench.output, "\nV300="));
     ck_assert(!heap_is_covered());
 
-    strv_free(bench.spec->environment);
-    bench.spec->environment = strv_env_set(NULL, "LAST=1");
+    strv_free(bench.spec->place->environment);
+    spec_own_place(bench.spec)->environment = strv_env_set(NULL, "LAST=1");
     run(&bench);
     ck_assert(has_line(&bench, "LAST=1"));
     ck_assert_int_eq(heap_is_covered(), has_heap);
@@ -232,10 +232,11 @@ START_TEST(environment_of_a_service)
     FILE *fp = fopen(env_file, "we");
     fputs("# comment\nFILE=\"a b\"\nOVER=file\nSUPD_SERVICE=forged\n", fp);
     ck_assert_int_eq(fclose(fp), 0);
-    bench.spec->environment_files = strv_push(NULL, xasprintf("-%s/none", bench.dir));
-    bench.spec->environment_files = strv_push(bench.spec->environment_files, xstrdup(env_file));
-    bench.spec->environment = strv_env_set(NULL, "OVER=environment");
-    bench.spec->environment = strv_env_set(bench.spec->environment, "OWN=${X} $Y");
+    spec_own_place(bench.spec)->environment_files = strv_push(NULL, xasprintf("-%s/none", bench.dir));
+    spec_own_place(bench.spec)->environment_files =
+        strv_push(spec_own_place(bench.spec)->environment_files, xstrdup(env_file));
+    spec_own_place(bench.spec)->environment = strv_env_set(NULL, "OVER=environment");
+    spec_own_place(bench.spec)->environment = strv_env_set(spec_own_place(bench.spec)->environment, "OWN=${X} $Y");
     run(&bench);
 
     ck_assert(has_line(&bench, "FROM_SUPD=1"));
@@ -265,7 +266,7 @@ START_TEST(environment_file_errors)
 
     setup(&bench, "true");
     char *path = in_dir(&bench, "env");
-    bench.spec->environment_files = strv_push(NULL, xstrdup(path));
+    spec_own_place(bench.spec)->environment_files = strv_push(NULL, xstrdup(path));
     snprintf(want, sizeof(want), "environment-file %s: No such file or directory", path);
     run_failing(&bench, want, 1);
 
@@ -280,8 +281,8 @@ START_TEST(environment_file_errors)
     await_end(&bench);
     unlink(path);
 
-    free(bench.spec->environment_files[0]);
-    bench.spec->environment_files[0] = xstrdup("/dev/zero");
+    free(bench.spec->place->environment_files[0]);
+    bench.spec->place->environment_files[0] = xstrdup("/dev/zero");
     run_failing(&bench, "environment-file /dev/zero: File too large", 1);
     free(path);
     teardown(&bench);
@@ -301,24 +302,24 @@ START_TEST(user_directory_umask)
     unsigned uid = nobody->pw_uid;
     unsigned gid = nobody->pw_gid;
     set_user(&bench, "nobody");
-    bench.spec->ids.groups = xcalloc(2, sizeof(uint32_t));
-    bench.spec->ids.groups[0] = gid;
-    bench.spec->ids.groups[1] = 54321;
-    bench.spec->ids.n_groups = 2;
-    bench.spec->umask = 027;
+    spec_own_exec(bench.spec)->ids.groups = xcalloc(2, sizeof(uint32_t));
+    bench.spec->exec->ids.groups[0] = gid;
+    bench.spec->exec->ids.groups[1] = 54321;
+    spec_own_exec(bench.spec)->ids.n_groups = 2;
+    spec_own_exec(bench.spec)->umask = 027;
 
     /* A directory that only this user may enter: changed to after the ids. */
     char *sub = in_dir(&bench, "sub");
     ck_assert_int_eq(mkdir(sub, 0700), 0);
     ck_assert_int_eq(chown(sub, uid, gid), 0);
-    bench.spec->directory = xstrdup(sub);
+    spec_own_place(bench.spec)->directory = xstrdup(sub);
 
     /* And a file that only root may read. */
     char *env_file = in_dir(&bench, "env");
     int fd = open(env_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     ck_assert_int_eq(write(fd, "SECRET=1\n", 9), 9);
     close(fd);
-    bench.spec->environment_files = strv_push(NULL, xstrdup(env_file));
+    spec_own_place(bench.spec)->environment_files = strv_push(NULL, xstrdup(env_file));
     run(&bench);
 
     snprintf(want, sizeof(want), "Uid:\t%u\t%u\t%u\t%u", uid, uid, uid, uid);
@@ -350,8 +351,8 @@ START_TEST(uid_without_a_name)
     setenv("HOME", "/root", 1);
     setenv("USER", "root", 1);
     setup(&bench, "env; id -u");
-    bench.spec->user = xstrdup("54321");
-    bench.spec->ids = (struct spec_ids){.set = true, .uid = 54321, .gid = 54322};
+    spec_own_exec(bench.spec)->user = xstrdup("54321");
+    spec_own_exec(bench.spec)->ids = (struct spec_ids){.set = true, .uid = 54321, .gid = 54322};
     run(&bench);
     ck_assert(has_line(&bench, "54321"));
     ck_assert(!has_line(&bench, "HOME=/root"));
@@ -366,24 +367,25 @@ START_TEST(failing_steps)
     char want[512];
 
     setup(&bench, "true");
-    bench.spec->directory = xstrdup("/nowhere/at/all");
+    spec_own_place(bench.spec)->directory = xstrdup("/nowhere/at/all");
     run_failing(&bench, "chdir /nowhere/at/all: No such file or directory", 200);
-    free(bench.spec->directory);
-    bench.spec->directory = NULL;
+    free(bench.spec->place->directory);
+    spec_own_place(bench.spec)->directory = NULL;
 
     set_command(&bench, "/nowhere/foo", NULL, NULL);
     run_failing(&bench, "exec /nowhere/foo: No such file or directory", 203);
     set_command(&bench, "/etc/passwd", NULL, NULL);
     run_failing(&bench, "exec /etc/passwd: Permission denied", 203);
     set_command(&bench, "supd-no-such-program", NULL, NULL);
-    bench.spec->environment = strv_env_set(bench.spec->environment, "PATH=/usr/bin:/bin");
+    spec_own_place(bench.spec)->environment =
+        strv_env_set(spec_own_place(bench.spec)->environment, "PATH=/usr/bin:/bin");
     run_failing(&bench, "exec supd-no-such-program: No such file or directory (PATH is /usr/bin:/bin)", 203);
 
     set_script(&bench, "true");
     bench.req.log_fifo = "/nowhere/log";
     run_failing(&bench, "log /nowhere/log: No such file or directory", 209);
     bench.req.log_fifo = bench.out;
-    set_log(&bench.spec->log_error, LOG_KIND_FILE, "/log/err");
+    set_log(&spec_own_logs(bench.spec)->log_error, LOG_KIND_FILE, "/log/err");
     bench.req.error_fifo = bench.dir;
     snprintf(want, sizeof(want), "log-error %s: Is a directory", bench.dir);
     run_failing(&bench, want, 222);
@@ -413,12 +415,12 @@ START_TEST(failing_steps_of_an_ordinary_user)
     set_user(&bench, "nobody");
     run(&bench);
 
-    bench.spec->ids.uid = 1;
-    free(bench.spec->user);
-    bench.spec->user = xstrdup("daemon");
-    bench.spec->group = xstrdup("nogroup");
+    spec_own_exec(bench.spec)->ids.uid = 1;
+    free(bench.spec->exec->user);
+    spec_own_exec(bench.spec)->user = xstrdup("daemon");
+    spec_own_exec(bench.spec)->group = xstrdup("nogroup");
     run_failing(&bench, "group nogroup: Operation not permitted", 216);
-    bench.spec->ids.set = false;
+    spec_own_exec(bench.spec)->ids.set = false;
 
     bench.baseline.nofile.rlim_max += 1;
     run_failing(&bench, "limit-nofile: Operation not permitted", 205);
@@ -485,12 +487,12 @@ START_TEST(path_of_the_service)
     close(fd);
     set_command(&bench, "script", "x", NULL);
     snprintf(path, sizeof(path), "PATH=/etc/passwd:/nowhere:%s:/bin", bench.dir);
-    bench.spec->environment = strv_env_set(bench.spec->environment, path);
+    spec_own_place(bench.spec)->environment = strv_env_set(spec_own_place(bench.spec)->environment, path);
     run(&bench);
     ck_assert_str_eq(bench.output, "mine x\n");
 
     /* No PATH at all: the usual one. */
-    bench.spec->environment = strv_env_set(bench.spec->environment, "PATH=");
+    spec_own_place(bench.spec)->environment = strv_env_set(spec_own_place(bench.spec)->environment, "PATH=");
     set_command(&bench, "true", NULL, NULL);
     run(&bench);
     free(script);
@@ -664,7 +666,7 @@ START_TEST(limits_go_back)
     ck_assert_int_eq(fclose(fp), 0);
     for (int fd = dup(0); fd < 200; fd = dup(0))
         ck_assert_int_ge(fd, 0);
-    bench.spec->environment_files = strv_push(NULL, xstrdup("/dev/null"));
+    spec_own_place(bench.spec)->environment_files = strv_push(NULL, xstrdup("/dev/null"));
     run(&bench);
     snprintf(want, sizeof(want), "64\n%d\n", adj);
     ck_assert_str_eq(bench.output, want);
@@ -683,14 +685,14 @@ START_TEST(outputs)
 
     char *err = in_dir(&bench, "err");
     int fd = make_fifo(err);
-    set_log(&bench.spec->log_error, LOG_KIND_FILE, "/log/err");
+    set_log(&spec_own_logs(bench.spec)->log_error, LOG_KIND_FILE, "/log/err");
     bench.req.error_fifo = err;
     run(&bench);
     ck_assert_str_eq(bench.output, "out\n");
     read_output(&bench, fd);
     ck_assert_str_eq(bench.output, "err\n");
 
-    set_log(&bench.spec->log_error, LOG_KIND_NONE, NULL);
+    set_log(&spec_own_logs(bench.spec)->log_error, LOG_KIND_NONE, NULL);
     bench.req.error_fifo = NULL;
     run(&bench);
     ck_assert_str_eq(bench.output, "out\n");
@@ -698,7 +700,7 @@ START_TEST(outputs)
     /* Inherited: ours. */
     int saved = dup(STDOUT_FILENO);
     ck_assert_int_eq(dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
-    set_log(&bench.spec->log, LOG_KIND_INHERIT, NULL);
+    set_log(&spec_own_logs(bench.spec)->log, LOG_KIND_INHERIT, NULL);
     bench.req.log_fifo = NULL;
     run(&bench);
     dup2(saved, STDOUT_FILENO);
@@ -743,7 +745,7 @@ START_TEST(signals_before_the_exec)
     setup(&bench, "true");
     char *fifo = in_dir(&bench, "sub");
     ck_assert_int_eq(mkfifo(fifo, 0600), 0);
-    set_log(&bench.spec->input, LOG_KIND_FILE, fifo);
+    set_log(&spec_own_place(bench.spec)->input, LOG_KIND_FILE, fifo);
     ck_assert_int_eq(pipe2(handler_pipe, O_NONBLOCK | O_CLOEXEC), 0);
     signal(SIGTERM, tell_parent);
     start(&bench);
@@ -780,7 +782,7 @@ START_TEST(lock_is_held_until_the_exec)
     ck_assert_int_eq(mkfifo(fifo, 0600), 0);
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     ck_assert_int_eq(flock(lock, LOCK_EX), 0);
-    set_log(&bench.spec->input, LOG_KIND_FILE, fifo);
+    set_log(&spec_own_place(bench.spec)->input, LOG_KIND_FILE, fifo);
     start(&bench);
     close(lock);
     int other = open(path, O_RDWR | O_CLOEXEC);
@@ -811,7 +813,7 @@ START_TEST(sockets_from_descriptor_3_on)
     setup(&bench,
           "cat <&3; cat <&4; cat <&5; echo \" $LISTEN_FDS $LISTEN_FDNAMES\"; [ $LISTEN_PID = $$ ] && echo mine; "
           "ls /proc/$$/fd; :");
-    bench.spec->environment = strv_push(NULL, xstrdup("LISTEN_FDS=77"));
+    spec_own_place(bench.spec)->environment = strv_push(NULL, xstrdup("LISTEN_FDS=77"));
     for (int i = 0; i < 3; i++) {
         fds[2 - i] = memfd_create(texts[i], MFD_CLOEXEC);
         ck_assert_int_eq(write(fds[2 - i], texts[i], 1), 1);

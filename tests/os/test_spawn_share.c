@@ -40,7 +40,7 @@ static char *hang(struct bench *bench, struct spawn_child *children, size_t n)
     char *fifo = in_dir(bench, "sub");
 
     ck_assert_int_eq(mkfifo(fifo, 0600), 0);
-    set_log(&bench->spec->input, LOG_KIND_FILE, fifo);
+    set_log(&spec_own_place(bench->spec)->input, LOG_KIND_FILE, fifo);
     for (size_t i = 0; i < n; i++)
         ck_assert_msg(spawn_process(&bench->req, &children[i], err, sizeof(err)), "%s", err);
     return fifo;
@@ -107,7 +107,7 @@ START_TEST(many_that_hang)
             ck_assert_int_eq(end_of(&children[i]), 0);
         spawn_rest();
         set_script(&bench, "echo again");
-        bench.spec->input.kind = LOG_KIND_NONE;
+        spec_own_place(bench.spec)->input.kind = LOG_KIND_NONE;
         read_output(&bench, bench.out_fd);
         run(&bench);
         ck_assert_str_eq(bench.output, "again\n");
@@ -153,14 +153,14 @@ START_TEST(each_for_itself)
     if (have_rooms(&bench)) {
         char here[PATH_MAX];
         ck_assert_ptr_nonnull(getcwd(here, sizeof(here)));
-        bench.spec->environment = strv_env_set(NULL, "WHO=first");
-        bench.spec->directory = xstrdup("/proc");
-        bench.spec->umask = 0077;
-        bench.spec->no_new_privileges = true;
+        spec_own_place(bench.spec)->environment = strv_env_set(NULL, "WHO=first");
+        spec_own_place(bench.spec)->directory = xstrdup("/proc");
+        spec_own_exec(bench.spec)->umask = 0077;
+        spec_own_exec(bench.spec)->no_new_privileges = true;
         char *fifo = hang(&bench, children, 1);
-        strv_free(bench.spec->environment);
-        bench.spec->environment = strv_env_set(NULL, "WHO=second");
-        bench.spec->directory[0] = '\0';
+        strv_free(spec_own_place(bench.spec)->environment);
+        spec_own_place(bench.spec)->environment = strv_env_set(NULL, "WHO=second");
+        spec_own_place(bench.spec)->directory[0] = '\0';
         memset(bench.record, 0, sizeof(bench.record));
         close(open(fifo, O_WRONLY | O_CLOEXEC));
         ck_assert_int_eq(WEXITSTATUS(end_of(&children[0])), 0);
@@ -203,12 +203,12 @@ START_TEST(who_gets_a_copy)
 
     setup(&bench, "true");
     ck_assert(spawn_share_allows(&bench.req));
-    bench.spec->ids.set = true;
+    spec_own_exec(bench.spec)->ids.set = true;
     ck_assert(!spawn_share_allows(&bench.req));
-    bench.spec->ids.set = false;
-    bench.spec->parent_death_signal = SIGTERM;
+    spec_own_exec(bench.spec)->ids.set = false;
+    spec_own_exec(bench.spec)->parent_death_signal = SIGTERM;
     ck_assert(!spawn_share_allows(&bench.req));
-    bench.spec->parent_death_signal = 0;
+    spec_own_exec(bench.spec)->parent_death_signal = 0;
     bench.req.cgroup_fd = 7;
     ck_assert(!spawn_share_allows(&bench.req));
     bench.req.cgroup_fd = 0;

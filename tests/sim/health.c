@@ -32,7 +32,7 @@ static bool is_paused(struct world *w, const struct service *s)
 static void tell(struct world *w, struct service *s, bool ok)
 {
     s->look.busy = s->look.waits = false;
-    s->look.at = w->now.mono + s->spec->check.interval;
+    s->look.at = w->now.mono + s->spec->check->interval;
     w->seen.checks++;
     if (ok)
         oracle_checked(w, service_index(w, s), s->svc.life, true);
@@ -43,7 +43,7 @@ static void tell(struct world *w, struct service *s, bool ok)
 static void postpone(struct world *w, struct service *s)
 {
     s->look.busy = false;
-    s->look.at = w->now.mono + s->spec->check.interval;
+    s->look.at = w->now.mono + s->spec->check->interval;
 }
 
 void health_process_ended(struct world *w, struct service *s, const struct svc_check *check,
@@ -51,7 +51,7 @@ void health_process_ended(struct world *w, struct service *s, const struct svc_c
 {
     if (!s->look.on || !s->look.busy)
         return;
-    if (check->role == ROLE_UNHEALTHY || !s->spec->check.command || (!failed && exit->how == EXIT_HOW_UNKNOWN))
+    if (check->role == ROLE_UNHEALTHY || !s->spec->check->command || (!failed && exit->how == EXIT_HOW_UNKNOWN))
         postpone(w, s);
     else
         tell(w, s, !failed && exit->how == EXIT_HOW_EXITED && exit->code == 0);
@@ -67,7 +67,7 @@ static void time_out(struct world *w, struct service *s)
         return;
     }
     w->seen.overdue++;
-    s->look.at = w->now.mono + s->spec->check.interval;
+    s->look.at = w->now.mono + s->spec->check->interval;
     /* Also where it has ended, and supd is still asking how: that is too slow as well. */
     if (role == ROLE_CHECK && (!p || !p->overdue)) {
         if (p)
@@ -78,7 +78,7 @@ static void time_out(struct world *w, struct service *s)
                 (struct svc_event){.type = SVC_EV_CHECK_OVERDUE, .life = s->svc.life, .control = s->svc.check.number});
     if (role != ROLE_CHECK)
         return;
-    if (!s->spec->check.command) {
+    if (!s->spec->check->command) {
         postpone(w, s);
         return;
     }
@@ -94,7 +94,7 @@ static void fork_command(struct world *w, struct service *s)
         return;
     }
     s->look.busy = true;
-    s->look.at = w->now.mono + s->spec->check.timeout;
+    s->look.at = w->now.mono + s->spec->check->timeout;
     model_event(w, s, (struct svc_event){.type = SVC_EV_CHECK_DUE, .life = s->svc.life});
 }
 
@@ -104,13 +104,13 @@ static void look(struct world *w, struct service *s)
         fork_command(w, s);
         return;
     }
-    if (s->spec->check.command && s->svc.check.role == ROLE_SERVICE) {
+    if (s->spec->check->command && s->svc.check.role == ROLE_SERVICE) {
         fork_command(w, s);
         return;
     }
-    if (s->spec->check.command) {
+    if (s->spec->check->command) {
         s->look.waits = true;
-        s->look.at = w->now.mono + s->spec->check.timeout;
+        s->look.at = w->now.mono + s->spec->check->timeout;
         return;
     }
     bool ok = health_is_well(w, service_index(w, s), s->svc.life);
@@ -126,7 +126,7 @@ bool health_turn(struct world *w, struct service *s)
         return false;
     if (is_paused(w, s)) {
         s->look.waits = false;
-        s->look.at = w->now.mono + s->spec->check.interval;
+        s->look.at = w->now.mono + s->spec->check->interval;
     } else if (s->look.busy) {
         time_out(w, s);
     } else if (s->look.waits) {
@@ -162,7 +162,7 @@ void health_follow(struct world *w, struct service *s)
     if (!s->look.on) {
         s->look.on = true;
         s->look.busy = svc_has_check(svc) && !svc->check.killed;
-        s->look.at = w->now.mono + (s->look.busy ? s->spec->check.timeout : FIRST_LOOK);
+        s->look.at = w->now.mono + (s->look.busy ? s->spec->check->timeout : FIRST_LOOK);
     }
     bool goes_on = s->look.waits && svc->check.role == ROLE_SERVICE;
     bool alarmed = svc_alarm_is_due(svc) && !s->look.alarm && !s->look.busy;

@@ -20,7 +20,7 @@ static bool can_speak(const struct proc *p)
 void messages_forked(struct world *w, struct proc *p, const struct spec *spec)
 {
     p->speaks = spec_notify_access(spec) != NOTIFY_NONE;
-    p->says_ready = spec->ready.kind == READY_NOTIFY;
+    p->says_ready = spec->life->ready.kind == READY_NOTIFY;
     /* The socket is empty, whatever stood there was of an earlier life. */
     w->mail[p->service] = (struct mail){.open = p->speaks, .stored = true, .uid = p->uid};
 }
@@ -115,7 +115,7 @@ void messages_resume(struct world *w, struct service *s, bool lost)
 {
     if (!lost)
         return;
-    if (!svc_awaits_ready(&s->svc) || s->spec->ready.kind == READY_NOTIFY)
+    if (!svc_awaits_ready(&s->svc) || s->spec->life->ready.kind == READY_NOTIFY)
         model_event(w, s, (struct svc_event){.type = SVC_EV_UNHEARD, .life = s->svc.life});
     /* Not before that is recorded; where it cannot be, messages_supd_is_gone() sees that. */
     w->mail[service_index(w, s)].stored = true;

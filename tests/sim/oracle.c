@@ -116,13 +116,14 @@ static void time_next_start(const struct world *w, struct oracle *o, const struc
                             bool pre_exec)
 {
     const struct spec *spec = s->spec;
-    int64_t wait = spec->restart_delay < spec->restart_delay_max ? spec->restart_delay : spec->restart_delay_max;
+    int64_t wait = spec->life->restart_delay < spec->life->restart_delay_max ? spec->life->restart_delay
+                                                                             : spec->life->restart_delay_max;
 
     wait = wait / 10 * 9;
     if (pre_exec && wait < PRE_EXEC_WAIT)
         wait = PRE_EXEC_WAIT;
     o->by_result = before->ended;
-    bool unstable = pre_exec || w->now.mono - before->started.mono < spec->restart_reset;
+    bool unstable = pre_exec || w->now.mono - before->started.mono < spec->life->restart_reset;
     o->after = s->svc.life;
     o->by = spec;
     o->not_before = unstable ? w->now.mono + wait : 0;
@@ -199,8 +200,8 @@ void oracle_changed(struct world *w, const struct service *s, const struct svc *
     sim_require(w, after->desired_up == wanted_after(event->type, before->desired_up, before->state),
                 "%s: event %d made it wanted: %d", name, (int)event->type, after->desired_up);
     sim_require(w,
-                after->state == before->state || !has_given_up(after) || s->spec->restart != RESTART_ALWAYS ||
-                    s->spec->restart_limit > 0 || before->result == RESULT_UNHEALTHY_STOP,
+                after->state == before->state || !has_given_up(after) || s->spec->life->restart != RESTART_ALWAYS ||
+                    s->spec->life->restart_limit > 0 || before->result == RESULT_UNHEALTHY_STOP,
                 "%s: given up, against its configuration", name);
     if (o->by != s->spec && before->state != SVC_BACKOFF)
         o->not_before = 0; /* another configuration decides now, though the one before may come back */
@@ -439,7 +440,7 @@ static void check_rest(struct world *w, const struct service *s)
     const struct svc *svc = &s->svc;
     const struct proc *p = kernel_find(w, s->main.pidfd);
     bool up = svc->state == SVC_RUNNING;
-    bool awaits = s->spec->start == START_ON_DEMAND || s->spec->schedule;
+    bool awaits = s->spec->around->start == START_ON_DEMAND || s->spec->around->schedule;
     bool idle = svc->state == SVC_WAITING && svc->idle && awaits;
 
     sim_require(w, up || idle || has_given_up(svc) || svc->state == SVC_STOPPED, "%s: %s is no state to rest in",

@@ -31,7 +31,7 @@ static bool ends(const struct svc *before, const struct svc *after)
 static void check_unhealthy(struct world *w, const struct service *s, const struct svc *before, const struct svc *after)
 {
     const char *name = sim_names[service_index(w, s)];
-    const struct spec_check *check = &s->spec->check;
+    const struct spec_check *check = s->spec->check;
     struct life *life = oracle_life(oracle_of(w, s), after->life);
     bool is_ended = check->on_failure.kind == ON_FAILURE_RESTART || check->on_failure.kind == ON_FAILURE_STOP;
 
@@ -56,9 +56,9 @@ static void count(struct world *w, const struct service *s, const struct svc *be
         return;
     }
     o->told = ok ? 0 : o->told + 1;
-    sim_require(w, (o->told >= s->spec->check.failures) == (after->health.state == HEALTH_UNHEALTHY),
+    sim_require(w, (o->told >= s->spec->check->failures) == (after->health.state == HEALTH_UNHEALTHY),
                 "%s: %u failures of %u, and its health is %d", sim_names[service_index(w, s)], o->told,
-                s->spec->check.failures, (int)after->health.state);
+                s->spec->check->failures, (int)after->health.state);
 }
 
 void oracle_health_changed(struct world *w, const struct service *s, const struct svc *before, const struct svc *after,

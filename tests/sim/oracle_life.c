@@ -60,7 +60,7 @@ static void check_order(const struct world *w, const struct service *s, const st
 
     if (role == ROLE_PRE_START)
         sim_require(w, life->ran == 0, "%s: pre-start comes late", name);
-    if ((role == ROLE_SERVICE || role == ROLE_START) && life->by && life->by->pre_start)
+    if ((role == ROLE_SERVICE || role == ROLE_START) && life->by && life->by->around->pre_start)
         sim_require(w, had_its_turn(life, ROLE_PRE_START), "%s: pre-start is left out", name);
     if (role == ROLE_POST_START || role == ROLE_RELOAD)
         sim_require(w, (life->ran & (bit(ROLE_SERVICE) | bit(ROLE_START))) != 0, "%s: nothing runs yet", name);
@@ -182,7 +182,7 @@ static void check_up(const struct world *w, const struct service *s, const struc
     const char *name = sim_names[service_index(w, s)];
 
     sim_require(w, (life->ran & (bit(ROLE_SERVICE) | bit(ROLE_START))) != 0, "%s: is up, and nothing has run", name);
-    sim_require(w, !life->by || !life->by->post_start || had_its_turn(life, ROLE_POST_START),
+    sim_require(w, !life->by || !life->by->around->post_start || had_its_turn(life, ROLE_POST_START),
                 "%s: post-start is left out", name);
 }
 
@@ -190,7 +190,7 @@ static void check_over(const struct world *w, const struct service *s, const str
 {
     const char *name = sim_names[service_index(w, s)];
 
-    sim_require(w, life->ran == 0 || !life->by || !life->by->post_stop || had_its_turn(life, ROLE_POST_STOP),
+    sim_require(w, life->ran == 0 || !life->by || !life->by->around->post_stop || had_its_turn(life, ROLE_POST_STOP),
                 "%s: post-stop is left out", name);
 }
 
@@ -209,7 +209,7 @@ void oracle_life_changed(struct world *w, const struct service *s, const struct 
     /* Each stop anew: one that died with supd before it was recorded binds nobody. */
     if (before->state == SVC_RUNNING && after->state == SVC_STOPPING)
         life->stop_command_is_due =
-            asked && s->spec->stop_command && (svc_has_process(before) || before->type == TYPE_ONESHOT);
+            asked && s->spec->around->stop_command && (svc_has_process(before) || before->type == TYPE_ONESHOT);
     if (!oracle_is_settled(before) && oracle_is_settled(after) && !after->hurried)
         check_over(w, s, life);
 }

@@ -382,7 +382,7 @@ bool process_search_turn(struct world *w, struct service *s)
     if (svc->state != SVC_STARTING || !(svc->todo & TODO_FIND_MAIN) || svc->control.role != ROLE_SERVICE)
         return true;
     struct group group = group_of(w, &s->main);
-    switch (kernel_find_main(w, &group, s->spec->pid_file != NULL, &found)) {
+    switch (kernel_find_main(w, &group, s->spec->place->pid_file != NULL, &found)) {
     case MAIN_NOT_YET:
         s->search_at = w->now.mono + SEARCH_INTERVAL;
         break;

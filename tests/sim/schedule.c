@@ -25,30 +25,31 @@ static const struct zone zone = {.offset = offset_of_the_world};
 
 static bool is_wanted(const struct service *s)
 {
-    return s->spec->schedule && s->svc.desired_up && !s->svc.shutting_down && !s->removing && s->svc.due.wall != 0;
+    return s->spec->around->schedule && s->svc.desired_up && !s->svc.shutting_down && !s->removing &&
+           s->svc.due.wall != 0;
 }
 
 static struct timestamp next_run(const struct world *w, const struct service *s)
 {
-    return schedule_next(s->spec->schedule, s->svc.due, w->now, &zone);
+    return schedule_next(s->spec->around->schedule, s->svc.due, w->now, &zone);
 }
 
 static bool is_due(const struct world *w, const struct service *s, struct timestamp next)
 {
-    return schedule_follows_clock(s->spec->schedule) ? next.wall <= w->now.wall : next.mono <= w->now.mono;
+    return schedule_follows_clock(s->spec->around->schedule) ? next.wall <= w->now.wall : next.mono <= w->now.mono;
 }
 
 void schedule_recall(struct world *w, struct service *s)
 {
     int64_t wall = w->supd.runs[service_index(w, s)];
 
-    if (s->spec->persistent && wall != 0)
+    if (s->spec->around->persistent && wall != 0)
         svc_set_due(&s->svc, (struct timestamp){.mono = w->now.mono - (w->now.wall - wall), .wall = wall});
 }
 
 void schedule_follow(struct world *w, struct service *s)
 {
-    if (s->spec->persistent && s->svc.due.wall != 0)
+    if (s->spec->around->persistent && s->svc.due.wall != 0)
         w->supd.runs[service_index(w, s)] = s->svc.due.wall;
     s->run_at = is_wanted(s) ? next_run(w, s).mono : 0;
 }
@@ -62,7 +63,7 @@ bool schedule_turn(struct world *w, struct service *s)
         s->run_at = next.mono;
         return true;
     }
-    bool by_clock = schedule_follows_clock(s->spec->schedule);
+    bool by_clock = schedule_follows_clock(s->spec->around->schedule);
     model_event(w, s, (struct svc_event){.type = SVC_EV_DUE, .due = by_clock ? w->now : next});
     return true;
 }
@@ -84,9 +85,9 @@ static bool time_has_come(const struct world *w, const struct spec *spec, struct
 {
     int64_t every;
 
-    if (schedule_follows_clock(spec->schedule))
+    if (schedule_follows_clock(spec->around->schedule))
         return w->now.wall / MINUTE > seen.wall / MINUTE;
-    return duration_parse(strchr(spec->schedule[0], ' ') + 1, &every) && w->now.mono - seen.mono >= every;
+    return duration_parse(strchr(spec->around->schedule[0], ' ') + 1, &every) && w->now.mono - seen.mono >= every;
 }
 
 /* In the file is what has been seen to, so a successor will not see to it again. */
@@ -145,7 +146,7 @@ void oracle_due_restored(struct world *w, const struct service *s, bool recorded
 
     if (recorded)
         return;
-    bool remembered = s->spec->schedule && s->spec->persistent && w->runs[i] != 0;
+    bool remembered = s->spec->around->schedule && s->spec->around->persistent && w->runs[i] != 0;
     w->oracles[i].to_be_made_up = remembered && s->spec->enabled && time_has_come(w, s->spec, seen);
     w->oracles[i].seen_to = remembered ? seen : (struct timestamp){0};
 }
@@ -155,7 +156,7 @@ void oracle_due_at_rest(struct world *w, const struct service *s)
     const struct svc *svc = &s->svc;
     const char *name = sim_names[service_index(w, s)];
 
-    if (!s->spec->schedule || !svc->desired_up)
+    if (!s->spec->around->schedule || !svc->desired_up)
         return;
     sim_require(w, is_idle(svc) || svc->state == SVC_RUNNING, "%s: at rest, and does not wait for its next run", name);
     sim_require(w, !time_has_come(w, s->spec, svc->due), "%s: a run is due, and nobody sees to it", name);

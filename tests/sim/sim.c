@@ -189,7 +189,7 @@ static void demand(struct world *w)
 {
     struct service *s = &w->supd.services[sim_draw(w, SERVICES)];
 
-    if (s->used && s->spec->start == START_ON_DEMAND)
+    if (s->used && s->spec->around->start == START_ON_DEMAND)
         model_event(w, s, (struct svc_event){.type = SVC_EV_DEMAND});
 }
 

@@ -20,11 +20,11 @@ static inline char **hook(const char *program)
 
 static inline void all_hooks(void)
 {
-    spec->pre_start = hook("/bin/pre");
-    spec->post_start = hook("/bin/post");
-    spec->reload_command = hook("/bin/reload");
-    spec->stop_command = hook("/bin/stop");
-    spec->post_stop = hook("/bin/end");
+    spec_own_around(spec)->pre_start = hook("/bin/pre");
+    spec_own_around(spec)->post_start = hook("/bin/post");
+    spec_own_around(spec)->reload_command = hook("/bin/reload");
+    spec_own_around(spec)->stop_command = hook("/bin/stop");
+    spec_own_around(spec)->post_stop = hook("/bin/end");
 }
 
 static inline void start(void)

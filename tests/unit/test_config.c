@@ -98,7 +98,7 @@ START_TEST(quoting)
               "    \"\", \"d\ne\",}\n"
               "}\n");
     ck_assert(strv_equal(service("s")->command, (char *const *)want));
-    ck_assert_str_eq(service("s")->file, "x.conf");
+    ck_assert_str_eq(service("s")->source->file, "x.conf");
     ck_assert_uint_eq(service("s")->line, 1);
 }
 END_TEST
@@ -108,7 +108,7 @@ START_TEST(list_or_value)
     load_good("service one { command = {\"a b\"} }\nservice two { command = \"a b\"\n environment = 'K=1' }\n");
     ck_assert_uint_eq(strv_len(service("one")->command), 1);
     ck_assert_uint_eq(strv_len(service("two")->command), 2);
-    ck_assert_str_eq(service("two")->environment[0], "K=1");
+    ck_assert_str_eq(service("two")->place->environment[0], "K=1");
     load_text("service one { command = x\n restart = {no} }");
     expect_error(0, "x.conf", 2, "not a list");
 }
@@ -123,9 +123,11 @@ START_TEST(defaults_taken_back)
               "  schedule = {} reload-signal = '' nice = ''\n}\n");
     const struct spec *a = service("a");
     const struct spec *b = service("b");
-    ck_assert(a->user && a->pre_start && a->stop_command && a->schedule && a->logging.prefix);
-    ck_assert(!b->user && !b->ids.set && !b->pre_start && !b->stop_command && !b->schedule && !b->logging.prefix);
-    ck_assert_int_ne(b->restart, a->restart);
+    ck_assert(a->exec->user && a->around->pre_start && a->around->stop_command && a->around->schedule &&
+              a->logs->logging.prefix);
+    ck_assert(!b->exec->user && !b->exec->ids.set && !b->around->pre_start && !b->around->stop_command &&
+              !b->around->schedule && !b->logs->logging.prefix);
+    ck_assert_int_ne(b->life->restart, a->life->restart);
     load_text("service a { command = '' }");
     expect_error(0, "x.conf", 1, "names no program");
 }
@@ -136,11 +138,11 @@ START_TEST(sections_within_a_section)
     load_good("defaults { cgroup { pids-max = 5 # each\n memory-max = 1G } }\n"
               "service one { command = x cgroup { memory-max = 2G }\n umask = 7 cgroup { swap-max = 0 } }\n"
               "service two { command = x cgroup { } }\n");
-    const struct spec_cgroup *one = &service("one")->cgroup;
-    const struct spec_cgroup *two = &service("two")->cgroup;
+    const struct spec_cgroup *one = service("one")->cgroup;
+    const struct spec_cgroup *two = service("two")->cgroup;
     ck_assert(one->memory_max.value == UINT64_C(2) << 30 && one->pids_max.value == 5 && one->swap_max.set);
     ck_assert(two->memory_max.value == UINT64_C(1) << 30 && two->pids_max.value == 5 && !two->swap_max.set);
-    ck_assert_uint_eq(service("one")->umask, 7);
+    ck_assert_uint_eq(service("one")->exec->umask, 7);
 }
 END_TEST
 
@@ -195,12 +197,12 @@ START_TEST(defaults_anywhere)
     write_text("inc.conf", "defaults { restart = no environment = {'A=1', 'B=1'} success-exit = {1, 2} command = d }");
     load_good("service a { command = x environment = {'B=2', 'C=2'} success-exit = 3 }\n"
               "service b { }\ninclude(inc.conf)\n");
-    ck_assert_int_eq(service("a")->restart, RESTART_NO);
-    ck_assert_uint_eq(strv_len(service("a")->environment), 3);
-    ck_assert_str_eq(strv_env_get(service("a")->environment, "B"), "2");
-    ck_assert(!exit_set_has_code(&service("a")->success_exit, 1));
+    ck_assert_int_eq(service("a")->life->restart, RESTART_NO);
+    ck_assert_uint_eq(strv_len(service("a")->place->environment), 3);
+    ck_assert_str_eq(strv_env_get(service("a")->place->environment, "B"), "2");
+    ck_assert(!exit_set_has_code(&service("a")->life->success_exit, 1));
     ck_assert_str_eq(service("b")->command[0], "d");
-    ck_assert_uint_eq(strv_len(service("b")->environment), 2);
+    ck_assert_uint_eq(strv_len(service("b")->place->environment), 2);
 }
 END_TEST
 
@@ -219,7 +221,7 @@ static void templates_make_the_same(const struct config *c)
         struct spec *made = instance_template_make(template, instance_of(spec->name, section), err, sizeof(err));
         ck_assert_msg(made != NULL, "%s: %s", spec->name, err);
         ck_assert_str_eq(made->name, spec->name);
-        ck_assert_str_eq(made->file, spec->file);
+        ck_assert_str_eq(made->source->file, spec->source->file);
         for (size_t k = 0; k < spec_n_keys; k++)
             ck_assert_msg(spec_key_equal(made, spec, &spec_keys[k]), "%s: %s", spec->name, spec_keys[k].name);
         ck_assert(spec_process_digest(made) == spec_process_digest(spec));
@@ -227,8 +229,8 @@ static void templates_make_the_same(const struct config *c)
         free(section);
     }
     ck_assert_uint_eq(c->n_templates, 3);
-    ck_assert_int_eq(config_template(c, "none")->base->instances.value, 0);
-    ck_assert_int_eq(config_template(c, "web")->base->instances.value, 11);
+    ck_assert_int_eq(config_template(c, "none")->base->around->instances.value, 0);
+    ck_assert_int_eq(config_template(c, "web")->base->around->instances.value, 11);
     ck_assert_ptr_null(config_template(c, "plain"));
     ck_assert_ptr_null(config_template(c, "web@1"));
 }
@@ -247,20 +249,20 @@ START_TEST(instances)
     ck_assert_str_eq(config->services.items[3]->name, "web@2");
     ck_assert_str_eq(config->services.items[12]->name, "web@11");
     ck_assert_str_eq(service("plain")->command[1], "+%s");
-    ck_assert_str_eq(service("plain")->log.path, "/log/%n");
+    ck_assert_str_eq(service("plain")->logs->log.path, "/log/%n");
 
     const struct spec *spec = service("web@11");
     ck_assert_uint_eq(strv_len(spec->command), 3);
     ck_assert_str_eq(spec->command[1], "11");
     ck_assert_str_eq(spec->command[2], "a web@11");
-    ck_assert_uint_eq(strv_len(spec->environment), 2);
-    ck_assert_str_eq(spec->environment[0], "ALL=web@11");
-    ck_assert_str_eq(spec->environment[1], "P=%11");
-    ck_assert_str_eq(spec->listen[0], "tcp:*:9011");
-    ck_assert_str_eq(spec->listen[1], "unix:/11,user=0,name=a%");
-    ck_assert_str_eq(spec->log.path, "/log/web@11");
+    ck_assert_uint_eq(strv_len(spec->place->environment), 2);
+    ck_assert_str_eq(spec->place->environment[0], "ALL=web@11");
+    ck_assert_str_eq(spec->place->environment[1], "P=%11");
+    ck_assert_str_eq(spec->around->listen[0], "tcp:*:9011");
+    ck_assert_str_eq(spec->around->listen[1], "unix:/11,user=0,name=a%");
+    ck_assert_str_eq(spec->logs->log.path, "/log/web@11");
     templates_make_the_same(config);
-    ck_assert(!spec->instances.set);
+    ck_assert(!spec->around->instances.set);
     ck_assert_uint_eq(spec->line, 2);
 
     /* The copy has them as they are. */
@@ -440,7 +442,7 @@ START_TEST(includes)
     write_text("d/e/x", "service c { command = x }");
     load_good("include(\"d/*.conf\")\ninclude('none/*')\ninclude(\"d/?none\")\n");
     ck_assert_uint_eq(config->services.n, 3);
-    ck_assert_str_eq(service("c")->file, "d/e/x");
+    ck_assert_str_eq(service("c")->source->file, "d/e/x");
 
     /* Reached by two ways that do not lie within each other, a file is no loop, but its services are there twice. */
     load_text("include(d/a.conf)\ninclude(d/a.conf)");
@@ -501,15 +503,15 @@ START_TEST(resolved_ids)
     load_good("defaults { user = nobody }\nservice a { command = x }\nservice b { command = x user = root }\n"
               "service c { command = x group = 12345 }\nservice d { command = x user = 54321 group = 1 }\n");
     const struct passwd *nobody = getpwnam("nobody");
-    const struct spec_ids *ids = &service("a")->ids;
+    const struct spec_ids *ids = &service("a")->exec->ids;
     ck_assert(ids->set && ids->uid == nobody->pw_uid && ids->gid == nobody->pw_gid);
     ck_assert_str_eq(ids->user_name, "nobody");
     ck_assert_str_eq(ids->home, nobody->pw_dir);
     ck_assert_uint_ge(ids->n_groups, 1);
-    ck_assert(service("b")->ids.set && service("b")->ids.uid == 0);
-    ck_assert_uint_eq(service("c")->ids.uid, nobody->pw_uid);
-    ck_assert_uint_eq(service("c")->ids.gid, 12345);
-    ids = &service("d")->ids;
+    ck_assert(service("b")->exec->ids.set && service("b")->exec->ids.uid == 0);
+    ck_assert_uint_eq(service("c")->exec->ids.uid, nobody->pw_uid);
+    ck_assert_uint_eq(service("c")->exec->ids.gid, 12345);
+    ids = &service("d")->exec->ids;
     ck_assert(ids->set && ids->uid == 54321 && ids->gid == 1 && ids->user_name == NULL && ids->n_groups == 0);
 }
 END_TEST
@@ -562,9 +564,10 @@ static void set_random(struct spec *spec, const struct spec_key *key)
 /* A dump has ids where there is a user or a group, as root writes it. */
 static void set_random_ids(struct spec *spec)
 {
-    struct spec_ids *ids = &spec->ids;
+    struct spec_ids *ids = &spec_own_exec(spec)->ids;
 
-    if (geteuid() != 0 || (spec->user == NULL && spec->group == NULL && spec->supplementary_groups == NULL))
+    if (geteuid() != 0 ||
+        (spec->exec->user == NULL && spec->exec->group == NULL && spec->exec->supplementary_groups == NULL))
         return;
     ids->set = true;
     ids->uid = (uint32_t)random() * 2U + 1;
@@ -581,7 +584,7 @@ static void set_random_ids(struct spec *spec)
 /* What excludes what, spec_check_validate(): any way to look, but one at most. */
 static void settle_check(struct spec *spec)
 {
-    struct spec_check *check = &spec->check;
+    struct spec_check *check = spec_own_check(spec);
 
     if (spec->type == TYPE_ONESHOT) {
         strv_free(check->command);
@@ -619,45 +622,45 @@ static struct config *random_config(void)
         }
         if (random() % 4 == 0)
             ck_assert(spec_set(spec, spec_key_find("success-exit"), empty, 0, true, err, sizeof(err)));
-        spec->restart_delay_max = spec->restart_delay + random() % 1000000;
+        spec_own_life(spec)->restart_delay_max = spec->life->restart_delay + random() % 1000000;
         /* What excludes what, spec_validate(). */
         char *null[] = {(char *)"null", NULL};
-        if (spec->tty != NULL)
+        if (spec->place->tty != NULL)
             ck_assert(spec_set(spec, spec_key_find("stdin"), null, 1, false, err, sizeof(err)));
         char *none[] = {(char *)"none", NULL};
         char *exec[] = {(char *)"exec", NULL};
-        if (spec->type == TYPE_ONESHOT || spec->persistent || !spec_log_validate(spec, err, sizeof(err)))
+        if (spec->type == TYPE_ONESHOT || spec->around->persistent || !spec_log_validate(spec, err, sizeof(err)))
             ck_assert(spec_set(spec, spec_key_find("ready"), exec, 1, false, err, sizeof(err)));
         if (!spec_log_validate(spec, err, sizeof(err)))
             ck_assert(spec_set(spec, spec_key_find("log"), none, 1, false, err, sizeof(err)) &&
                       spec_set(spec, spec_key_find("log-error"), none, 1, false, err, sizeof(err)));
-        if (spec->capability_bounding_set.set)
-            spec->capability_bounding_set.mask |= spec->capabilities.mask;
+        if (spec->exec->capability_bounding_set.set)
+            spec_own_exec(spec)->capability_bounding_set.mask |= spec->exec->capabilities.mask;
         spec->remain_after_exit = spec->remain_after_exit && spec->type == TYPE_ONESHOT;
         if (spec->type != TYPE_FORKING) {
-            free(spec->pid_file);
-            spec->pid_file = NULL;
+            free(spec->place->pid_file);
+            spec_own_place(spec)->pid_file = NULL;
         }
-        if (spec->persistent) {
-            spec->schedule = strv_push(strv_push(NULL, xstrdup("@daily")), xstrdup("*/5 * * * mon"));
+        if (spec->around->persistent) {
+            spec_own_around(spec)->schedule = strv_push(strv_push(NULL, xstrdup("@daily")), xstrdup("*/5 * * * mon"));
             spec->type = TYPE_ONESHOT;
-            spec->restart = RESTART_ON_FAILURE;
+            spec_own_life(spec)->restart = RESTART_ON_FAILURE;
             spec->remain_after_exit = false;
             spec->essential = false;
-            spec->watchdog = 0;
-            spec->start = START_AUTO;
-            free(spec->pid_file);
-            spec->pid_file = NULL;
+            spec_own_life(spec)->watchdog = 0;
+            spec_own_around(spec)->start = START_AUTO;
+            free(spec->place->pid_file);
+            spec_own_place(spec)->pid_file = NULL;
         }
-        if (spec->reload_command != NULL)
-            spec->reload_signal = 0;
-        if (spec->cgroup.memory_max.set && !spec->cgroup.memory_max.infinite)
-            spec->cgroup.memory_max.value |= 1; /* 0 is refused */
-        if ((spec->watchdog > 0 || spec->fd_store > 0) && spec->notify_access == NOTIFY_NONE)
-            spec->notify_access = NOTIFY_UNSET;
+        if (spec->around->reload_command != NULL)
+            spec_own_life(spec)->reload_signal = 0;
+        if (spec->cgroup->memory_max.set && !spec->cgroup->memory_max.infinite)
+            spec_own_cgroup(spec)->memory_max.value |= 1; /* 0 is refused */
+        if ((spec->life->watchdog > 0 || spec->life->fd_store > 0) && spec->life->notify_access == NOTIFY_NONE)
+            spec_own_life(spec)->notify_access = NOTIFY_UNSET;
         settle_check(spec);
         set_random_ids(spec);
-        spec->file = random_string(true);
+        spec_own_source(spec)->file = random_string(true);
         spec->line = (uint32_t)random();
         spec_list_push(&c->services, spec);
     }
@@ -705,9 +708,9 @@ static void expect_same(const struct config *a, const struct config *b)
         ck_assert_str_eq(x->name, y->name);
         for (size_t k = 0; k < spec_n_keys; k++)
             ck_assert_msg(spec_key_equal(x, y, &spec_keys[k]), "%s: %s", x->name, spec_keys[k].name);
-        expect_same_ids(&x->ids, &y->ids);
+        expect_same_ids(&x->exec->ids, &y->exec->ids);
         ck_assert_uint_eq(spec_process_digest(x), spec_process_digest(y));
-        ck_assert_str_eq(x->file, y->file);
+        ck_assert_str_eq(x->source->file, y->source->file);
         ck_assert_uint_eq(x->line, y->line);
     }
 }
@@ -759,8 +762,8 @@ START_TEST(dump_says_what_differs)
     struct config *again = config_load_dump("dump", text, strlen(text), &errors);
     ck_assert_uint_eq(errors.n, 0);
     expect_same(config, again);
-    ck_assert_int_eq(again->services.items[2]->restart, RESTART_ALWAYS);
-    ck_assert_int_eq(again->services.items[2]->start_timeout, 90 * USEC_PER_SEC);
+    ck_assert_int_eq(again->services.items[2]->life->restart, RESTART_ALWAYS);
+    ck_assert_int_eq(again->services.items[2]->life->start_timeout, 90 * USEC_PER_SEC);
     config_free(again);
     free(oneshot);
     free(plain);

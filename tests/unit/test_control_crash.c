@@ -185,7 +185,7 @@ END_TEST
 
 START_TEST(reload_command_that_only_its_own_record_tells_of)
 {
-    spec->reload_command = hook("/bin/reload");
+    spec_own_around(spec)->reload_command = hook("/bin/reload");
     start();
     main_runs();
     svc.state = SVC_STARTING; /* as it was recorded */
@@ -203,7 +203,7 @@ END_TEST
 START_TEST(post_start_of_a_main_process_that_could_not_be_recorded)
 {
     spec->type = TYPE_FORKING;
-    spec->post_start = hook("/bin/post");
+    spec_own_around(spec)->post_start = hook("/bin/post");
     start();
     control_runs(ROLE_START);
     control_exits(0);
@@ -222,7 +222,7 @@ END_TEST
 START_TEST(post_start_behind_a_start_command_that_seems_to_run)
 {
     spec->type = TYPE_FORKING;
-    spec->post_start = hook("/bin/post");
+    spec_own_around(spec)->post_start = hook("/bin/post");
     start();
     control_runs(ROLE_START);
     supd_dies(ROLE_POST_START, 2);
@@ -324,7 +324,7 @@ END_TEST
 START_TEST(no_main_process_is_spared_by_kill_mode_process)
 {
     spec->type = TYPE_FORKING;
-    spec->kill_mode = KILL_MODE_PROCESS;
+    spec_own_life(spec)->kill_mode = KILL_MODE_PROCESS;
     start();
     control_runs(ROLE_START);
     control_exits(0);
@@ -342,7 +342,7 @@ END_TEST
 START_TEST(an_end_beside_stop_command_is_recorded)
 {
     all_hooks();
-    spec->kill_mode = KILL_MODE_PROCESS;
+    spec_own_life(spec)->kill_mode = KILL_MODE_PROCESS;
     comes_up();
     step(SVC_EV_STOP);
     control_runs(ROLE_STOP);

@@ -11,8 +11,8 @@
 static void setup(void)
 {
     setup_service();
-    spec->start = START_ON_DEMAND;
-    spec->listen = strv_push(strv_push(NULL, xstrdup("tcp:127.0.0.1:80,name=a")), xstrdup("unix:/x"));
+    spec_own_around(spec)->start = START_ON_DEMAND;
+    spec_own_around(spec)->listen = strv_push(strv_push(NULL, xstrdup("tcp:127.0.0.1:80,name=a")), xstrdup("unix:/x"));
     svc_init(&svc, spec, now);
 }
 
@@ -93,14 +93,14 @@ START_TEST(a_failure_waits_and_then_for_a_connection)
     deadline();
     ck_assert(is_idle() && acted(ACT_RECORD) && !acted(ACT_QUEUE));
 
-    spec->restart = RESTART_NO;
+    spec_own_life(spec)->restart = RESTART_NO;
     step(SVC_EV_DEMAND);
     run(0, 1);
     ck_assert(svc.state == SVC_FAILED && !svc_wants_sockets(&svc));
     step(SVC_EV_START);
     run(0, 0);
     ck_assert_msg(is_idle(), "success is not what restart = no is about");
-    exit_set_add_code(&spec->restart_prevent_exit, 0);
+    exit_set_add_code(&spec_own_life(spec)->restart_prevent_exit, 0);
     step(SVC_EV_DEMAND);
     run(0, 0);
     ck_assert(svc.state == SVC_EXITED && !svc_wants_sockets(&svc));
@@ -137,7 +137,7 @@ START_TEST(one_that_takes_nothing_is_slowed)
     step(SVC_EV_DEMAND);
     ck_assert_msg(acted(ACT_QUEUE), "another 20 after a while");
     run(0, 0);
-    spec->restart = RESTART_NO;
+    spec_own_life(spec)->restart = RESTART_NO;
     for (int i = 0; i < 19; i++) {
         step(SVC_EV_DEMAND);
         run(0, 0);
@@ -150,16 +150,16 @@ END_TEST
 START_TEST(a_new_configuration)
 {
     step(SVC_EV_BOOT);
-    strv_free(spec->listen);
-    spec->listen = strv_push(NULL, xstrdup("udp:*:53"));
+    strv_free(spec->around->listen);
+    spec_own_around(spec)->listen = strv_push(NULL, xstrdup("udp:*:53"));
     step(SVC_EV_CONFIG);
     ck_assert(is_idle() && IS("waiting for a connection on udp:*:53"));
-    spec->start = START_AUTO;
+    spec_own_around(spec)->start = START_AUTO;
     step(SVC_EV_CONFIG);
     ck_assert(svc.state == SVC_WAITING && !svc.idle && acted(ACT_RECORD) && acted(ACT_QUEUE));
     run(0, 0);
     ck_assert_int_eq(svc.state, SVC_BACKOFF);
-    spec->start = START_ON_DEMAND;
+    spec_own_around(spec)->start = START_ON_DEMAND;
     step(SVC_EV_CONFIG);
     ck_assert_int_eq(svc.state, SVC_BACKOFF);
     deadline();
@@ -192,10 +192,10 @@ START_TEST(over_the_death_of_supd)
     run(0, 0);
     crash();
     ck_assert(is_idle());
-    spec->start = START_AUTO;
+    spec_own_around(spec)->start = START_AUTO;
     crash();
     ck_assert_msg(!svc.idle && acted(ACT_QUEUE), "the configuration is another now");
-    spec->start = START_ON_DEMAND;
+    spec_own_around(spec)->start = START_ON_DEMAND;
     step(SVC_EV_STOP);
     crash();
     ck_assert_int_eq(svc.state, SVC_STOPPED);
@@ -204,7 +204,7 @@ END_TEST
 
 START_TEST(when_sockets_are_open)
 {
-    spec->start = START_AUTO;
+    spec_own_around(spec)->start = START_AUTO;
     step(SVC_EV_BOOT);
     ck_assert(svc_wants_sockets(&svc));
     run(0, 0);

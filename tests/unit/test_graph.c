@@ -52,7 +52,7 @@ static void depend(const char *name, enum spec_dep dep, const char *other)
     struct spec *spec = spec_list_find(&list, name);
 
     ck_assert_msg(spec != NULL, "no %s", name);
-    spec->deps[dep] = strv_push(spec->deps[dep], xstrdup(other));
+    spec_own_around(spec)->deps[dep] = strv_push(spec_own_around(spec)->deps[dep], xstrdup(other));
 }
 
 static void build(void)
@@ -355,8 +355,8 @@ START_TEST(a_start_asks_its_neighbours)
         struct spec *spec = spec_list_find(&list, "b");
 
         for (size_t dep = 0; dep < SPEC_N_DEPS; dep++) {
-            strv_free(spec->deps[dep]);
-            spec->deps[dep] = rows[i].deps >> dep & 1 ? strv_push(NULL, xstrdup("a")) : NULL;
+            strv_free(spec->around->deps[dep]);
+            spec_own_around(spec)->deps[dep] = rows[i].deps >> dep & 1 ? strv_push(NULL, xstrdup("a")) : NULL;
         }
         build();
         svc("b")->state = SVC_WAITING;

@@ -361,8 +361,8 @@ static void clear_world(void)
     graph_free(w.graph);
     for (size_t i = 0; i < NODES_MAX; i++) {
         for (size_t dep = 0; w.bodies[i].spec && dep < SPEC_N_DEPS; dep++) {
-            strv_free(w.bodies[i].spec->deps[dep]);
-            w.bodies[i].spec->deps[dep] = NULL;
+            strv_free(w.bodies[i].spec->around->deps[dep]);
+            spec_own_around(w.bodies[i].spec)->deps[dep] = NULL;
         }
         w.bodies[i] = (struct body){.spec = w.bodies[i].spec};
     }
@@ -392,9 +392,9 @@ static void new_world(uint64_t seed)
         struct spec *spec = w.bodies[i].spec;
         spec->type = TYPE_SIMPLE;
         spec->remain_after_exit = false;
-        spec->restart = RESTART_ALWAYS;
-        spec->restart_delay = 0;
-        spec->start_timeout = 0;
+        spec_own_life(spec)->restart = RESTART_ALWAYS;
+        spec_own_life(spec)->restart_delay = 0;
+        spec_own_life(spec)->start_timeout = 0;
     }
 }
 
@@ -403,7 +403,8 @@ static void say(enum spec_dep dep, size_t who, size_t whom)
     if (w.says[dep][who][whom])
         return;
     w.says[dep][who][whom] = true;
-    w.bodies[who].spec->deps[dep] = strv_push(w.bodies[who].spec->deps[dep], xstrdup(w.bodies[whom].spec->name));
+    spec_own_around(w.bodies[who].spec)->deps[dep] =
+        strv_push(spec_own_around(w.bodies[who].spec)->deps[dep], xstrdup(w.bodies[whom].spec->name));
 }
 
 /* In the order of a permutation, so that there is no circle. */
@@ -567,12 +568,13 @@ static void say_at_random(void)
             spec->type = TYPE_ONESHOT;
             spec->remain_after_exit = draw() & 1;
         }
-        spec->restart = (enum restart_policy[]){RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS}[below(3)];
-        if (spec->type == TYPE_ONESHOT && spec->restart == RESTART_ALWAYS)
-            spec->restart = RESTART_NO;
-        spec->restart_delay = (int64_t)below(3) * TICK;
-        spec->restart_delay_max = 2 * TICK;
-        spec->restart_limit = 3;
+        spec_own_life(spec)->restart =
+            (enum restart_policy[]){RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS}[below(3)];
+        if (spec->type == TYPE_ONESHOT && spec->life->restart == RESTART_ALWAYS)
+            spec_own_life(spec)->restart = RESTART_NO;
+        spec_own_life(spec)->restart_delay = (int64_t)below(3) * TICK;
+        spec_own_life(spec)->restart_delay_max = 2 * TICK;
+        spec_own_life(spec)->restart_limit = 3;
     }
     w.slots = below(4);
 }

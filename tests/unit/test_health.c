@@ -44,7 +44,7 @@ static void come_up(void)
 
 static void result(bool ok)
 {
-    now.mono += spec->check.interval;
+    now.mono += spec->check->interval;
     feed((struct svc_event){.type = SVC_EV_CHECKED, .ok = ok, .text = "GET /: 503"});
 }
 
@@ -133,7 +133,7 @@ static bool uses(struct health_use *before, struct health_use *use, int64_t afte
     use->at += after;
     use->cpu += cpu;
     use->memory = memory;
-    return health_uses_too_much(&spec->check, before, use, words, 128);
+    return health_uses_too_much(spec->check, before, use, words, 128);
 }
 
 START_TEST(memory_that_is_used)
@@ -245,8 +245,8 @@ START_TEST(a_check_that_is_taken_away)
     result(false);
     result(false);
     ck_assert_int_eq(svc.health.state, HEALTH_UNHEALTHY);
-    strv_free(spec->check.command);
-    spec->check.command = NULL;
+    strv_free(spec->check->command);
+    spec_own_check(spec)->command = NULL;
     feed((struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
     ck_assert(svc.state == SVC_RUNNING && svc.health.state == HEALTH_NONE && svc.reason[0] == '\0');
     ck_assert(acted(ACT_SIGNAL_CHECK));

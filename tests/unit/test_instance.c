@@ -143,14 +143,14 @@ START_TEST(a_whole_spec)
     ck_assert_uint_eq(strv_len(spec->command), 3);
     ck_assert_str_eq(spec->command[1], "web@3 and %");
     ck_assert_str_eq(spec->command[2], "--id=3");
-    ck_assert_uint_eq(strv_len(spec->environment), 2);
-    ck_assert_str_eq(spec->environment[0], "ID=3");
-    ck_assert_str_eq(spec->environment[1], "ME=web@3");
-    ck_assert_uint_eq(strv_len(spec->environment_files), 1);
-    ck_assert_str_eq(spec->environment_files[0], "-/etc/3.env");
-    ck_assert_str_eq(spec->directory, "/srv/3");
-    ck_assert_str_eq(spec->log.path, "/log/web@3.log");
-    ck_assert_str_eq(spec->listen[0], "unix:/run/3.sock");
+    ck_assert_uint_eq(strv_len(spec->place->environment), 2);
+    ck_assert_str_eq(spec->place->environment[0], "ID=3");
+    ck_assert_str_eq(spec->place->environment[1], "ME=web@3");
+    ck_assert_uint_eq(strv_len(spec->place->environment_files), 1);
+    ck_assert_str_eq(spec->place->environment_files[0], "-/etc/3.env");
+    ck_assert_str_eq(spec->place->directory, "/srv/3");
+    ck_assert_str_eq(spec->logs->log.path, "/log/web@3.log");
+    ck_assert_str_eq(spec->around->listen[0], "unix:/run/3.sock");
     spec_free(spec);
 
     spec = spec_new("web@3");
@@ -181,10 +181,10 @@ START_TEST(made_later)
 
     ck_assert_msg(spec != NULL, "%s", err);
     ck_assert_str_eq(spec->name, "web@7");
-    ck_assert_int_eq(spec->nice.value, 5);
+    ck_assert_int_eq(spec->exec->nice.value, 5);
     ck_assert_str_eq(spec->command[1], "web@7");
     ck_assert_str_eq(spec->command[2], "%");
-    ck_assert_str_eq(spec->listen[0], "tcp:127.0.0.1:65507");
+    ck_assert_str_eq(spec->around->listen[0], "tcp:127.0.0.1:65507");
     spec_free(spec);
     /* There is no such port. */
     ck_assert_ptr_null(instance_template_make(template, 40, err, sizeof(err)));

@@ -49,8 +49,8 @@ static void expect(const char *what, const struct policy_run *run, enum policy_v
     struct policy_result result = policy_decide(spec, run, &rng);
 
     ck_assert_msg(result.verdict == verdict, "restart = %s, %s: verdict %d, wanted %d",
-                  restart_policy_name(spec->restart), what, (int)result.verdict, (int)verdict);
-    ck_assert_msg(!result.gave_up, "restart = %s, %s: gave up", restart_policy_name(spec->restart), what);
+                  restart_policy_name(spec->life->restart), what, (int)result.verdict, (int)verdict);
+    ck_assert_msg(!result.gave_up, "restart = %s, %s: gave up", restart_policy_name(spec->life->restart), what);
 }
 
 START_TEST(every_policy_with_every_end)
@@ -89,7 +89,7 @@ START_TEST(every_policy_with_every_end)
 
     for (size_t i = 0; i < LEN(table); i++) {
         for (int policy = RESTART_NO; policy <= RESTART_ALWAYS; policy++) {
-            spec->restart = (enum restart_policy)policy;
+            spec_own_life(spec)->restart = (enum restart_policy)policy;
             expect(table[i].what, &table[i].run, table[i].verdict[policy]);
         }
     }
@@ -102,32 +102,32 @@ START_TEST(success_exit_decides_what_success_is)
     struct exit_info term = signaled(SIGTERM);
     struct exit_info none = {0};
 
-    spec->restart = RESTART_ON_FAILURE;
+    spec_own_life(spec)->restart = RESTART_ON_FAILURE;
     ck_assert(!policy_success(spec, &code));
     ck_assert(!policy_success(spec, &term));
-    exit_set_add_code(&spec->success_exit, 3);
-    exit_set_add_signal(&spec->success_exit, SIGTERM);
+    exit_set_add_code(&spec_own_life(spec)->success_exit, 3);
+    exit_set_add_signal(&spec_own_life(spec)->success_exit, SIGTERM);
     ck_assert(policy_success(spec, &code));
     ck_assert(policy_success(spec, &term));
     ck_assert_int_eq(decide(code, 0).verdict, POLICY_EXITED);
     ck_assert_int_eq(decide(term, 0).verdict, POLICY_EXITED);
     ck_assert_int_eq(decide(signaled(SIGKILL), 0).verdict, POLICY_RESTART);
 
-    memset(&spec->success_exit, 0xff, sizeof spec->success_exit);
+    memset(&spec_own_life(spec)->success_exit, 0xff, sizeof spec->life->success_exit);
     ck_assert_msg(!policy_success(spec, &unknown), "an end that is not known was called success");
     ck_assert(!policy_success(spec, &none));
 
-    memset(&spec->success_exit, 0, sizeof spec->success_exit);
+    memset(&spec_own_life(spec)->success_exit, 0, sizeof spec->life->success_exit);
     ck_assert_msg(decide(exited(0), 0).verdict == POLICY_RESTART, "exit 0 is success though success-exit has no 0");
 }
 END_TEST
 
 START_TEST(restart_prevent_exit_has_the_last_word)
 {
-    exit_set_add_code(&spec->restart_prevent_exit, 0);
-    exit_set_add_code(&spec->restart_prevent_exit, 255);
-    exit_set_add_signal(&spec->restart_prevent_exit, SIGKILL);
-    exit_set_add_signal(&spec->restart_prevent_exit, 64);
+    exit_set_add_code(&spec_own_life(spec)->restart_prevent_exit, 0);
+    exit_set_add_code(&spec_own_life(spec)->restart_prevent_exit, 255);
+    exit_set_add_signal(&spec_own_life(spec)->restart_prevent_exit, SIGKILL);
+    exit_set_add_signal(&spec_own_life(spec)->restart_prevent_exit, 64);
     ck_assert_int_eq(decide(exited(0), 0).verdict, POLICY_EXITED);
     ck_assert_int_eq(decide(exited(255), 0).verdict, POLICY_FAILED);
     ck_assert_int_eq(decide(exited(254), 0).verdict, POLICY_RESTART);
@@ -143,7 +143,7 @@ START_TEST(prevention_does_not_look_at_a_child_before_its_exec)
 {
     struct policy_run run = {.exit = exited(127), .pre_exec = true};
 
-    exit_set_add_code(&spec->restart_prevent_exit, 127);
+    exit_set_add_code(&spec_own_life(spec)->restart_prevent_exit, 127);
     expect("failed before its exec", &run, POLICY_RESTART);
     run.pre_exec = false;
     expect("exit 127 of the program", &run, POLICY_FAILED);
@@ -152,7 +152,7 @@ END_TEST
 
 START_TEST(limit_ends_the_row)
 {
-    spec->restart_limit = 3;
+    spec_own_life(spec)->restart_limit = 3;
     for (uint32_t row = 0; row < 5; row++) {
         struct policy_result result = decide(exited(1), row);
 
@@ -161,16 +161,16 @@ START_TEST(limit_ends_the_row)
         ck_assert(result.gave_up == (row + 1 >= 3));
     }
 
-    spec->restart_limit = 1;
+    spec_own_life(spec)->restart_limit = 1;
     ck_assert(decide(exited(0), 0).gave_up);
-    spec->restart = RESTART_NO;
+    spec_own_life(spec)->restart = RESTART_NO;
     ck_assert_msg(!decide(exited(1), 0).gave_up, "nothing was tried again, so nothing was given up");
-    spec->restart = RESTART_ALWAYS;
-    spec->restart_limit = 0;
+    spec_own_life(spec)->restart = RESTART_ALWAYS;
+    spec_own_life(spec)->restart_limit = 0;
     ck_assert_int_eq(decide(exited(1), 1000000).verdict, POLICY_RESTART);
 
-    spec->restart_limit = 2;
-    struct policy_run stable = {.exit = exited(1), .ran = spec->restart_reset, .row = 100};
+    spec_own_life(spec)->restart_limit = 2;
+    struct policy_run stable = {.exit = exited(1), .ran = spec->life->restart_reset, .row = 100};
     expect("a stable run is no part of a row", &stable, POLICY_RESTART);
 }
 END_TEST
@@ -188,7 +188,7 @@ static void check_delays(uint64_t seed)
 {
     rng = seed;
     for (uint32_t row = 0; row < 20; row++) {
-        int64_t want = nominal(row + 1, spec->restart_delay, spec->restart_delay_max);
+        int64_t want = nominal(row + 1, spec->life->restart_delay, spec->life->restart_delay_max);
         int64_t spread = row == 0 ? 0 : want / 10;
         int64_t delay = decide(exited(1), row).delay;
 
@@ -205,8 +205,8 @@ START_TEST(delays_double_up_to_the_maximum)
     };
 
     for (size_t i = 0; i < LEN(delays); i++) {
-        spec->restart_delay = delays[i][0];
-        spec->restart_delay_max = delays[i][1];
+        spec_own_life(spec)->restart_delay = delays[i][0];
+        spec_own_life(spec)->restart_delay_max = delays[i][1];
         for (uint64_t seed = 0; seed < 200; seed++)
             check_delays(seed);
         check_delays(UINT64_MAX);
@@ -219,7 +219,7 @@ START_TEST(jitter_is_the_same_for_a_seed_and_spreads_over_seeds)
     unsigned buckets[20] = {0};
     int64_t base = 200 * MSEC;
 
-    spec->restart_delay = 100 * MSEC;
+    spec_own_life(spec)->restart_delay = 100 * MSEC;
     for (uint64_t seed = 0; seed < 20000; seed++) {
         rng = seed;
         int64_t first = decide(exited(1), 1).delay;
@@ -239,14 +239,14 @@ END_TEST
 START_TEST(first_delay_draws_nothing)
 {
     rng = 42;
-    ck_assert_int_eq(decide(exited(1), 0).delay, spec->restart_delay);
+    ck_assert_int_eq(decide(exited(1), 0).delay, spec->life->restart_delay);
     ck_assert_uint_eq(rng, 42);
 }
 END_TEST
 
 START_TEST(stable_run_clears_the_row_and_comes_back_at_once)
 {
-    struct policy_run run = {.exit = exited(1), .ran = spec->restart_reset, .row = 9};
+    struct policy_run run = {.exit = exited(1), .ran = spec->life->restart_reset, .row = 9};
     struct policy_result result = policy_decide(spec, &run, &rng);
 
     ck_assert_int_eq(result.verdict, POLICY_RESTART);
@@ -263,7 +263,7 @@ START_TEST(stable_run_clears_the_row_and_comes_back_at_once)
     result = policy_decide(spec, &run, &rng);
     ck_assert_msg(result.row == 10 && result.delay > 0, "what never reached its program was called stable");
 
-    spec->restart_reset = 0;
+    spec_own_life(spec)->restart_reset = 0;
     run = (struct policy_run){.exit = exited(1), .row = 3};
     ck_assert_msg(policy_decide(spec, &run, &rng).row == 0, "restart-reset = 0 makes every run stable");
 }
@@ -276,14 +276,14 @@ START_TEST(start_that_timed_out_is_never_stable)
     struct policy_result result = policy_decide(spec, &run, &rng);
     ck_assert_uint_eq(result.row, 2);
     ck_assert_int_gt(result.delay, 0);
-    spec->restart_limit = 2;
+    spec_own_life(spec)->restart_limit = 2;
     ck_assert(policy_decide(spec, &run, &rng).gave_up);
 }
 END_TEST
 
 START_TEST(delay_zero_is_at_once_always)
 {
-    spec->restart_delay = 0;
+    spec_own_life(spec)->restart_delay = 0;
     for (uint32_t row = 0; row < 100; row++)
         ck_assert_int_eq(decide(exited(1), row).delay, 0);
     /* However long the row: this must not take a moment for each of its runs. */
@@ -296,17 +296,17 @@ START_TEST(before_its_exec_it_waits_100_ms_at_least)
 {
     struct policy_run run = {.exit = exited(127), .pre_exec = true};
 
-    spec->restart_delay = 0;
+    spec_own_life(spec)->restart_delay = 0;
     for (run.row = 0; run.row < 50; run.row++)
         ck_assert_int_eq(policy_decide(spec, &run, &rng).delay, 100 * MSEC);
 
-    spec->restart_delay = 100 * MSEC;
-    spec->restart_delay_max = 100 * MSEC;
+    spec_own_life(spec)->restart_delay = 100 * MSEC;
+    spec_own_life(spec)->restart_delay_max = 100 * MSEC;
     for (run.row = 0; run.row < 1000; run.row++)
         ck_assert_int_ge(policy_decide(spec, &run, &rng).delay, 100 * MSEC);
 
-    spec->restart_delay = 5 * SEC;
-    spec->restart_delay_max = 60 * SEC;
+    spec_own_life(spec)->restart_delay = 5 * SEC;
+    spec_own_life(spec)->restart_delay_max = 60 * SEC;
     run.row = 0;
     ck_assert_int_eq(policy_decide(spec, &run, &rng).delay, 5 * SEC);
 }
@@ -317,14 +317,14 @@ START_TEST(huge_delays_do_not_overflow)
     static const int64_t huge[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX / 2, INT64_MAX / 2 + 1, INT64_MAX / 4 + 7};
 
     for (size_t i = 0; i < LEN(huge); i++) {
-        spec->restart_delay = huge[i];
-        spec->restart_delay_max = INT64_MAX;
+        spec_own_life(spec)->restart_delay = huge[i];
+        spec_own_life(spec)->restart_delay_max = INT64_MAX;
         for (uint32_t row = 0; row < 200; row++) {
             int64_t delay = decide(exited(1), row).delay;
             ck_assert_msg(delay >= huge[i] - huge[i] / 10, "run %u of the row waits %lld", row + 1, (long long)delay);
         }
     }
-    spec->restart_delay = 1;
+    spec_own_life(spec)->restart_delay = 1;
     for (uint32_t row = 0; row < 200; row++)
         ck_assert_int_gt(decide(exited(1), row).delay, 0);
 }

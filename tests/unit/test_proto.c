@@ -60,12 +60,17 @@ static void check_seconds(int64_t usec, const char *line)
     check_out(&out, line);
 }
 
-static void check_exit(const struct exit_info *info, const char *line)
+static void check_exit_of(const struct exit_info *info, const struct usage *usage, const char *line)
 {
     struct json_out out = {0};
 
-    proto_exit(&out, info);
+    proto_exit(&out, info, usage);
     check_out(&out, line);
+}
+
+static void check_exit(const struct exit_info *info, const char *line)
+{
+    check_exit_of(info, NULL, line);
 }
 
 START_TEST(a_request_is_taken_apart)
@@ -226,8 +231,7 @@ END_TEST
 START_TEST(the_usage_of_a_process_is_told)
 {
     struct exit_info info = {.how = EXIT_HOW_EXITED, .source = EXIT_SOURCE_WAIT};
-
-    info.usage = (struct usage){
+    struct usage usage = {
         .cpu_from = USAGE_CGROUP,
         .memory_from = USAGE_CGROUP,
         .rest_from = USAGE_WAIT,
@@ -243,18 +247,19 @@ START_TEST(the_usage_of_a_process_is_told)
         .switches_voluntary = 7,
         .switches_involuntary = 8,
     };
-    check_exit(
-        &info,
+
+    check_exit_of(
+        &info, &usage,
         "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\","
         "\"usage\":{\"source\":\"cgroup\",\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,"
         "\"memory-peak\":7340032,\"memory-source\":\"cgroup\",\"io-read\":1,\"io-written\":2,"
         "\"faults-minor\":5,\"faults-major\":6,\"switches-voluntary\":7,\"switches-involuntary\":8}}\n");
 
-    info.usage.cpu_from = info.usage.rest_from = USAGE_PROC;
-    info.usage.memory_from = USAGE_UNKNOWN;
-    info.usage.has_io = false;
-    check_exit(
-        &info,
+    usage.cpu_from = usage.rest_from = USAGE_PROC;
+    usage.memory_from = USAGE_UNKNOWN;
+    usage.has_io = false;
+    check_exit_of(
+        &info, &usage,
         "{\"how\":\"exited\",\"code\":0,\"signal\":null,\"core\":false,\"oom\":false,\"at\":0.0,\"source\":\"wait\","
         "\"usage\":{\"source\":\"proc\",\"run-time\":3.2,\"cpu-user\":0.04,\"cpu-system\":0.01,"
         "\"memory-peak\":null,\"memory-source\":null,\"io-read\":null,\"io-written\":null,"
@@ -266,7 +271,8 @@ END_TEST
 START_TEST(a_service_is_shown_whole)
 {
     char *command[] = {"/bin/x", "-y", NULL};
-    struct spec spec = {.name = "web", .command = command, .log = {.kind = LOG_KIND_FILE, .path = "/var/log/web.log"}};
+    struct spec_logs logs = {.log = {.kind = LOG_KIND_FILE, .path = "/var/log/web.log"}};
+    struct spec spec = {.name = "web", .command = command, .logs = &logs};
     struct svc svc = {.state = SVC_RUNNING,
                       .desired_up = true,
                       .adopted = true,

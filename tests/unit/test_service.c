@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/service_keep.h"
 #include "unit/one_service.h"
 
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
@@ -91,11 +92,11 @@ static void reach(enum svc_state state)
         step(SVC_EV_STOP);
         return;
     }
-    enum restart_policy policy = spec->restart;
-    spec->restart = state == SVC_BACKOFF ? RESTART_ALWAYS : RESTART_NO;
+    enum restart_policy policy = spec->life->restart;
+    spec_own_life(spec)->restart = state == SVC_BACKOFF ? RESTART_ALWAYS : RESTART_NO;
     exits_code(state == SVC_EXITED ? 0 : 1);
     group(0);
-    spec->restart = policy;
+    spec_own_life(spec)->restart = policy;
     ck_assert_int_eq(svc.state, state);
 }
 
@@ -196,7 +197,7 @@ START_TEST(a_run_from_start_to_backoff_and_back)
     is(SVC_WAITING, "R Q");
     step(SVC_EV_SLOT);
     is(SVC_STARTING, "F");
-    ck_assert_int_eq(svc.deadline, now.mono + spec->start_timeout);
+    ck_assert_int_eq(svc.deadline, now.mono + spec->life->start_timeout);
     ck_assert_uint_eq(svc.life, 1);
     ck_assert(!svc_has_process(&svc));
     main_forked();
@@ -217,12 +218,12 @@ START_TEST(a_run_from_start_to_backoff_and_back)
     group(0);
     is(SVC_BACKOFF, "R");
     ck_assert_str_eq(svc.reason, "killed by SEGV");
-    ck_assert_int_eq(svc.deadline, now.mono + spec->restart_delay);
+    ck_assert_int_eq(svc.deadline, now.mono + spec->life->restart_delay);
     ck_assert_uint_eq(svc.row, 1);
     ck_assert_uint_eq(svc.restarts, 0);
     ck_assert_int_eq(svc.exit.signal, SIGSEGV);
 
-    pass(spec->restart_delay - 1);
+    pass(spec->life->restart_delay - 1);
     step(SVC_EV_DEADLINE);
     is(SVC_BACKOFF, "");
     pass(1);
@@ -257,7 +258,7 @@ START_TEST(stable_run_is_started_again_at_once)
 {
     reach(SVC_RUNNING);
     svc.row = 5;
-    pass(spec->restart_reset);
+    pass(spec->life->restart_reset);
     exits_code(0);
     group(0);
     is(SVC_WAITING, "R Q");
@@ -284,7 +285,7 @@ END_TEST
 
 START_TEST(limit_ends_in_failed_with_the_last_reason)
 {
-    spec->restart_limit = 2;
+    spec_own_life(spec)->restart_limit = 2;
     reach(SVC_RUNNING);
     exits_code(7);
     group(0);
@@ -405,7 +406,7 @@ START_TEST(stop_before_the_exec)
     pass(USEC_PER_SEC);
     step(SVC_EV_STOP);
     is(SVC_STOPPING, "R G15");
-    ck_assert_int_eq(svc.deadline, now.mono + spec->stop_timeout);
+    ck_assert_int_eq(svc.deadline, now.mono + spec->life->stop_timeout);
     step(SVC_EV_EXECED);
     is(SVC_STOPPING, "");
     dies(SIGTERM);
@@ -446,7 +447,7 @@ END_TEST
 START_TEST(stop_timeout_kills_and_kills_again)
 {
     reach(SVC_STOPPING);
-    ck_assert_int_eq(svc.deadline, now.mono + spec->stop_timeout);
+    ck_assert_int_eq(svc.deadline, now.mono + spec->life->stop_timeout);
     deadline();
     is(SVC_STOPPING, "R G9");
     ck_assert_int_eq(svc.stop_phase, STOP_KILLED);
@@ -464,8 +465,8 @@ END_TEST
 START_TEST(start_timeout_kills_what_hangs_before_its_exec)
 {
     for (int policy = RESTART_NO; policy <= RESTART_ALWAYS; policy += RESTART_ALWAYS) {
-        spec->restart = (enum restart_policy)policy;
-        spec->restart_delay = 0;
+        spec_own_life(spec)->restart = (enum restart_policy)policy;
+        spec_own_life(spec)->restart_delay = 0;
         reach(SVC_STARTING);
         deadline();
         is(SVC_STOPPING, "R M9");
@@ -478,7 +479,7 @@ START_TEST(start_timeout_kills_what_hangs_before_its_exec)
     }
     ck_assert_int_eq(svc.deadline, now.mono + 100 * USEC_PER_MSEC);
 
-    spec->start_timeout = 0;
+    spec_own_life(spec)->start_timeout = 0;
     reach(SVC_STARTING);
     ck_assert_int_eq(svc.deadline, 0);
 }
@@ -486,7 +487,7 @@ END_TEST
 
 START_TEST(failure_before_the_exec)
 {
-    spec->restart_delay = 0;
+    spec_own_life(spec)->restart_delay = 0;
     reach(SVC_STARTING);
     fails_before_exec("chdir /srv/x: No such file or directory");
     is(SVC_BACKOFF, "R");
@@ -494,7 +495,7 @@ START_TEST(failure_before_the_exec)
     ck_assert_str_eq(svc.reason, "chdir /srv/x: No such file or directory");
     ck_assert_int_eq(svc.group, 0);
 
-    spec->restart = RESTART_NO;
+    spec_own_life(spec)->restart = RESTART_NO;
     reach(SVC_STARTING);
     fails_before_exec("exec /x: Permission denied");
     is(SVC_FAILED, "R");
@@ -536,7 +537,7 @@ START_TEST(death_by_signal_before_the_exec_was_confirmed)
     is(SVC_STOPPING, "R G15 W");
     group(0);
     is(SVC_BACKOFF, "R");
-    ck_assert_int_eq(svc.deadline, now.mono + spec->restart_delay);
+    ck_assert_int_eq(svc.deadline, now.mono + spec->life->restart_delay);
 }
 END_TEST
 
@@ -550,7 +551,7 @@ START_TEST(leftovers_of_an_unasked_end)
         {KILL_MODE_GROUP, "R C", "R G15 W"}, {KILL_MODE_CGROUP, "R C", "R G15 W"}, {KILL_MODE_MIXED, "R C", "R G9 W"}};
 
     for (size_t i = 0; i < LEN(table); i++) {
-        spec->kill_mode = table[i].mode;
+        spec_own_life(spec)->kill_mode = table[i].mode;
         reach(SVC_RUNNING);
         exits_code(1);
         is(SVC_RUNNING, table[i].at_exit);
@@ -571,7 +572,7 @@ START_TEST(leftovers_of_an_unasked_end)
         ck_assert_uint_eq(svc.row, 1); /* what the leftovers took is no part of the run */
     }
 
-    spec->kill_mode = KILL_MODE_PROCESS;
+    spec_own_life(spec)->kill_mode = KILL_MODE_PROCESS;
     reach(SVC_RUNNING);
     exits_code(1);
     is(SVC_BACKOFF, "R");
@@ -591,7 +592,7 @@ START_TEST(leftovers_of_a_stop)
                  {KILL_MODE_MIXED, "R M15", "R G9 W", "R G9"}};
 
     for (size_t i = 0; i < LEN(table); i++) {
-        spec->kill_mode = table[i].mode;
+        spec_own_life(spec)->kill_mode = table[i].mode;
         reach(SVC_RUNNING);
         step(SVC_EV_STOP);
         is(SVC_STOPPING, table[i].stop);
@@ -606,7 +607,7 @@ START_TEST(leftovers_of_a_stop)
         ck_assert_str_eq(svc.reason, "stopped by command");
     }
 
-    spec->kill_mode = KILL_MODE_PROCESS;
+    spec_own_life(spec)->kill_mode = KILL_MODE_PROCESS;
     reach(SVC_RUNNING);
     step(SVC_EV_STOP);
     is(SVC_STOPPING, "R M15");
@@ -734,9 +735,9 @@ END_TEST
 
 START_TEST(endless_timeouts_do_not_overflow)
 {
-    spec->stop_timeout = INT64_MAX;
-    spec->start_timeout = INT64_MAX;
-    spec->restart_delay = spec->restart_delay_max = INT64_MAX;
+    spec_own_life(spec)->stop_timeout = INT64_MAX;
+    spec_own_life(spec)->start_timeout = INT64_MAX;
+    spec_own_life(spec)->restart_delay = spec_own_life(spec)->restart_delay_max = INT64_MAX;
     reach(SVC_STARTING);
     ck_assert_int_eq(svc.deadline, INT64_MAX);
     reach(SVC_STOPPING);
@@ -820,13 +821,13 @@ END_TEST
 
 START_TEST(oom_kill_is_told_with_its_limit)
 {
-    spec->cgroup.memory_max = (struct cgroup_limit){.set = true, .value = 64 << 20};
+    spec_own_cgroup(spec)->memory_max = (struct cgroup_limit){.set = true, .value = 64 << 20};
     reach(SVC_RUNNING);
     exits((struct exit_info){.how = EXIT_HOW_SIGNALED, .signal = SIGKILL, .oom = true});
     group(0);
     is(SVC_BACKOFF, "R");
     ck_assert_str_eq(svc.reason, "killed by the OOM killer: memory-max 64M");
-    spec->cgroup.memory_max.set = false;
+    spec_own_cgroup(spec)->memory_max.set = false;
     reach(SVC_RUNNING);
     exits((struct exit_info){.how = EXIT_HOW_SIGNALED, .signal = SIGKILL, .oom = true});
     ck_assert_str_eq(svc.reason, "killed by the OOM killer");
@@ -889,11 +890,38 @@ START_TEST(overlong_reason_is_cut)
 
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
-    spec->restart_limit = 1;
+    spec_own_life(spec)->restart_limit = 1;
     reach(SVC_STARTING);
     fails_before_exec(text);
     is(SVC_FAILED, "R");
     ck_assert_uint_lt(strlen(svc.reason), SVC_REASON_MAX);
+}
+END_TEST
+
+/* Kept and put in place of one another, in and out of each room, they stay what they were. */
+START_TEST(states_are_kept_with_every_reason)
+{
+    static const size_t lengths[] = {0, 1, 7, 8, 23, 24, 25, 71, 72, 73, 254, 255, 0, 255, 24, 23, 1};
+    const struct svc *kept = NULL;
+    const struct svc *other = svc_keep(NULL, &svc);
+
+    for (size_t i = 0; i < LEN(lengths); i++) {
+        memset(svc.reason, (int)('a' + i), sizeof svc.reason);
+        svc.reason[lengths[i]] = '\0';
+        svc.life = i;
+        svc.stop_held = i % 2 != 0;
+        svc.exit.at = (int64_t)i;
+        kept = svc_keep(kept, &svc);
+
+        struct svc again = svc_kept(kept);
+        ck_assert_str_eq(kept->reason, svc.reason);
+        ck_assert_mem_eq(kept, &svc, offsetof(struct svc, reason));
+        ck_assert_str_eq(again.reason, svc.reason);
+        ck_assert_mem_eq(&again, &svc, offsetof(struct svc, reason));
+    }
+    ck_assert(other->reason[0] == '\0' && other->life == 0);
+    svc_keep_free(kept);
+    svc_keep_free(other);
 }
 END_TEST
 
@@ -934,6 +962,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, status_of_one_that_ended);
     tcase_add_test(tc, ends_in_words);
     tcase_add_test(tc, overlong_reason_is_cut);
+    tcase_add_test(tc, states_are_kept_with_every_reason);
     suite_add_tcase(suite, tc);
     return suite;
 }

@@ -43,7 +43,7 @@ END_TEST
 START_TEST(pre_start_fails)
 {
     all_hooks();
-    spec->restart = RESTART_ALWAYS;
+    spec_own_life(spec)->restart = RESTART_ALWAYS;
     start();
     control_runs(ROLE_PRE_START);
     control_exits(3);
@@ -55,8 +55,8 @@ START_TEST(pre_start_fails)
     ck_assert_uint_eq(svc.row, 1);
     ck_assert_int_eq(svc.exit.how, EXIT_HOW_NONE);
 
-    free(spec->pre_start[0]);
-    spec->pre_start[0] = xstrdup("-/bin/pre");
+    free(spec->around->pre_start[0]);
+    spec->around->pre_start[0] = xstrdup("-/bin/pre");
     step(SVC_EV_START);
     step(SVC_EV_SLOT);
     control_runs(ROLE_PRE_START);
@@ -186,7 +186,7 @@ START_TEST(reload_is_refused)
     start();
     main_runs();
     ck_assert_ptr_nonnull(strstr(svc_refuses_reload(&svc, spec), "neither"));
-    spec->reload_signal = SIGHUP;
+    spec_own_life(spec)->reload_signal = SIGHUP;
     ck_assert_ptr_null(svc_refuses_reload(&svc, spec));
     step(SVC_EV_RELOAD);
     ck_assert(acted(ACT_RELOAD_SIGNAL));
@@ -247,7 +247,7 @@ START_TEST(reload_is_over_when_it_says_so)
     ck_assert_int_eq(spec_reload_signal(spec), SIGHUP);
     step(SVC_EV_RELOAD);
     ck_assert(acted(ACT_RECORD) && acted(ACT_RELOAD_SIGNAL) && svc_is_reloading(&svc));
-    ck_assert_int_eq(svc.deadline, now.mono + spec->start_timeout);
+    ck_assert_int_eq(svc.deadline, now.mono + spec->life->start_timeout);
     ck_assert_ptr_nonnull(strstr(svc_refuses_reload(&svc, spec), "already"));
 
     /* What it says of a reload before that one is not meant. */
@@ -257,7 +257,7 @@ START_TEST(reload_is_over_when_it_says_so)
     feed((struct svc_event){.type = SVC_EV_RELOADING, .usec = now.mono});
     ck_assert(acted(ACT_RECORD) && svc_is_reloading(&svc));
     int64_t deadline = svc.deadline;
-    feed((struct svc_event){.type = SVC_EV_EXTEND, .usec = 2 * spec->start_timeout});
+    feed((struct svc_event){.type = SVC_EV_EXTEND, .usec = 2 * spec->life->start_timeout});
     ck_assert_int_gt(svc.deadline, deadline);
     step(SVC_EV_READY);
     ck_assert(acted(ACT_RECORD) && !svc_is_reloading(&svc));
@@ -293,7 +293,7 @@ END_TEST
 
 START_TEST(reload_command_and_what_it_tells)
 {
-    spec->reload_command = hook("/bin/reload");
+    spec_own_around(spec)->reload_command = hook("/bin/reload");
     runs_and_tells_of_reloads();
     ck_assert_int_eq(spec_reload_signal(spec), 0);
 
@@ -302,7 +302,7 @@ START_TEST(reload_command_and_what_it_tells)
     step(SVC_EV_RELOADING);
     control_exits(0);
     ck_assert(svc_is_reloading(&svc));
-    ck_assert_int_eq(svc.deadline, now.mono + spec->start_timeout);
+    ck_assert_int_eq(svc.deadline, now.mono + spec->life->start_timeout);
     step(SVC_EV_READY);
     ck_assert(!svc_is_reloading(&svc));
 
@@ -387,7 +387,7 @@ END_TEST
 
 START_TEST(ready_in_vain)
 {
-    spec->restart = RESTART_NO;
+    spec_own_life(spec)->restart = RESTART_NO;
     starts_with("port:127.0.0.1:80");
     now.mono = svc.deadline;
     step(SVC_EV_DEADLINE);
@@ -400,7 +400,7 @@ END_TEST
 
 START_TEST(ended_before_it_was_ready)
 {
-    spec->restart = RESTART_ON_FAILURE;
+    spec_own_life(spec)->restart = RESTART_ON_FAILURE;
     starts_with("notify");
     main_exits(0);
     ck_assert_int_eq(svc.state, SVC_BACKOFF);
@@ -504,7 +504,7 @@ static void told_to_end(const char *reason)
 /* Once nothing may take any time any more, what comes after the end of a service does not begin. */
 START_TEST(hurried_past_post_stop)
 {
-    spec->post_stop = hook("/bin/end");
+    spec_own_around(spec)->post_stop = hook("/bin/end");
     start();
     main_runs();
     step(SVC_EV_SHUTDOWN);
@@ -519,7 +519,7 @@ END_TEST
 START_TEST(watchdog)
 {
     set("watchdog", "10s");
-    spec->restart = RESTART_ON_ABNORMAL;
+    spec_own_life(spec)->restart = RESTART_ON_ABNORMAL;
     starts_with("notify");
     ck_assert_int_eq(svc.watchdog_at, 0); /* not before it is ready */
     step(SVC_EV_ALIVE);

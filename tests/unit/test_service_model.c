@@ -244,7 +244,7 @@ static void check_promises(const struct model *m)
     const struct svc *svc = &m->svc;
     bool something = m->k.alive || m->k.ended || m->k.group > 0;
     bool timed = svc->state == SVC_STOPPING || svc->state == SVC_BACKOFF ||
-                 (svc->state == SVC_STARTING && m->spec->start_timeout > 0);
+                 (svc->state == SVC_STARTING && m->spec->life->start_timeout > 0);
     bool with_process = svc->state == SVC_STARTING || svc->state == SVC_RUNNING || svc->state == SVC_STOPPING;
 
     /* Once its process has ended, the count of the group takes it out of `starting`. */
@@ -608,7 +608,7 @@ static void settle(struct model *m)
     require(m, up || given_up || idle || m->svc.state == SVC_STOPPED, "no state to rest in");
     require(m, m->svc.desired_up || m->svc.state == SVC_STOPPED, "not wanted, and not stopped");
     if (m->svc.desired_up && !m->svc.shutting_down) {
-        bool may_give_up = m->spec->restart != RESTART_ALWAYS || m->spec->restart_limit > 0;
+        bool may_give_up = m->spec->life->restart != RESTART_ALWAYS || m->spec->life->restart_limit > 0;
         require(m, up || idle || (given_up && may_give_up), "wanted, and not running");
     }
 }
@@ -617,15 +617,15 @@ static void draw_spec(struct model *m)
 {
     m->spec = spec_new(NAME);
     m->spec->enabled = !one_in(m, 4);
-    m->spec->restart = one_in(m, 2) ? RESTART_ALWAYS : (enum restart_policy)draw(m, RESTART_ALWAYS + 1);
+    spec_own_life(m->spec)->restart = one_in(m, 2) ? RESTART_ALWAYS : (enum restart_policy)draw(m, RESTART_ALWAYS + 1);
     if (one_in(m, 3))
-        m->spec->restart_delay = 0;
+        spec_own_life(m->spec)->restart_delay = 0;
     if (one_in(m, 3))
-        m->spec->restart_limit = 1 + draw(m, 5);
+        spec_own_life(m->spec)->restart_limit = 1 + draw(m, 5);
     if (one_in(m, 4))
-        m->spec->start_timeout = 0;
+        spec_own_life(m->spec)->start_timeout = 0;
     if (one_in(m, 4))
-        m->spec->start = START_ON_DEMAND;
+        spec_own_around(m->spec)->start = START_ON_DEMAND;
 }
 
 static void play(uint64_t seed)

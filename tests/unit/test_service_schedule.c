@@ -18,8 +18,8 @@ static void setup(void)
 {
     spec = spec_new("x");
     spec->type = TYPE_ONESHOT;
-    spec->restart = RESTART_NO;
-    spec->schedule = strv_push(NULL, xstrdup("@daily"));
+    spec_own_life(spec)->restart = RESTART_NO;
+    spec_own_around(spec)->schedule = strv_push(NULL, xstrdup("@daily"));
     now = (struct timestamp){.mono = 1000 * USEC_PER_SEC, .wall = 5000 * USEC_PER_SEC};
     svc_init(&svc, spec, now);
 }
@@ -121,8 +121,8 @@ END_TEST
 
 START_TEST(restarts_belong_to_a_run)
 {
-    spec->restart = RESTART_ON_FAILURE;
-    spec->restart_limit = 2;
+    spec_own_life(spec)->restart = RESTART_ON_FAILURE;
+    spec_own_life(spec)->restart_limit = 2;
     step(SVC_EV_BOOT);
     for (int run = 0; run < 2; run++) {
         step(SVC_EV_DUE);
@@ -180,7 +180,7 @@ END_TEST
 
 START_TEST(another_configuration)
 {
-    char **schedule = spec->schedule;
+    char **schedule = spec->around->schedule;
 
     step(SVC_EV_BOOT);
     struct timestamp due = svc.due;
@@ -190,13 +190,13 @@ START_TEST(another_configuration)
     ck_assert(is_idle() && svc.due.wall == now.wall);
 
     /* Without a schedule it is a service as others, and wanted; with one it waits again. */
-    spec->schedule = NULL;
+    spec_own_around(spec)->schedule = NULL;
     feed((struct svc_event){.type = SVC_EV_CONFIG, .stop.signal = 15, .rescheduled = true});
     ck_assert(is_queued() && svc.due.wall == 0);
     begin();
     end(0);
     ck_assert_int_eq(svc.state, SVC_EXITED);
-    spec->schedule = schedule;
+    spec_own_around(spec)->schedule = schedule;
     feed((struct svc_event){.type = SVC_EV_CONFIG, .stop.signal = 15, .rescheduled = true});
     ck_assert(is_idle() && svc.due.wall == now.wall);
 }
@@ -205,9 +205,9 @@ END_TEST
 /* A oneshot that remained, and would do so for ever, has a schedule now, by a reload or a new supd: its run ends that. */
 START_TEST(what_remains_gives_way)
 {
-    char **schedule = spec->schedule;
+    char **schedule = spec->around->schedule;
 
-    spec->schedule = NULL;
+    spec_own_around(spec)->schedule = NULL;
     spec->remain_after_exit = true;
     step(SVC_EV_BOOT);
     begin();
@@ -215,7 +215,7 @@ START_TEST(what_remains_gives_way)
     step(SVC_EV_GROUP);
     ck_assert_int_eq(svc.state, SVC_RUNNING);
 
-    spec->schedule = schedule;
+    spec_own_around(spec)->schedule = schedule;
     spec->remain_after_exit = false;
     feed((struct svc_event){.type = SVC_EV_CONFIG, .stop.signal = 15, .rescheduled = _i == 0});
     ck_assert(svc.state == SVC_RUNNING && svc.due.wall == now.wall);

@@ -37,20 +37,20 @@ START_TEST(defaults)
     struct spec *spec = spec_new("x");
 
     ck_assert_str_eq(spec->name, "x");
-    ck_assert_uint_eq(spec->umask, 022);
+    ck_assert_uint_eq(spec->exec->umask, 022);
     ck_assert(spec->enabled);
-    ck_assert_int_eq(spec->restart, RESTART_ALWAYS);
-    ck_assert(exit_set_has_code(&spec->success_exit, 0) && !exit_set_has_code(&spec->success_exit, 1));
-    ck_assert_int_eq(spec->restart_delay, 100000);
-    ck_assert_int_eq(spec->restart_delay_max, 30000000);
-    ck_assert_int_eq(spec->restart_reset, 10000000);
-    ck_assert_uint_eq(spec->restart_limit, 0);
-    ck_assert_int_eq(spec->start_timeout, 90000000);
-    ck_assert_int_eq(spec->stop_timeout, 10000000);
-    ck_assert_int_eq(spec->stop_signal, SIGTERM);
-    ck_assert_int_eq(spec->kill_mode, KILL_MODE_GROUP);
-    ck_assert_int_eq(spec->log.kind, LOG_KIND_INHERIT);
-    ck_assert_int_eq(spec->log_error.kind, LOG_KIND_UNSET);
+    ck_assert_int_eq(spec->life->restart, RESTART_ALWAYS);
+    ck_assert(exit_set_has_code(&spec->life->success_exit, 0) && !exit_set_has_code(&spec->life->success_exit, 1));
+    ck_assert_int_eq(spec->life->restart_delay, 100000);
+    ck_assert_int_eq(spec->life->restart_delay_max, 30000000);
+    ck_assert_int_eq(spec->life->restart_reset, 10000000);
+    ck_assert_uint_eq(spec->life->restart_limit, 0);
+    ck_assert_int_eq(spec->life->start_timeout, 90000000);
+    ck_assert_int_eq(spec->life->stop_timeout, 10000000);
+    ck_assert_int_eq(spec->life->stop_signal, SIGTERM);
+    ck_assert_int_eq(spec->life->kill_mode, KILL_MODE_GROUP);
+    ck_assert_int_eq(spec->logs->log.kind, LOG_KIND_INHERIT);
+    ck_assert_int_eq(spec->logs->log_error.kind, LOG_KIND_UNSET);
     ck_assert_ptr_null(spec->command);
     spec_free(spec);
 }
@@ -234,27 +234,27 @@ START_TEST(lists)
 
     must_set_list(spec, "environment", set1);
     must_set_list(spec, "environment", set2);
-    ck_assert_uint_eq(strv_len(spec->environment), 3);
-    ck_assert_str_eq(strv_env_get(spec->environment, "B"), "2");
+    ck_assert_uint_eq(strv_len(spec->place->environment), 3);
+    ck_assert_str_eq(strv_env_get(spec->place->environment, "B"), "2");
     must_set(spec, "environment-file", "/a");
     must_set(spec, "environment-file", "-/b");
-    ck_assert_uint_eq(strv_len(spec->environment_files), 2);
+    ck_assert_uint_eq(strv_len(spec->place->environment_files), 2);
 
     must_set_list(spec, "success-exit", exits);
-    ck_assert(!exit_set_has_code(&spec->success_exit, 0) && exit_set_has_code(&spec->success_exit, 15));
-    ck_assert(exit_set_has_signal(&spec->success_exit, SIGTERM));
-    ck_assert(exit_set_has_signal(&spec->success_exit, SIGRTMIN + 1));
+    ck_assert(!exit_set_has_code(&spec->life->success_exit, 0) && exit_set_has_code(&spec->life->success_exit, 15));
+    ck_assert(exit_set_has_signal(&spec->life->success_exit, SIGTERM));
+    ck_assert(exit_set_has_signal(&spec->life->success_exit, SIGRTMIN + 1));
     must_set_list(spec, "success-exit", none);
-    ck_assert(!exit_set_has_code(&spec->success_exit, 1));
+    ck_assert(!exit_set_has_code(&spec->life->success_exit, 1));
 
     char *sockets[] = {"tcp:[0::1]:80,backlog=7", "unix:/x,mode=600", NULL};
     char *twice[] = {"unix:/x", "tcp:*:80", "unix:/x,name=b", NULL};
     must_set_list(spec, "listen", sockets);
-    ck_assert_str_eq(spec->listen[0], "tcp:[::1]:80,backlog=7");
-    ck_assert_str_eq(spec->listen[1], "unix:/x,mode=0600");
+    ck_assert_str_eq(spec->around->listen[0], "tcp:[::1]:80,backlog=7");
+    ck_assert_str_eq(spec->around->listen[1], "unix:/x,mode=0600");
     ck_assert(!spec_set(spec, spec_key_find("listen"), twice, 3, true, err, sizeof(err)));
     ck_assert_msg(strstr(err, "'unix:/x' is there twice") != NULL, "%s", err);
-    ck_assert_uint_eq(strv_len(spec->listen), 2);
+    ck_assert_uint_eq(strv_len(spec->around->listen), 2);
 
     ck_assert(!spec_set(spec, spec_key_find("restart"), one, 1, true, err, sizeof(err)));
     ck_assert_msg(strstr(err, "not a list") != NULL, "%s", err);
@@ -401,13 +401,13 @@ START_TEST(cgroup_settings)
     ck_assert_ptr_null(spec_cgroup_need(spec));
     must_set(spec, "kill-mode", "cgroup");
     ck_assert_str_eq(spec_cgroup_need(spec), "kill-mode = cgroup");
-    spec_cgroup_settings(&spec->cgroup, settings);
+    spec_cgroup_settings(spec->cgroup, settings);
     for (size_t i = 0; i < CGROUP_N_SETTINGS; i++) {
         ck_assert(!settings[i].set);
         ck_assert_str_eq(settings[i].value, unset[i]);
         must_set(spec, cases[i].key, cases[i].value);
     }
-    spec_cgroup_settings(&spec->cgroup, settings);
+    spec_cgroup_settings(spec->cgroup, settings);
     for (size_t i = 0; i < CGROUP_N_SETTINGS; i++) {
         ck_assert(settings[i].set);
         ck_assert_str_eq(settings[i].key, cases[i].key);
@@ -571,6 +571,91 @@ START_TEST(every_key)
 }
 END_TEST
 
+/* What several specs have in common changes with none of them, whichever key it is. */
+START_TEST(what_is_common_is_not_changed)
+{
+    for (size_t i = 0; i < spec_n_keys; i++) {
+        const struct spec_key *key = spec_key_find(others[i].key);
+        struct spec *first = spec_new("x");
+        struct spec *second = spec_dup(first);
+
+        must_set(second, others[i].key, others[i].value);
+        struct spec *third = spec_dup(second);
+        struct spec *fourth = spec_new("x");
+        ck_assert_msg(spec_key_equal(first, fourth, key) && !spec_key_equal(first, second, key), "%s", key->name);
+
+        spec_reset(third, key);
+        ck_assert_msg(spec_key_equal(third, first, key) && !spec_key_equal(third, second, key), "%s", key->name);
+        spec_free(second);
+        ck_assert_msg(spec_key_equal(third, first, key) && spec_key_equal(first, fourth, key), "%s", key->name);
+        spec_free(first);
+        spec_free(third);
+        spec_free(fourth);
+    }
+}
+END_TEST
+
+static struct spec *push(struct spec_list *list, const char *name, const char *key, const char *value)
+{
+    struct spec *spec = spec_new(name);
+
+    must_set(spec, "user", "someone");
+    spec_own_exec(spec)->ids = (struct spec_ids){.set = true, .uid = 5, .gid = 6, .n_groups = 1};
+    spec_own_exec(spec)->ids.groups = xcalloc(1, sizeof(uint32_t));
+    spec_own_exec(spec)->ids.user_name = xstrdup("u");
+    must_set(spec, "log", "/log");
+    spec_own_source(spec)->file = xstrdup("x.conf");
+    if (key != NULL)
+        must_set(spec, key, value);
+    spec_list_push(list, spec);
+    return spec;
+}
+
+/* Of any key: what differs, if only by the ids that a user has, stays each one's own; all else is there once. */
+START_TEST(what_is_said_twice_is_there_once)
+{
+    for (size_t i = 0; i < spec_n_keys; i++) {
+        struct spec_list list = {0};
+        const struct spec_key *key = spec_key_find(others[i].key);
+        struct spec *a = push(&list, "a", others[i].key, others[i].value);
+        struct spec *b = push(&list, "b", others[i].key, others[i].value);
+        struct spec *c = push(&list, "c", NULL, NULL);
+
+        ck_assert_msg(a->exec == b->exec && a->place == b->place && a->life == b->life && a->around == b->around, "%s",
+                      key->name);
+        ck_assert_msg(a->logs == b->logs && a->cgroup == b->cgroup && a->check == b->check && a->source == b->source,
+                      "%s", key->name);
+        ck_assert_msg((a->exec == c->exec) == (key->group != SPEC_EXEC), "%s", key->name);
+        ck_assert_msg((a->life == c->life) == (key->group != SPEC_LIFE), "%s", key->name);
+        ck_assert_msg((a->logs == c->logs) == (key->group != SPEC_LOGS), "%s", key->name);
+        ck_assert_msg(!spec_key_equal(a, c, key) && spec_key_equal(a, b, key), "%s", key->name);
+        spec_list_free(&list);
+    }
+}
+END_TEST
+
+START_TEST(ids_and_files_are_looked_at_too)
+{
+    struct spec_list list = {0};
+    struct spec *a = push(&list, "a", NULL, NULL);
+    struct spec *b = push(&list, "b", NULL, NULL);
+    struct spec *c = spec_dup(a);
+
+    spec_own_exec(c)->ids.groups[0] = 1;
+    free(spec_own_source(c)->file);
+    spec_own_source(c)->file = xstrdup("y.conf");
+    spec_list_push(&list, c);
+    ck_assert(a->exec == b->exec && a->exec != c->exec && a->source == b->source && a->source != c->source);
+    ck_assert_uint_eq(b->exec->ids.groups[0], 0);
+    ck_assert_str_eq(b->source->file, "x.conf");
+
+    spec_own_exec(b)->umask = 077;
+    ck_assert_uint_eq(a->exec->umask, 022);
+    ck_assert_str_eq(b->exec->ids.user_name, "u");
+    spec_list_free(&list);
+}
+END_TEST
+
 /* Does the process see another log by that key? */
 static bool sees_another(const char *log, const char *key, const char *from, const char *to)
 {
@@ -623,7 +708,7 @@ START_TEST(logs_by_fifo)
     must_set(spec, "log", "none");
     ck_assert(!spec_log_is_piped(spec, false));
     must_set(spec, "log", "/dev/null");
-    ck_assert_int_eq(spec->log.kind, LOG_KIND_NONE);
+    ck_assert_int_eq(spec->logs->log.kind, LOG_KIND_NONE);
     spec_free(spec);
 
     spec = spec_new("web");
@@ -667,7 +752,7 @@ START_TEST(log_prefix_has_the_name)
     must_set(spec, "log-prefix", prefixes[_i].prefix);
     struct log_stream stream = spec_log_stream(spec, false);
     ck_assert_str_eq(stream.prefix, prefixes[_i].want);
-    ck_assert_str_eq(spec->logging.prefix, prefixes[_i].prefix);
+    ck_assert_str_eq(spec->logs->logging.prefix, prefixes[_i].prefix);
     log_stream_clear(&stream);
     spec_free(spec);
 }
@@ -682,9 +767,9 @@ START_TEST(exit_set_reads_back)
     char err[256];
 
     for (int code = 0; code <= 255; code++)
-        exit_set_add_code(&a->success_exit, code);
+        exit_set_add_code(&spec_own_life(a)->success_exit, code);
     for (int signo = 1; signo <= 64; signo++)
-        exit_set_add_signal(&a->success_exit, signo);
+        exit_set_add_signal(&spec_own_life(a)->success_exit, signo);
     char **values = spec_get(a, key, &is_list);
     ck_assert_msg(spec_set(b, key, values, strv_len(values), is_list, err, sizeof(err)), "%s", err);
     ck_assert(spec_key_equal(a, b, key));
@@ -699,17 +784,17 @@ START_TEST(resolved_ids_count)
     struct spec *a = spec_new("x");
     must_set(a, "command", "/bin/x");
     must_set(a, "user", "u");
-    a->ids = (struct spec_ids){.set = true, .uid = 5, .gid = 6, .user_name = xstrdup("u")};
+    spec_own_exec(a)->ids = (struct spec_ids){.set = true, .uid = 5, .gid = 6, .user_name = xstrdup("u")};
     struct spec *b = spec_dup(a);
 
     ck_assert(spec_key_equal(a, b, spec_key_find("user")));
-    b->ids.uid = 7;
+    spec_own_exec(b)->ids.uid = 7;
     ck_assert(!spec_key_equal(a, b, spec_key_find("user")));
     ck_assert(spec_key_equal(a, b, spec_key_find("group")));
     ck_assert_uint_ne(spec_process_digest(a), spec_process_digest(b));
-    b->ids.uid = 5;
-    b->ids.groups = xcalloc(1, sizeof(*b->ids.groups));
-    b->ids.n_groups = 1;
+    spec_own_exec(b)->ids.uid = 5;
+    spec_own_exec(b)->ids.groups = xcalloc(1, sizeof(*b->exec->ids.groups));
+    spec_own_exec(b)->ids.n_groups = 1;
     ck_assert(!spec_key_equal(a, b, spec_key_find("user")));
     ck_assert_uint_ne(spec_process_digest(a), spec_process_digest(b));
     spec_free(a);
@@ -745,9 +830,10 @@ START_TEST(digest_of_old_keys_is_stable)
     must_set_list(spec, "environment", environment);
     for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i += 2)
         must_set(spec, old[i], old[i + 1]);
-    spec->ids = (struct spec_ids){.set = true, .uid = 7, .gid = 8, .n_groups = 2, .user_name = xstrdup("u")};
-    spec->ids.groups = xcalloc(2, sizeof(*spec->ids.groups));
-    spec->ids.groups[1] = 9;
+    spec_own_exec(spec)->ids =
+        (struct spec_ids){.set = true, .uid = 7, .gid = 8, .n_groups = 2, .user_name = xstrdup("u")};
+    spec_own_exec(spec)->ids.groups = xcalloc(2, sizeof(*spec->exec->ids.groups));
+    spec->exec->ids.groups[1] = 9;
     ck_assert_uint_eq(spec_process_digest(spec), UINT64_C(0x2041b770556b7dce));
     spec_free(spec);
 }
@@ -789,6 +875,9 @@ Suite *check_suite(void)
     tcase_add_test(tc, validate);
     tcase_add_test(tc, cgroup_settings);
     tcase_add_test(tc, every_key);
+    tcase_add_test(tc, what_is_common_is_not_changed);
+    tcase_add_test(tc, what_is_said_twice_is_there_once);
+    tcase_add_test(tc, ids_and_files_are_looked_at_too);
     tcase_add_test(tc, logs_by_fifo);
     tcase_add_loop_test(tc, log_prefix_has_the_name, 0, sizeof(prefixes) / sizeof(prefixes[0]));
     tcase_add_test(tc, exit_set_reads_back);

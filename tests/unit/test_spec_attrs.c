@@ -188,8 +188,8 @@ START_TEST(lists_of_processors)
     ck_assert_str_eq(got, "0-1 3 7-8");
     free(got);
     ck_assert(!spec_set(spec, key, values, 0, true, err, sizeof(err)));
-    ck_assert(spec_cpus_has(spec->cpus, 8) && !spec_cpus_has(spec->cpus, 9));
-    ck_assert(!spec_cpus_has(spec->cpus, SPEC_CPUS_MAX));
+    ck_assert(spec_cpus_has(spec->exec->cpus, 8) && !spec_cpus_has(spec->exec->cpus, 9));
+    ck_assert(!spec_cpus_has(spec->exec->cpus, SPEC_CPUS_MAX));
     spec_free(spec);
 }
 END_TEST
@@ -276,11 +276,11 @@ START_TEST(supplementary_groups_are_compared)
     struct spec *a = spec_new("x");
 
     set(a, "supplementary-groups", "adm");
-    a->ids = (struct spec_ids){.set = true, .uid = 5, .gid = 6, .n_groups = 1};
-    a->ids.groups = xcalloc(1, sizeof(*a->ids.groups));
+    spec_own_exec(a)->ids = (struct spec_ids){.set = true, .uid = 5, .gid = 6, .n_groups = 1};
+    spec_own_exec(a)->ids.groups = xcalloc(1, sizeof(*a->exec->ids.groups));
     struct spec *b = spec_dup(a);
     ck_assert(spec_key_equal(a, b, user) && spec_key_equal(a, b, more));
-    b->ids.groups[0] = 4;
+    spec_own_exec(b)->ids.groups[0] = 4;
     ck_assert(spec_key_equal(a, b, user) && !spec_key_equal(a, b, more));
     ck_assert_uint_ne(spec_process_digest(a), spec_process_digest(b));
 
