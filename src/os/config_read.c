@@ -2,6 +2,7 @@
 #include "os/config_read.h"
 
 #include <confuse.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -365,12 +366,16 @@ static void use_keys_of(struct reader *r, const char *text, size_t len)
 
 static cfg_t *parse(struct reader *r, char *text, size_t len, int *rc)
 {
+    errno = 0;
     cfg_t *cfg = mem_checked(cfg_init(r->top, CFGF_NONE));
     FILE *fp = mem_checked(fmemopen(text, len, "r"));
 
     cfg_set_error_function(cfg, on_error);
     current = r;
     *rc = cfg_parse_fp(cfg, fp);
+    /* Then a section of its may be missing, of which it would take hold when it is freed. */
+    if (errno == ENOMEM)
+        mem_checked(NULL);
     current = NULL;
     fclose(fp);
     return cfg;
