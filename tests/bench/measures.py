@@ -36,6 +36,8 @@ MEASURES = (
     Measure("doubled", "the same: doubled", "", most=0, compared=False),
     Measure("reattach_10000", "taking back 10,000 after SIGKILL: lock to first answer", "ms", most=300, compared=False),
     Measure("reattach_to_lock", "the same: exec to lock", "ms", compared=False),
+    Measure("storm_adopted", "all of these killed at once, all back", "ms", compared=False),
+    Measure("stop_adopted", "clean stop of 10,000 after that", "ms", compared=False),
     Measure("stored_10000", "taking back 10,000 with the fd store: lock to first answer", "ms", most=1000, compared=False),
     Measure("stored_to_lock", "the same: exec to lock", "ms", compared=False),
     Measure("noisy", "exit to successor beside 500 that crash, 200 clients and a flooded log", "ms", ratio=2,

@@ -142,16 +142,29 @@ def ready_layers(kind, tools, scale):
         return {"ready_5000": peer.board.started_in()}
 
 
+def storm_and_stop(peer):
+    """ms from the first kill until all are back, and from the signal to the end of the last."""
+    storm = peer.drive("storm", peer.board.path)[0]
+    reap()  # as init does: those of a supervisor before were orphaned, and 10,000 zombies are in the way of all
+    return storm, peer.end()
+
+
 def ten_thousand(kind, tools, scale):
     with started(kind, tools, 10000) as peer:
         figures = {"start_10000": peer.board.started_in(), "memory_10000": memory(peer)}
         figures.update(idle(peer, scale.idle_seconds))
         if peer.json:
             figures["json_10000"] = status(peer, "json", 5)
-            figures["reattach_10000"], figures["reattach_to_lock"] = peer.reattach()
-        figures["storm_10000"] = peer.drive("storm", peer.board.path)[0]
-        reap()  # as init does: those of the supervisor before were orphaned, and 10,000 zombies are in the way of all
-        figures["stop_10000"] = peer.end()
+        figures["storm_10000"], figures["stop_10000"] = storm_and_stop(peer)
+        return figures
+
+
+def taken_back(kind, tools, scale):
+    """As ten_thousand, but it was killed and has started none of those that are there."""
+    with started(kind, tools, 10000) as peer:
+        figures = {}
+        figures["reattach_10000"], figures["reattach_to_lock"] = peer.reattach()
+        figures["storm_adopted"], figures["stop_adopted"] = storm_and_stop(peer)
         return figures
 
 
@@ -209,6 +222,7 @@ SESSIONS = (
     ("layers", layers, (*peers.BARE, LayeredSupd)),
     ("ready_layers", ready_layers, (*peers.BARE, NotifyingSupd)),
     ("ten_thousand", ten_thousand, OURS),
+    ("taken_back", taken_back, (peers.Supd,)),
     ("stored", stored, (StoredSupd,)),
     ("killed", killed, [p for p in EVERYBODY if p not in (*peers.BARE, peers.SupdWithCgroups, peers.Systemd)]),
     ("noisy", noisy, (NoisySupd,)),
