@@ -21,7 +21,9 @@
 
 /* With so many, a thousand services that start at once on two processors hardly ever find all of them in use. */
 #define ROOMS 32
-#define ROOMS_KEPT 4 /* with their memory, where nobody is in there */
+/* Where more than so many were in use at once, only a few are kept: in a burst they are made faster than they are filled. */
+#define ROOMS_MANY 16
+#define ROOMS_FEW 2
 #define STACK_SIZE (64 * 1024)
 
 /* What the child reads, and its stack: one that grows too far spoils what is its own.  Of whole pages, most of them 4 KiB. */
@@ -32,11 +34,15 @@ struct room {
 
 static struct {
     struct room *rooms; /* ROOMS of them, hidden from children that get a copy of our memory */
-    char *storage;      /* the stacks of donors, with their thread-local storage on top of each; never given back */
+    char *storage;      /* the stacks of donors, with their thread-local storage on top of each */
     size_t storage_size;
     size_t n;    /* so many have it */
     size_t high; /* so many have been used since spawn_share_rest() */
-    void *thread_pointers[ROOMS];
+    struct donor {
+        pthread_t thread;
+        void *pointer;
+        sem_t told;
+    } donors[ROOMS];
     _Atomic pid_t used[ROOMS]; /* not 0: somebody is in there; the kernel clears it */
 } share;
 
@@ -85,12 +91,7 @@ static void *thread_pointer(void)
 #endif
 }
 
-struct donor {
-    void *pointer;
-    sem_t told;
-};
-
-/* Ends without a word to the C library, which therefore keeps what it has made for this thread. */
+/* Ends without a word to the C library, which therefore keeps what it has made for this thread until that is joined. */
 static void *donate(void *arg)
 {
     struct donor *donor = arg;
@@ -101,29 +102,26 @@ static void *donate(void *arg)
     return NULL; /* which is not reached */
 }
 
-/* The thread pointer of a thread that has ended, whose stack is STACK; NULL: none could be made. */
-static void *make_thread_storage(char *stack, size_t size)
+/* DONOR gets the thread pointer of a thread that has ended, whose stack of SIZE bytes was STACK.  False: none could be made. */
+static bool make_donor(struct donor *donor, char *stack, size_t size)
 {
-    struct donor donor = {.pointer = NULL};
     pthread_attr_t attributes;
-    pthread_t thread;
     sigset_t all;
     sigset_t before;
 
     if (pthread_attr_init(&attributes) != 0)
-        return NULL;
-    sem_init(&donor.told, 0, 0);
+        return false;
+    sem_init(&donor->told, 0, 0);
     sigfillset(&all); /* no handler of ours runs there */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_attr_setstack(&attributes, stack, size) == 0 &&
-        pthread_create(&thread, &attributes, donate, &donor) == 0) {
-        while (sem_wait(&donor.told) == -1)
-            continue;
-    }
+    bool made = pthread_attr_setstack(&attributes, stack, size) == 0 &&
+                pthread_create(&donor->thread, &attributes, donate, donor) == 0;
+    while (made && sem_wait(&donor->told) == -1)
+        continue;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    sem_destroy(&donor.told);
+    sem_destroy(&donor->told);
     pthread_attr_destroy(&attributes);
-    return donor.pointer;
+    return made;
 }
 
 /* ---- rooms ---- */
@@ -152,12 +150,14 @@ static bool map_rooms(void)
     return false;
 }
 
+static char *storage_of(size_t i)
+{
+    return share.storage + i * share.storage_size;
+}
+
 static bool make_room(void)
 {
-    char *stack = share.storage + share.n * share.storage_size;
-
-    share.thread_pointers[share.n] = make_thread_storage(stack, share.storage_size);
-    if (share.thread_pointers[share.n] == NULL)
+    if (!make_donor(&share.donors[share.n], storage_of(share.n), share.storage_size))
         return false;
     share.n++;
     return true;
@@ -180,12 +180,15 @@ struct spawn_pack *spawn_share_room(void)
 
 void spawn_share_rest(void)
 {
-    if (share.high <= ROOMS_KEPT)
+    if (share.high <= ROOMS_MANY)
         return;
     share.high = 0;
-    for (size_t i = ROOMS_KEPT; i < share.n; i++) {
-        if (share.used[i] == 0)
-            madvise(&share.rooms[i], sizeof(struct room), MADV_DONTNEED);
+    while (share.n > ROOMS_FEW && share.used[share.n - 1] == 0) {
+        size_t last = --share.n;
+
+        pthread_join(share.donors[last].thread, NULL);
+        madvise(storage_of(last), share.storage_size, MADV_DONTNEED);
+        madvise(&share.rooms[last], sizeof(struct room), MADV_DONTNEED);
     }
 }
 
@@ -218,7 +221,7 @@ pid_t spawn_share_clone(struct spawn_pack *pack, int *pidfd)
 
     pack->baseline.oom_score_adj = INT_MIN; /* as it has been found to be right */
     share.used[i] = 1;
-    pid_t pid = clone(run, room->stack + sizeof(room->stack), flags, pack, pidfd, share.thread_pointers[i],
+    pid_t pid = clone(run, room->stack + sizeof(room->stack), flags, pack, pidfd, share.donors[i].pointer,
                       (pid_t *)&share.used[i]);
     if (pid != -1) {
         share.high = i >= share.high ? i + 1 : share.high;

@@ -33,7 +33,7 @@ struct spawn_pack *spawn_share_room(void);
  */
 pid_t spawn_share_clone(struct spawn_pack *pack, int *pidfd);
 
-/* No child is between its making and its exec: most rooms can do without memory until they are used again. */
+/* No child is between its making and its exec: where there were many, most of the rooms are given back. */
 void spawn_share_rest(void);
 
 /*
