@@ -200,18 +200,40 @@ fail:
     return false;
 }
 
-/*
- * A child with a copy of our memory that carries out REQ.  Copies of what it needs are on the stack, in PACK if that is
- * not NULL: where specs are is nothing for the child to see, base/slab.h.
- */
-static pid_t copied_child(const struct spawn_request *asked, struct spawn_pack *pack, struct spawn_origin *origin,
-                          int report_fd, int *pidfd)
+/* PACK: what the child reads; NULL: it could not be packed. */
+static struct spawn_origin origin_of(struct spawn_pack *pack, uint64_t not_before)
 {
+    return (struct spawn_origin){
+        .parent = getpid(),
+        .not_before = start_by_clock == TICK_IS_RIGHT ? not_before : 0,
+        .variables = pack != NULL ? &pack->variables : NULL,
+    };
+}
+
+/* A child in our memory, or -1 with errno; with EOPNOTSUPP, it may do with a copy. */
+static pid_t shared_child(const struct spawn_request *req, int report_fd, uint64_t not_before, int *pidfd)
+{
+    struct spawn_pack *pack = spawn_share_allows(req) ? spawn_share_room() : NULL;
+
+    if (pack == NULL || !spawn_pack(pack, req)) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    pack->origin = origin_of(pack, not_before);
+    pack->report_fd = report_fd;
+    return spawn_share_clone(pack, pidfd);
+}
+
+/* A child with a copy of our memory.  Where specs are is nothing for it to see, base/slab.h: so what it reads is here. */
+static pid_t copied_child(const struct spawn_request *asked, int report_fd, uint64_t not_before, int *pidfd)
+{
+    struct spawn_pack pack;
     struct spec_copy spec;
     struct spawn_request copy;
-    const struct spawn_request *req = &pack->request;
+    const struct spawn_request *req = &pack.request;
+    bool packed = spawn_pack(&pack, asked);
 
-    if (origin->variables != NULL) {
+    if (packed) {
         heap_cover();
     } else {
         spec_copy(&spec, asked->spec);
@@ -220,37 +242,21 @@ static pid_t copied_child(const struct spawn_request *asked, struct spawn_pack *
         req = &copy;
         heap_uncover();
     }
-    pid_t pid = fork_with_pidfd(pidfd, req, origin);
+    struct spawn_origin origin = origin_of(packed ? &pack : NULL, not_before);
+    pid_t pid = fork_with_pidfd(pidfd, req, &origin);
     if (pid == 0)
-        spawn_child_run(req, origin, report_fd);
+        spawn_child_run(req, &origin, report_fd);
     return pid;
 }
 
 /* With all signals blocked.  CHILD gets its pid (-1, with errno: there is none), pidfd and start. */
 static void make_child(const struct spawn_request *req, int report_fd, struct spawn_child *child)
 {
-    struct spawn_pack own;
-    struct spawn_pack *room = spawn_share_allows(req) ? spawn_share_room() : NULL;
-    struct spawn_pack *pack = room != NULL ? room : &own;
-    bool packed = spawn_pack(pack, req);
     uint64_t not_before = clock_boot_ticks();
-    struct spawn_origin origin = {
-        .parent = getpid(),
-        .not_before = start_by_clock == TICK_IS_RIGHT ? not_before : 0,
-        .variables = packed ? &pack->variables : NULL,
-    };
 
-    if (packed && room != NULL) {
-        pack->origin = origin;
-        pack->report_fd = report_fd;
-        child->pid = spawn_share_clone(pack, &child->pidfd);
-        if (child->pid == -1 && errno == EOPNOTSUPP) {
-            make_child(req, report_fd, child); /* there are no rooms any more */
-            return;
-        }
-    } else {
-        child->pid = copied_child(req, pack, &origin, report_fd, &child->pidfd);
-    }
+    child->pid = shared_child(req, report_fd, not_before, &child->pidfd);
+    if (child->pid == -1 && errno == EOPNOTSUPP)
+        child->pid = copied_child(req, report_fd, not_before, &child->pidfd);
     if (child->pid > 0)
         child->start_ticks = start_of(child->pid, not_before);
 }
