@@ -22,7 +22,7 @@
 /* With so many, a thousand services that start at once on two processors hardly ever find all of them in use. */
 #define ROOMS 32
 /* Where more than so many were in use at once, only a few are kept: in a burst they are made faster than they are filled. */
-#define ROOMS_MANY 16
+#define ROOMS_MANY 4
 #define ROOMS_FEW 2
 #define STACK_SIZE (64 * 1024)
 

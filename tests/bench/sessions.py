@@ -14,6 +14,7 @@ from processes import all_pids, descendants, is_alive, kill
 from stored import StoredSupd
 
 QUIET = 8  # more than it takes any of them to start its first service
+REST = 10  # s, at most
 IN_MEMORY = "/dev/shm"  # where a runtime directory is, and no disk waited for
 
 
@@ -90,15 +91,6 @@ def status(peer, which, rounds):
     return peer.drive("time", rounds, *command, inside=False) if command else None
 
 
-def memory(peer):
-    """MiB of all its own processes; what several share counts once."""
-    total = 0
-    for pid in peer.own_processes():
-        with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:
-            total += next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
-    return total / 1024
-
-
 def activity(peer):
     """(context switches, CPU ns) of all its own processes so far."""
     switches = cpu = 0
@@ -108,6 +100,25 @@ def activity(peer):
         with open(f"/proc/{pid}/schedstat", encoding="utf-8") as file:
             cpu += int(file.read().split()[0])
     return switches, cpu
+
+
+def come_to_rest(peer):
+    """The last worker has come before supd has heard of it."""
+    before, now = None, activity(peer)
+    deadline = time.monotonic() + REST
+    while now != before and time.monotonic() < deadline:
+        time.sleep(0.1)
+        before, now = now, activity(peer)
+
+
+def memory(peer):
+    """MiB of all its own processes, once they have nothing to do; what several share counts once."""
+    come_to_rest(peer)
+    total = 0
+    for pid in peer.own_processes():
+        with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:
+            total += next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+    return total / 1024
 
 
 def idle(peer, seconds):
