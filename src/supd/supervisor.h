@@ -3,7 +3,8 @@
  * The supervisor: the one context that everything of this layer is handed, and
  * the only code that carries out what core/service.h decides.
  *
- *   supervisor.c  the services, carrying out actions
+ *   supervisor.c  carrying out actions
+ *   services.c    the table of services
  *   process.c     from a fork to the end of a process: report pipe, SIGCHLD (process.h)
  *   process_role.c  what tells a main process from a control process
  *   main_search.c the main process of a forking service
@@ -266,6 +267,25 @@ void supervisor_init(struct supervisor *sup);
 /* Closes and frees everything; running services are left as they are. */
 void supervisor_clear(struct supervisor *sup);
 
+/* Puts back what a record said, before any event is fed. */
+void service_restore(struct service *service, const struct svc *svc);
+
+/* A fact: changes the service, whether or not it can be recorded now. */
+void service_event(struct service *service, const struct svc_event *event);
+/* A command: is carried out only once it is recorded; else false with ERR written and nothing is changed. */
+bool service_command(struct service *service, enum svc_event_type type, char *err, size_t err_size);
+/* The same with all that EVENT says. */
+bool service_command_event(struct service *service, const struct svc_event *event, char *err, size_t err_size);
+
+/* To be called when what the service has of processes has changed. */
+void service_update_busy(struct service *service);
+
+/* ---- services.c ---- */
+
+/* An empty table; and it is empty again, its services freed. */
+void services_init(struct supervisor *sup);
+void services_clear(struct supervisor *sup);
+
 struct service *service_find(struct supervisor *sup, const char *name);
 /* Is it one of supd's own, of which nobody is to know?  They have names that no other can have. */
 bool service_is_internal(const struct service *service);
@@ -286,16 +306,6 @@ void services_sort(struct supervisor *sup);
 /* All N of them in that order, to be freed. */
 struct service **services_list(const struct supervisor *sup, size_t *n);
 
-/* Puts back what a record said, before any event is fed. */
-void service_restore(struct service *service, const struct svc *svc);
-
-/* A fact: changes the service, whether or not it can be recorded now. */
-void service_event(struct service *service, const struct svc_event *event);
-/* A command: is carried out only once it is recorded; else false with ERR written and nothing is changed. */
-bool service_command(struct service *service, enum svc_event_type type, char *err, size_t err_size);
-/* The same with all that EVENT says. */
-bool service_command_event(struct service *service, const struct svc_event *event, char *err, size_t err_size);
-
 /* Is it to be started with supd: by what a command has said, else by its configuration? */
 bool service_enabled(const struct service *service);
 /* To be called when that may have changed.  Nothing is started or stopped by it. */
@@ -304,9 +314,8 @@ void service_tell_enabled(struct service *service);
 /* Is its process one that was started from an older configuration? */
 bool service_config_stale(const struct service *service);
 
-/* To be called when what the service has of processes has changed. */
-void service_update_busy(struct service *service);
-
+/* To be called when the service has become another: if it is to be no more and nothing of it is left, it is freed soon. */
+void service_consider_gone(struct service *service);
 /* Frees those that have gone from the configuration and of which nothing is left. */
 void services_delete_gone(struct supervisor *sup);
 
