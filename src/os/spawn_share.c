@@ -21,7 +21,7 @@
 
 /* With so many, a thousand services that start at once on two processors hardly ever find all of them in use. */
 #define ROOMS 32
-/* Where more than so many were in use at once, only a few are kept: in a burst they are made faster than they are filled. */
+/* Where more than so many had to be made, only a few are kept: in a burst they are made faster than they are filled. */
 #define ROOMS_MANY 4
 #define ROOMS_FEW 2
 #define STACK_SIZE (64 * 1024)
@@ -36,8 +36,7 @@ static struct {
     struct room *rooms; /* ROOMS of them, hidden from children that get a copy of our memory */
     char *storage;      /* the stacks of donors, with their thread-local storage on top of each */
     size_t storage_size;
-    size_t n;    /* so many have it */
-    size_t high; /* so many have been used since spawn_share_rest() */
+    size_t n; /* so many have it: who finds all of those in use makes one more */
     struct donor {
         pthread_t thread;
         void *pointer;
@@ -180,9 +179,8 @@ struct spawn_pack *spawn_share_room(void)
 
 void spawn_share_rest(void)
 {
-    if (share.high <= ROOMS_MANY)
+    if (share.n <= ROOMS_MANY)
         return;
-    share.high = 0;
     while (share.n > ROOMS_FEW && share.used[share.n - 1] == 0) {
         size_t last = --share.n;
 
@@ -223,10 +221,8 @@ pid_t spawn_share_clone(struct spawn_pack *pack, int *pidfd)
     share.used[i] = 1;
     pid_t pid = clone(run, room->stack + sizeof(room->stack), flags, pack, pidfd, share.donors[i].pointer,
                       (pid_t *)&share.used[i]);
-    if (pid != -1) {
-        share.high = i >= share.high ? i + 1 : share.high;
+    if (pid != -1)
         return pid;
-    }
     share.used[i] = 0;
     if (errno != EAGAIN && errno != ENOMEM) { /* a sandbox that knows no such flags */
         state = UNUSABLE;
