@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "os/identity.h"
+#include "os/procfs.h"
 
 #define LOOKS_MAX 16 /* a cgroup that forks faster than it can be signalled does not hold the loop */
 #define SMALL_FILE 4096
@@ -184,14 +185,6 @@ static void add_pid(struct pids *pids, pid_t pid)
     pids->items[pids->n++] = pid;
 }
 
-static int compare_pids(const void *a, const void *b)
-{
-    pid_t x = *(const pid_t *)a;
-    pid_t y = *(const pid_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 static void collect(void *ctx, const char *path)
 {
     struct pids *pids = ctx;
@@ -220,13 +213,13 @@ static struct pids look(const char *path)
 
     collect(&pids, path);
     if (pids.n > 0)
-        qsort(pids.items, pids.n, sizeof *pids.items, compare_pids);
+        qsort(pids.items, pids.n, sizeof *pids.items, procfs_compare_pids);
     return pids;
 }
 
 static bool has_pid(const struct pids *pids, pid_t pid)
 {
-    return pids->n > 0 && bsearch(&pid, pids->items, pids->n, sizeof pid, compare_pids) != NULL;
+    return pids->n > 0 && bsearch(&pid, pids->items, pids->n, sizeof pid, procfs_compare_pids) != NULL;
 }
 
 void cgroup_each_member(const char *path, bool (*fn)(void *ctx, pid_t pid), void *ctx)
@@ -313,7 +306,7 @@ static void signal_all(const char *path, struct signalling *s)
     for (size_t i = 0; i < pids.n; i++)
         add_pid(&s->done, pids.items[i]);
     if (s->done.n > 0)
-        qsort(s->done.items, s->done.n, sizeof *s->done.items, compare_pids);
+        qsort(s->done.items, s->done.n, sizeof *s->done.items, procfs_compare_pids);
     free(fds);
     free(pids.items);
 }

@@ -223,6 +223,14 @@ int procfs_each(bool (*fn)(void *ctx, pid_t pid), void *ctx)
     return rc;
 }
 
+int procfs_compare_pids(const void *a, const void *b)
+{
+    pid_t x = *(const pid_t *)a;
+    pid_t y = *(const pid_t *)b;
+
+    return (x > y) - (x < y);
+}
+
 /*
  * The whole of a file whose size is not known before, from its beginning, NUL-terminated: in FIRST, of SIZE bytes, where
  * that is enough, else allocated.  NULL when it cannot be read.

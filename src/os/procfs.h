@@ -57,6 +57,9 @@ void procfs_walk_free(struct procfs_walk *walk); /* NULL is fine */
  */
 int procfs_each(bool (*fn)(void *ctx, pid_t pid), void *ctx);
 
+/* Of two pid_t, for qsort(3) and bsearch(3): ascending. */
+int procfs_compare_pids(const void *a, const void *b);
+
 /*
  * Calls FN for each child of PID, all its threads', that /proc knows; a child that ends meanwhile may hide others, unless
  * nobody reaps the children but the caller.  0, -ESRCH when there is no such process, -ENOSYS where the kernel does not

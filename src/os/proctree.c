@@ -203,10 +203,7 @@ static bool read_member(void *ctx, pid_t pid)
 
 static int compare_strangers(const void *a, const void *b)
 {
-    pid_t x = ((const struct stranger *)a)->pid;
-    pid_t y = ((const struct stranger *)b)->pid;
-
-    return (x > y) - (x < y);
+    return procfs_compare_pids(&((const struct stranger *)a)->pid, &((const struct stranger *)b)->pid);
 }
 
 static bool add_member(void *ctx, pid_t pid)

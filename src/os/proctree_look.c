@@ -26,14 +26,6 @@ bool proctree_is_out_of_sight(int rc)
     return rc == -ESRCH || rc == -EACCES || rc == -EPERM;
 }
 
-static int compare_pids(const void *a, const void *b)
-{
-    pid_t x = *(const pid_t *)a;
-    pid_t y = *(const pid_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 bool proctree_is_leader(const struct proctree_look *look, pid_t pid)
 {
     return look->is_leader(look->ctx, pid);
@@ -183,7 +175,7 @@ static bool read_any(void *ctx, pid_t pid)
 
 static int compare_parents(const void *a, const void *b)
 {
-    return compare_pids(&((const struct stranger *)a)->st.ppid, &((const struct stranger *)b)->st.ppid);
+    return procfs_compare_pids(&((const struct stranger *)a)->st.ppid, &((const struct stranger *)b)->st.ppid);
 }
 
 /* False: it would have cost more than COST. */

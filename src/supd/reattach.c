@@ -74,14 +74,6 @@ static int compare_survivors(const void *a, const void *b)
     return order != 0 ? order : (int)x->part - (int)y->part;
 }
 
-static int compare_pids(const void *a, const void *b)
-{
-    pid_t x = *(const pid_t *)a;
-    pid_t y = *(const pid_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 static struct survivor *survey_find(const struct survey *survey, const char *name, enum process_part part)
 {
     struct survivor key = {.name = name, .part = part};
@@ -113,7 +105,7 @@ static bool find_unrecorded(void *ctx, pid_t pid)
     char own_pid[16];
 
     /* The cheap questions first: this is asked of every process of the machine. */
-    if (bsearch(&pid, survey->pids, survey->n_recorded, sizeof pid, compare_pids))
+    if (bsearch(&pid, survey->pids, survey->n_recorded, sizeof pid, procfs_compare_pids))
         return true;
     if (procfs_read_stat(pid, &st) < 0 || st.session != pid || st.state == 'Z')
         return true;
@@ -209,7 +201,7 @@ static void open_recorded(struct survey *survey)
     survey->pids = xcalloc(survey->n + 1, sizeof(pid_t));
     for (size_t i = 0; i < survey->n; i++)
         survey->pids[i] = survey->items[i].pid;
-    qsort(survey->pids, survey->n, sizeof(pid_t), compare_pids);
+    qsort(survey->pids, survey->n, sizeof(pid_t), procfs_compare_pids);
 }
 
 /* An empty replay stands for "there is nothing to take back". */

@@ -17,6 +17,7 @@
 #include "base/signames.h"
 #include "base/slab.h"
 #include "os/clock.h"
+#include "os/procfs.h"
 #include "os/procgroup.h"
 #include "supd/cgroups.h"
 #include "supd/process.h"
@@ -42,14 +43,6 @@ static struct tree *tree_of(struct process *process)
 
 /* ---- the look ---- */
 
-static int compare_pids(const void *a, const void *b)
-{
-    pid_t x = *(const pid_t *)a;
-    pid_t y = *(const pid_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 static void read_leaders(struct supervisor *sup)
 {
     struct tree_look *look = &sup->look;
@@ -70,7 +63,7 @@ static void read_leaders(struct supervisor *sup)
         if (svc->check.pid > 0)
             look->leaders[look->n++] = svc->check.pid;
     }
-    qsort(look->leaders, look->n, sizeof *look->leaders, compare_pids);
+    qsort(look->leaders, look->n, sizeof *look->leaders, procfs_compare_pids);
 }
 
 /* Most of our children are known by their number; only where there are others all services are gone through. */
@@ -82,7 +75,7 @@ static bool is_leader(void *ctx, pid_t pid)
         return true;
     read_leaders(sup);
     return sup->look.n > 0 &&
-           bsearch(&pid, sup->look.leaders, sup->look.n, sizeof *sup->look.leaders, compare_pids) != NULL;
+           bsearch(&pid, sup->look.leaders, sup->look.n, sizeof *sup->look.leaders, procfs_compare_pids) != NULL;
 }
 
 static void drop_look(struct supervisor *sup)

@@ -77,16 +77,7 @@ struct descent {
 
 static int by_parent(const void *a, const void *b)
 {
-    const struct other *x = a, *y = b;
-
-    return (x->ppid > y->ppid) - (x->ppid < y->ppid);
-}
-
-static int by_number(const void *a, const void *b)
-{
-    pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
-
-    return (x > y) - (x < y);
+    return procfs_compare_pids(&((const struct other *)a)->ppid, &((const struct other *)b)->ppid);
 }
 
 /* Calls FN for those among the others that are children of PID. */
@@ -128,7 +119,7 @@ static void add_descendants(void *ctx, pid_t pid)
 
 static bool is_main(const struct usage_look *look, pid_t pid)
 {
-    return look->n_mains > 0 && bsearch(&pid, look->mains, look->n_mains, sizeof pid, by_number) != NULL;
+    return look->n_mains > 0 && bsearch(&pid, look->mains, look->n_mains, sizeof pid, procfs_compare_pids) != NULL;
 }
 
 /* The children of one that was started since the others were listed may be none of those. */
@@ -271,7 +262,7 @@ struct usage_look *usage_look_new(struct service *const *services, size_t n, boo
             look->mains[look->n_mains++] = services[i]->svc->proc.pid;
     }
     if (look->n_mains >= WORTH_LISTING) {
-        qsort(look->mains, look->n_mains, sizeof *look->mains, by_number);
+        qsort(look->mains, look->n_mains, sizeof *look->mains, procfs_compare_pids);
         look->walk = procfs_walk_new();
         look->others_are = look->walk ? LISTING : ASKED;
     }
