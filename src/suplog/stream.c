@@ -168,10 +168,13 @@ static bool wants_whole_lines(const struct stream *stream)
            stream->conf.rate_period > 0;
 }
 
-/* Is there more than the LEN bytes of a line that were peeked, and nothing more to be seen of it? */
-static bool is_beyond_sight(const struct stream *stream, size_t len)
+/*
+ * Are the LEN bytes of a line that were peeked all that can be seen of it, because there is no room for more in the FIFO or in
+ * what is peeked into?  What has come since they were peeked may be the rest of the line: then it is seen in the next turn.
+ */
+static bool is_all_to_see(const struct stream *stream, size_t len)
 {
-    return fifo_left(stream->fifo) > len &&
+    return (fifo_is_full(stream->fifo) || fifo_left(stream->fifo) > len) &&
            fifo_peek(stream->fifo, stream->desk->glass, stream->desk->peeked, LOG_LINE_MAX) == (ssize_t)len;
 }
 
@@ -185,8 +188,7 @@ size_t stream_portion(struct stream *stream, const char *data, size_t len, const
     }
     if (stream->line_since == 0)
         stream->line_since = now->mono;
-    if (stream->closing || now->mono - stream->line_since >= LINE_PATIENCE || fifo_is_full(stream->fifo) ||
-        is_beyond_sight(stream, len)) {
+    if (stream->closing || now->mono - stream->line_since >= LINE_PATIENCE || is_all_to_see(stream, len)) {
         stream->line_since = 0;
         return len;
     }

@@ -58,6 +58,11 @@ def is_alive(pid):
     return is_itself(pid, stat) and stat[0] not in "ZX"
 
 
+def is_stopped(pid):
+    stat = read_stat(pid)
+    return stat is not None and stat[0] in "Tt"
+
+
 def all_pids():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 

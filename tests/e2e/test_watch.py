@@ -134,11 +134,6 @@ def crash_after_crash(t):
     each_way(t, crashes)
 
 
-def is_stopped(pid):
-    stat = read_stat(pid)
-    return stat is not None and stat[0] in "Tt"
-
-
 def stopped(t, way):
     begin(t, way, t.sleeper("a"), t.sleeper("b"))
     t.start()

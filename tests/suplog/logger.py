@@ -165,6 +165,15 @@ class Match:
         os.unlink(self.path)
 
 
+def numbered(i):
+    return b"%08d %s" % (i, b"x" * (i * 7919 % 120))
+
+
+def is_whole(line):
+    """Is it all of a line, without its end, that Numbers has written?"""
+    return len(line) >= 9 and line[:8].isdigit() and line == numbered(int(line[:8]))
+
+
 class Numbers(threading.Thread):
     """Writes numbered lines of different lengths, in pieces that do not end with them, until so many are written."""
 
@@ -185,8 +194,7 @@ class Numbers(threading.Thread):
         while len(self.lines) < self.count and not self.enough.is_set():
             size = size * 48271 % 9973 + 1
             while len(rest) < size and len(self.lines) < self.count:
-                i = len(self.lines)
-                self.lines.append(b"%08d %s\n" % (i, b"x" * (i * 7919 % 120)))
+                self.lines.append(numbered(len(self.lines)) + b"\n")
                 rest += self.lines[-1]
             self.logger.write(self.stream, rest[:size])
             rest = rest[size:]

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """suplog by itself: nothing is lost, doubled or out of order, whatever happens to it and around it."""
+import datetime
 import fcntl
 import glob
 import json
@@ -16,8 +17,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
 from harness import main, test  # noqa: E402
-from logger import Logger, Numbers, stream  # noqa: E402
-from processes import SLOWER, eventually, is_sanitized, skip  # noqa: E402
+from logger import Logger, Numbers, is_whole, stream  # noqa: E402
+from processes import SLOWER, eventually, is_sanitized, is_stopped, skip  # noqa: E402
 
 WHEN = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
 KILLS = 24 // SLOWER
@@ -59,10 +60,38 @@ def killed_with_timestamps(t):
 
 @test
 def killed_with_json(t):
-    def messages(text):
-        return b"".join(json.loads(line)["message"].encode() + b"\n" for line in text.splitlines())
+    """A line whose rest its writer leaves out for a second is two, and may be no more than that."""
 
-    survive_kills(t, messages, format="json")
+    def lines(text):
+        part, before = b"", datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
+        for line in text.splitlines():
+            told = json.loads(line)
+            when = datetime.datetime.fromisoformat(told["time"].replace("Z", "+00:00"))
+            part += told["message"].encode()
+            if is_whole(part) or when - before < datetime.timedelta(seconds=1):
+                yield part + b"\n"
+                part = b""
+            before = when
+
+    survive_kills(t, lambda text: b"".join(lines(text)), format="json")
+
+
+@test
+def the_rest_of_a_line_comes(t):
+    """A FIFO that is being filled while its beginning is looked at: the line that stands there unfinished stays whole."""
+    if is_sanitized(os.environ["SUPLOG"]):
+        skip("a sanitizer wants to be preloaded first")
+    logger = Logger(t)
+    path = t.path("web.log")
+    logger.tell(stream("web", path, format="json"))
+    logger.write("web", b"half")
+    logger.start(env=dict(os.environ, LD_PRELOAD=os.environ["PAUSE"]))
+    eventually(lambda: is_stopped(logger.process.pid), "suplog asks whether more would fit in")
+    logger.write("web", b" a line\n" + (b"x" * 4095 + b"\n") * 15)
+    logger.process.send_signal(signal.SIGCONT)
+    logger.drained("web")
+    logger.end()
+    t.eq([message[:11] for message in messages(logger.text(path))], [b"half a line"] + [b"x" * 11] * 15, "messages")
 
 
 @test
