@@ -89,6 +89,7 @@ def where_it_goes(t):
         t.sleeper("ours", log="inherit"),
     )
     t.start()
+    t.wait_all("running")
     wait_text(t, "plain.txt", "out\nerr\n", "as it comes")
     fifo = os.path.join(t.run_dir, "log", "stamped.fifo")
     mode = os.stat(fifo).st_mode
