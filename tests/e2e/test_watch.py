@@ -7,7 +7,7 @@ import signal
 
 from harness import main, test
 from instance import service, setting
-from processes import eventually, is_alive, kernel_tells_exits, kill, read_stat, skip
+from processes import eventually, is_alive, is_stopped, kernel_tells_exits, kill, read_stat, skip
 
 
 WAYS = ("pidfd", "netlink", "poll", "ptrace")
