@@ -188,27 +188,36 @@ static void supd_ended(struct init *init, int wait_status)
               duration_format(init->delay, delay, sizeof delay));
 }
 
-static void reap_strangers(struct init *init)
+/* Has supd ended?  Then that is dealt with. */
+static bool supd_has_ended(struct init *init)
 {
     int wait_status;
-    pid_t pid;
+
+    if (init->pid == 0 || waitpid(init->pid, &wait_status, WNOHANG) != init->pid)
+        return false;
+    supd_ended(init, wait_status);
+    return true;
+}
+
+/* Of each zombie supd is looked at before it is reaped: what ended after supd, the next one has to see. */
+static void reap_strangers(struct init *init)
+{
+    siginfo_t ended = {0};
 
     init->reap_at = 0;
-    while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
-        if (pid == init->pid) {
-            supd_ended(init, wait_status);
+    while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid != 0) {
+        if (supd_has_ended(init)) {
             init->reap_at = clock_now().mono + REAP_DELAY_AWAY;
             return;
         }
+        waitpid(ended.si_pid, NULL, WNOHANG);
+        ended.si_pid = 0;
     }
 }
 
 static void on_sigchld(struct init *init)
 {
-    int wait_status;
-
-    if (init->pid > 0 && waitpid(init->pid, &wait_status, WNOHANG) == init->pid)
-        supd_ended(init, wait_status);
+    supd_has_ended(init);
     if (init->reap_at == 0)
         init->reap_at = clock_now().mono + (init->ready ? REAP_DELAY : REAP_DELAY_AWAY);
 }

@@ -9,17 +9,18 @@ import subprocess
 
 from harness import main, test
 from instance import service
-from processes import DEADLINE, Failed, descendants, environment_of, eventually, is_alive
+from processes import DEADLINE, Failed, descendants, environment_of, eventually, is_alive, is_sanitized, is_stopped
 from processes import kernel_tells_exits, kill, read_stat, skip
 
 
 CONTAINER = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
 
 
-def spawn(t, *command):
+def spawn(t, *command, env=None):
     with open(t.log, "ab") as log:
         t.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=t.dir, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=t.dir, env={**os.environ, **(env or {})},
+            start_new_session=True
         )
     return t.process
 
@@ -345,12 +346,26 @@ def an_end_while_supd_is_dead_is_known(t):
     t.eq(t.terminate(), 0, "exit status after SIGTERM")
 
 
+def it_ends_without_supd(t, supd, gate):
+    """A service that waits at the gate, once supd is dead."""
+    kill(supd, signal.SIGKILL)
+    eventually(lambda: not is_alive(supd), "supd is dead")
+    t.open_gate(gate, "exit", 7)
+
+
+def the_next_supd_sees_the_zombie(t, supd):
+    eventually(lambda: (answer(t) or {}).get("pid", supd) != supd, "the next supd")
+    s = t.wait_state("s", "failed")
+    t.eq((s["exit"]["code"], s["exit"]["source"]), (7, "proc"), "it was still a zombie")
+    t.eq(t.terminate(), 0, "exit status after SIGTERM")
+
+
 @test
 def no_zombie_is_reaped_before_supd_has_seen_it(t):
     """Reaping is due when supd dies, since a stranger has ended; a service that ends then must wait for the next supd."""
     gate = t.gate("gate")
     t.configure(service("s", t.worker("gate", gate, "for-ever"), restart="no"), service("stray", t.worker("for-ever")))
-    init = spawn(t, *t.command("--init"))
+    spawn(t, *t.command("--init"))
     supd = eventually(lambda: answer(t), "supd answers")["pid"]
     t.wait_all("running")
     for _ in range(3):  # so that the next supd comes late
@@ -359,12 +374,27 @@ def no_zombie_is_reaped_before_supd_has_seen_it(t):
     pids = {name: status["pid"] for name, status in t.all().items()}
     kill(pids["stray"], signal.SIGKILL)
     eventually(lambda: not is_alive(pids["stray"]), "the stranger has ended")
-    kill(supd, signal.SIGKILL)
-    t.open_gate(gate, "exit", 7)
-    eventually(lambda: (answer(t) or {}).get("pid", supd) != supd, "the next supd")
-    s = t.wait_state("s", "failed")
-    t.eq((s["exit"]["code"], s["exit"]["source"]), (7, "proc"), "it was still a zombie")
-    t.eq(t.terminate(), 0, "exit status after SIGTERM")
+    it_ends_without_supd(t, supd, gate)
+    the_next_supd_sees_the_zombie(t, supd)
+
+
+@test
+def no_zombie_is_reaped_that_ended_while_supd_was_looked_at(t):
+    """The same where supd dies and the service ends when it is just being reaped."""
+    if is_sanitized(os.environ["SUPD"]):
+        skip("a sanitizer wants to be preloaded first")
+    gate = t.gate("gate")
+    t.configure(service("s", t.worker("gate", gate, "for-ever"), restart="no"))
+    spawn(t, *t.command("--init"), env={"LD_PRELOAD": os.environ["PAUSE"]})
+    first = eventually(lambda: answer(t), "supd answers")["pid"]
+    pid = t.wait_state("s", "running")["pid"]
+    kill(first, signal.SIGKILL)
+    eventually(lambda: is_stopped(t.process.pid), "it is about to reap")
+    supd = eventually(lambda: answer(t), "the next supd")["pid"]
+    it_ends_without_supd(t, supd, gate)
+    eventually(lambda: not is_alive(pid), "the service has ended")
+    t.process.send_signal(signal.SIGCONT)
+    the_next_supd_sees_the_zombie(t, supd)
 
 
 @test
