@@ -95,9 +95,9 @@ def wherever_they_go(t):
     pids = {how: children(t, how, 2) for how in WAYS}
     for how in WAYS:
         for pid in pids[how]:
-            stat = read_stat(pid)
-            t.eq(stat[1] == t.process.pid, how == "daemon", f"{how}: its parent is supd")
-            t.check(stat[2] != t.status(how)["pid"], f"{how}: it has left the process group")
+            parent = t.process.pid if how == "daemon" else t.status(how)["pid"]
+            eventually(lambda: read_stat(pid)[1] == parent, f"{how}: {parent} is the parent of {pid}")
+            t.check(read_stat(pid)[2] != t.status(how)["pid"], f"{how}: it has left the process group")
     for how in WAYS:
         t.eq(t.ctl("stop", how).code, 0, f"stop {how}")
         gone(t, pids[how], f"{how}: left after the stop")
