@@ -32,24 +32,24 @@ void proctree_force_scan(bool on)
 
 /* ---- who is one of them? ---- */
 
-/* Who is ending has no environment any more, and keeps its children until it has: it is waited for, a few ms at most. */
-static bool has_ended(pid_t pid)
+/*
+ * Who is ending has no environment any more, and keeps its children until it has: it is waited for, a few ms at most.  If
+ * it has to wait for a processor then, it will be known later; who hangs in its end for another reason may do so for ever.
+ */
+static void wait_for_end(struct stranger *stranger)
 {
     const struct timespec pause = {.tv_nsec = END_PAUSE_NS};
     struct procfs_stat st;
 
     for (int i = 0; i < END_LOOKS; i++) {
-        int rc = procfs_read_stat(pid, &st);
+        int rc = procfs_read_stat(stranger->pid, &st);
 
-        if (rc < 0)
-            return rc == -ESRCH;
-        if (procfs_is_dead(&st))
-            return true;
-        if (!st.exiting || st.state == 'Z')
-            return false;
+        stranger->ended = rc == -ESRCH || (rc == 0 && procfs_is_dead(&st));
+        if (stranger->ended || rc < 0 || !st.exiting || st.state == 'Z')
+            return;
         nanosleep(&pause, NULL);
     }
-    return false;
+    stranger->unknown = st.state == 'R';
 }
 
 static void ask_environment(const struct proctree_look *look, struct stranger *stranger)
@@ -62,7 +62,8 @@ static void ask_environment(const struct proctree_look *look, struct stranger *s
     char *block = procfs_environ(stranger->pid, &len);
     stranger->unknown = block == NULL && errno == EAGAIN;
     if (block == NULL || len == 0) {
-        stranger->ended = !stranger->unknown && has_ended(stranger->pid);
+        if (!stranger->unknown)
+            wait_for_end(stranger);
         free(block);
         return;
     }

@@ -15,7 +15,7 @@ struct stranger {
     pid_t pid;
     struct procfs_stat st;
     bool asked;    /* its environment was read */
-    bool unknown;  /* it could not be: it stands amid its exec */
+    bool unknown;  /* it could not be: it stands amid its exec, or its end */
     bool ended;    /* it could not be: it has ended since it was seen */
     char *service; /* whose it says to be; NULL: nobody's of ours */
     pid_t exec_pid;

@@ -18,7 +18,6 @@
 #include "os/procfs.h"
 #include "tests/check_main.h"
 
-#define INSTANCE "0123456789abcdef"
 #define CHAIN "BE_A_CHAIN" /* in the environment of this program: be one, and no test */
 #define CHAIN_SECONDS 60   /* it ends then, whoever has forgotten it */
 
@@ -36,6 +35,16 @@ struct world {
     struct proctree tree;
     bool many; /* ask for theirs */
 };
+
+/* SUPD_INSTANCE, of the process that asks first: this test may run more than once at a time. */
+static const char *instance_id(void)
+{
+    static char id[20];
+
+    if (id[0] == '\0')
+        snprintf(id, sizeof(id), "%016x", (unsigned)getpid());
+    return id;
+}
 
 static void make_environment(char buf[3][64], char *env[4], const char *instance, const char *service, pid_t exec_pid)
 {
@@ -73,7 +82,7 @@ static void run_daemon(int news, enum who who, const char *instance, const char 
     wait(NULL);
 }
 
-static _Noreturn void run_leader(int news)
+static _Noreturn void run_leader(int news, const char *instance)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -93,8 +102,8 @@ static _Noreturn void run_leader(int news)
                 pause();
         }
     }
-    run_daemon(news, DAEMON, INSTANCE, "web", getpid());
-    run_daemon(news, OTHER_SERVICE, INSTANCE, "other", getpid());
+    run_daemon(news, DAEMON, instance, "web", getpid());
+    run_daemon(news, OTHER_SERVICE, instance, "other", getpid());
     run_daemon(news, OTHER_INSTANCE, "fedcba9876543210", "web", getpid());
     tell(news, LEADER);
     close(news);
@@ -104,6 +113,7 @@ static _Noreturn void run_leader(int news)
 
 static void world_make(struct world *world, enum way way)
 {
+    const char *instance = instance_id();
     struct procfs_stat st;
     pid_t message[2];
     int news[2];
@@ -112,7 +122,7 @@ static void world_make(struct world *world, enum way way)
     ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
     ck_assert_int_eq(pipe2(news, O_CLOEXEC), 0);
     if (fork() == 0)
-        run_leader(news[1]);
+        run_leader(news[1], instance);
     close(news[1]);
     /* At its end all have executed their program, or closed it. */
     while (read(news[0], message, sizeof(message)) == (ssize_t)sizeof(message))
@@ -139,7 +149,7 @@ static bool is_leader(void *ctx, pid_t pid)
 
 static size_t look_as_far_as_can_be(struct world *world)
 {
-    struct proctree_look *look = proctree_look_new(INSTANCE, is_leader, world);
+    struct proctree_look *look = proctree_look_new(instance_id(), is_leader, world);
 
     if (world->many)
         proctree_look_expect(look, MANY);
@@ -225,7 +235,7 @@ END_TEST
 /* Is all of /proc read for one that asks, where N are expected to? */
 static bool all_are_read(struct world *world, size_t n)
 {
-    struct proctree_look *look = proctree_look_new(INSTANCE, is_leader, world);
+    struct proctree_look *look = proctree_look_new(instance_id(), is_leader, world);
 
     proctree_look_expect(look, n);
     ck_assert(!proctree_look_has_all(look));
@@ -382,43 +392,59 @@ static void reap(void *ctx, pid_t pid)
         waitpid(pid, NULL, WNOHANG);
 }
 
+/* The leader that is to become of this program if VARIABLE is in its environment. */
+static pid_t start_as(const char *variable)
+{
+    const char *instance = instance_id();
+    char *argv[] = {"/proc/self/exe", NULL};
+    char buf[3][64];
+    char *env[5] = {NULL};
+    char word[32];
+
+    ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    setsid();
+    make_environment(buf, env, instance, "web", getpid());
+    snprintf(word, sizeof(word), "%s=1", variable);
+    env[3] = word;
+    execve(argv[0], argv, env);
+    _exit(1);
+}
+
+static void end_all(struct world *world)
+{
+    int err = 0;
+    size_t n;
+
+    do {
+        n = look_as_far_as_can_be(world);
+        proctree_signal(&world->tree, SIGKILL, false, 0, false, &err);
+        procfs_each_child(getpid(), reap, &world->pids[LEADER]);
+    } while (n > 0 || world->tree.err < 0);
+    proctree_clear(&world->tree);
+}
+
 /* However fast they follow one another, it is never said that nobody is left. */
 START_TEST(a_chain_of_processes)
 {
-    char *argv[] = {"/proc/self/exe", NULL};
     struct world world = {0};
     struct procfs_stat st;
-    int err = 0;
-    char buf[3][64];
-    char *env[5] = {NULL};
-    size_t n;
+    pid_t leader = start_as(CHAIN);
 
-    ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
-    pid_t leader = fork();
-    if (leader == 0) {
-        setsid();
-        make_environment(buf, env, INSTANCE, "web", getpid());
-        env[3] = CHAIN "=1";
-        execve(argv[0], argv, env);
-        _exit(1);
-    }
     world.pids[LEADER] = leader;
     while (procfs_read_stat(leader, &st) == 0 && !procfs_is_dead(&st))
         usleep(1000);
     world.owner =
         (struct proctree_owner){.service = "web", .leader = leader, .leader_start = st.start_ticks, .ours = true};
     for (int i = 0; i < 1000; i++) {
-        n = look_as_far_as_can_be(&world);
+        size_t n = look_as_far_as_can_be(&world);
         ck_assert_msg(n > 0 || world.tree.err < 0, "nobody was found at look %d", i);
         procfs_each_child(getpid(), reap, &leader);
     }
-    do {
-        n = look_as_far_as_can_be(&world);
-        proctree_signal(&world.tree, SIGKILL, false, 0, false, &err);
-        procfs_each_child(getpid(), reap, &leader);
-    } while (n > 0 || world.tree.err < 0);
+    end_all(&world);
     waitpid(leader, NULL, 0);
-    proctree_clear(&world.tree);
 }
 END_TEST
 
