@@ -84,14 +84,17 @@ static char *read_text(int dir, const char *file)
     return NULL;
 }
 
+/* Once supd has made the file, which it does before it tells of a stream that has a slot in it. */
 static void map_pids(struct suplog *suplog)
 {
+    if (suplog->pids)
+        return;
     int fd = openat(suplog->common.dir, LOG_PIDS_FILE, O_RDWR | O_CLOEXEC);
     struct stat st;
 
     if (fd < 0)
         return;
-    if (fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof(int32_t) && !suplog->pids) {
+    if (fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof(int32_t)) {
         void *map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
         if (map != MAP_FAILED) {
@@ -158,6 +161,7 @@ static void know(struct suplog *suplog, struct log_stream *conf, int fifo)
 {
     struct known_stream *known;
 
+    map_pids(suplog);
     HASH_FIND_STR(suplog->streams, conf->fifo, known);
     if (known && log_stream_equal(&known->conf, conf)) {
         known->listed = known->listed || fifo < 0;
@@ -217,7 +221,6 @@ static void read_streams(struct suplog *suplog)
             say(LOG_LEVEL_ERROR, "log/%s: %s", LOG_STREAMS_FILE, strerror(errno));
         return;
     }
-    map_pids(suplog);
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         struct log_stream conf;
         char err[128];

@@ -40,13 +40,18 @@ class Logger:
         self.fds = {}
         os.makedirs(t.path("run", "log"))
 
+    def make(self, told):
+        """Its FIFO, which we keep open as supd does."""
+        fifo = self.t.path("run", "log", told["fifo"])
+        if told["fifo"] not in self.fds:
+            os.mkfifo(fifo)
+            self.fds[told["fifo"]] = os.open(fifo, os.O_RDWR | os.O_CLOEXEC)
+        return self.fds[told["fifo"]]
+
     def tell(self, *streams):
-        """The list of streams, and the FIFOs, which we keep open as supd does."""
+        """The list of streams, and the FIFOs."""
         for told in streams:
-            fifo = self.t.path("run", "log", told["fifo"])
-            if told["fifo"] not in self.fds:
-                os.mkfifo(fifo)
-                self.fds[told["fifo"]] = os.open(fifo, os.O_RDWR | os.O_CLOEXEC)
+            self.make(told)
         new = self.t.write("run/log/new", "".join(json.dumps(told) + "\n" for told in streams))
         os.rename(new, self.t.path("run", "log", "streams"))
 

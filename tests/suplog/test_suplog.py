@@ -227,6 +227,29 @@ def lives(t):
 
 
 @test
+def handed_over_before_it_is_listed(t):
+    """The first stream that wants to know the pid comes over the line, before the list that tells of it."""
+    logger = Logger(t)
+    logger.tell(stream("other", t.path("other.log")))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(t.path("run", "log", "line"))
+        listener.listen()
+        listener.setblocking(False)
+        logger.start(stdin=listener)
+    logger.write("other", b"x\n")
+    logger.drained("other")
+    logger.live(0, 1000)
+    told = stream("web", t.path("web.log"), slot=0, format="json")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+        line.connect(t.path("run", "log", "line"))
+        socket.send_fds(line, [json.dumps(told).encode()], [logger.make(told)])
+        logger.write("web", b"begun\n")
+        logger.drained("web")
+    logger.end()
+    t.eq(json.loads(t.read("web.log"))["pid"], 1000, "pid")
+
+
+@test
 def lives_that_are_not_told_apart(t):
     """Where the last words of one were not taken yet when the next was started, nothing is guessed."""
     logger = Logger(t)
