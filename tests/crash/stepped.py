@@ -211,8 +211,9 @@ class Stepped(Supd):
             raise Failed("the stepper ended without a word")
         if said[0] == "killed":
             self.note_kill(said)
-            if not self.under_init:
-                self.expect_death(signal.SIGKILL)
+            self.expect_death(-signal.SIGKILL)
+        elif said[0] == "ended":
+            self.expect_death(0)
         elif said[0] == "signaled":
             self.note_signal(said)
         elif said[0] == "count":
@@ -231,9 +232,9 @@ class Stepped(Supd):
         self.where = f"{said[3]}, {said[4]}"
         self.fate = said[4]
 
-    def expect_death(self, sig):
-        self.process.wait()
-        if self.process.returncode != -sig:
+    def expect_death(self, code):
+        """supd has ended: with this exit code, or minus the number of a signal; below supd --init only that is told."""
+        if not self.under_init and self.process.wait() != code:
             raise Failed(f"supd ended with {self.process.returncode}")
 
     def told_to_end(self):
