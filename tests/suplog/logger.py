@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A suplog without supd: the streams it is told of, the FIFOs, and one who writes numbered lines into them."""
+import datetime
 import fcntl
 import glob
 import gzip
@@ -15,7 +16,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
-from processes import eventually  # noqa: E402
+from processes import DEADLINE, eventually  # noqa: E402
 
 NOBODY = 2**32 - 1
 
@@ -82,7 +83,7 @@ class Logger:
     def end(self):
         """One that has only just begun may not have come to taking signals."""
         self.process.terminate()
-        self.t.check(self.process.wait(60) in (0, -signal.SIGTERM), f"suplog's exit status: {self.process.returncode}")
+        self.t.check(self.process.wait(DEADLINE) in (0, -signal.SIGTERM), f"suplog's exit status: {self.process.returncode}")
 
     def write(self, name, data):
         """Blocks while the FIFO is full."""
@@ -177,6 +178,21 @@ def numbered(i):
 def is_whole(line):
     """Is it all of a line, without its end, that Numbers has written?"""
     return len(line) >= 9 and line[:8].isdigit() and line == numbered(int(line[:8]))
+
+
+def json_text(text, whole):
+    """
+    The messages of lines of JSON.  One whose rest its writer leaves out for a second is two, and may be no more than that:
+    they are put together again where WHOLE says that the first is not all of a line.
+    """
+    told = [json.loads(line) for line in text.splitlines()]
+    times = [datetime.datetime.fromisoformat(line["time"].replace("Z", "+00:00")) for line in told]
+    out, part = b"", b""
+    for i, line in enumerate(told):
+        part += line["message"].encode()
+        if whole(part) or i == 0 or times[i] - times[i - 1] < datetime.timedelta(seconds=1):
+            out, part = out + part + b"\n", b""
+    return out + part
 
 
 class Numbers(threading.Thread):

@@ -6,7 +6,6 @@
     test_steps.py all [WAY]...    every point
     test_steps.py WAY POINT       one, as a failure names it
 """
-import json
 import os
 import random
 import re
@@ -19,8 +18,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from harness import comment  # noqa: E402
 from instance import Supd  # noqa: E402
-from logger import Logger, stream  # noqa: E402
-from processes import Failed, Skip  # noqa: E402
+from logger import Logger, json_text, stream  # noqa: E402
+from processes import DEADLINE, Failed, Skip  # noqa: E402
 
 NEVER = 1 << 40
 SAMPLE = 12
@@ -28,14 +27,10 @@ LINES = [b"%04d %s\n" % (i, b"x" * (i * 7919 % 90)) for i in range(120)]
 HEAD = rb"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
 
 
-def messages(text):
-    return b"".join(json.loads(line)["message"].encode() + b"\n" for line in text.splitlines())
-
-
 WAYS = {
     "plain": ({}, lambda text: text),
     "stamped": ({"timestamp": "rfc3339"}, lambda text: re.sub(HEAD, b"", text)),
-    "json": ({"format": "json"}, messages),
+    "json": ({"format": "json"}, lambda text: json_text(text, lambda line: line + b"\n" in LINES)),
     "compressed": ({"compress": True}, lambda text: text),
     "watched": ({}, lambda text: text),
     "watched and stamped": ({"timestamp": "rfc3339"}, lambda text: re.sub(HEAD, b"", text)),
@@ -49,7 +44,7 @@ class Stepper:
 
     def __init__(self, logger, point):
         ours, theirs = socket.socketpair()
-        ours.settimeout(60)
+        ours.settimeout(DEADLINE)
         # A sanitizer that looks for leaks with ptrace(2) cannot do that in a process that is traced.
         env = dict(os.environ, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
         logger.start([os.environ["STEPPER"], str(theirs.fileno()), str(point), "go"], pass_fds=[theirs.fileno()], env=env)

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """suplog by itself: nothing is lost, doubled or out of order, whatever happens to it and around it."""
-import datetime
 import fcntl
 import glob
 import json
@@ -17,8 +16,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
 from harness import main, test  # noqa: E402
-from logger import Logger, Numbers, is_whole, stream  # noqa: E402
-from processes import SLOWER, eventually, is_sanitized, is_stopped, skip  # noqa: E402
+from logger import Logger, Numbers, is_whole, json_text, stream  # noqa: E402
+from processes import DEADLINE, SLOWER, eventually, is_sanitized, is_stopped, skip  # noqa: E402
 
 WHEN = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
 KILLS = 24 // SLOWER
@@ -60,20 +59,7 @@ def killed_with_timestamps(t):
 
 @test
 def killed_with_json(t):
-    """A line whose rest its writer leaves out for a second is two, and may be no more than that."""
-
-    def lines(text):
-        part, before = b"", datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
-        for line in text.splitlines():
-            told = json.loads(line)
-            when = datetime.datetime.fromisoformat(told["time"].replace("Z", "+00:00"))
-            part += told["message"].encode()
-            if is_whole(part) or when - before < datetime.timedelta(seconds=1):
-                yield part + b"\n"
-                part = b""
-            before = when
-
-    survive_kills(t, lambda text: b"".join(lines(text)), format="json")
+    survive_kills(t, lambda text: json_text(text, is_whole), format="json")
 
 
 @test
@@ -539,8 +525,8 @@ def full_disk(t):
         logger.write("lossy", b"l" * 9999 + b"\n")
         logger.drained("lossy")
         os.unlink(small + "/ballast")
-        full.join(60)
-        stamped.join(60)
+        full.join(DEADLINE)
+        stamped.join(DEADLINE)
         logger.write("lossy", b"the end\n")
         for name in ("full", "stamped", "lossy"):
             logger.drained(name)
