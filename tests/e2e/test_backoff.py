@@ -6,7 +6,7 @@ import time
 
 from harness import main, test
 from instance import service
-from processes import PAUSE, kill
+from processes import DEADLINE, PAUSE, kill
 
 
 JITTER = 0.10
@@ -20,7 +20,7 @@ def gaps(t, name):
 def watch(t, name, starts):
     """starts -> the largest next-start-in seen while the service had that many starts."""
     seen = {}
-    end = time.monotonic() + 60
+    end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         s = t.status(name)
         if s["next-start-in"] is not None:

@@ -172,7 +172,7 @@ def a_bad_day(t):
         t.process.wait()
     write_world(t, names, "9")
     t.start()
-    t.ctl("restart", "*", timeout=60)
+    t.ctl("restart", "*")
     sizes = {"s0": 1, "s1": 1, "s2": 1, "trio0": 3, "trio1": 3}
 
     def whole():

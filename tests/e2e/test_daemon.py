@@ -9,7 +9,7 @@ import subprocess
 
 from harness import main, test
 from instance import service
-from processes import eventually, is_alive, kill, read_stat, run_program
+from processes import DEADLINE, eventually, is_alive, kill, read_stat, run_program
 
 
 OPTIONS = ["--config", "--runtime-dir", "--check", "--daemon", "--verbose", "--version", "--help"]
@@ -158,7 +158,7 @@ def without_a_runtime_dir(t):
         user=65534,
         group=65534,
         extra_groups=[],
-        timeout=40,
+        timeout=DEADLINE,
         check=False,
     )
     t.eq(done.returncode, 1, "no runtime directory")
@@ -248,7 +248,7 @@ def stderr_that_nobody_reads(t):
         pass
     os.set_blocking(theirs, True)
     for _ in range(5):
-        t.eq(t.ctl("restart", "a", timeout=30).code, 0, "a command while stderr is full")
+        t.eq(t.ctl("restart", "a").code, 0, "a command while stderr is full")
     t.process.kill()
     os.close(ours)
 

@@ -160,11 +160,11 @@ def full_disk(t):
             pass
     refused = []
     for _ in range(300):  # the state file may still have room in its last page
-        t.ctl("start", "b", timeout=30)
+        t.ctl("start", "b")
         if t.status("b")["state"] != "running":
             refused.append(t.status("b"))
             break
-        t.ctl("stop", "b", timeout=30)
+        t.ctl("stop", "b")
     if t.check(refused, "a start is refused at some time"):
         t.match(str(refused[0]["reason"]) + t.log_text(), r"No space left on device", "and the reason is told")
         t.eq(t.live("b"), [], "what is not recorded does not run")

@@ -6,7 +6,7 @@ import signal
 
 from harness import main, test
 from instance import service
-from processes import Failed, eventually, is_alive, kill
+from processes import DEADLINE, Failed, eventually, is_alive, kill
 
 
 def essential(t, *steps, name="job", **keys):
@@ -149,7 +149,7 @@ def below_init_the_status_is_passed_on(t):
     kill(supd, signal.SIGKILL)
     eventually(lambda: answering(t) not in (None, supd), "another supd")
     kill(other, signal.SIGKILL)
-    t.eq(init.wait(40), 42, "exit status of --init")
+    t.eq(init.wait(DEADLINE), 42, "exit status of --init")
     t.nothing_left()
 
 

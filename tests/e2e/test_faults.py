@@ -12,7 +12,7 @@ from clock import Clock
 from harness import main, test
 from instance import service
 from mounts import DeadServer, own_mounts
-from processes import Failed, eventually, is_alive, is_sanitized, kill, read_stat, skip
+from processes import DEADLINE, Failed, eventually, is_alive, is_sanitized, kill, read_stat, skip
 
 PTRACE_SEIZE, PTRACE_O_NONE = 0x4206, 0
 YEARS = 10 * 365 * 86400
@@ -127,7 +127,7 @@ def watch_that_is_impossible(t):
     """Refused where nothing runs yet; but who lives is taken back, by another way."""
     t.configure('watch = "netlink"', t.sleeper("a"))
     spawn_faulted(t, "bind", "1", "EPERM")
-    code = t.process.wait(60)
+    code = t.process.wait(DEADLINE)
     if code == 77:
         skip("no process may be traced here")
     t.check(code not in (0, 77), f"a first start is refused: {code}")

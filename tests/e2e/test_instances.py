@@ -10,7 +10,7 @@ import time
 
 from harness import main, test
 from instance import service
-from processes import environment_of, eventually, is_alive, read_stat
+from processes import DEADLINE, environment_of, eventually, is_alive, read_stat
 
 
 def names(base, count):
@@ -405,7 +405,7 @@ def supd_dies_in_the_middle_of_scale(t):
         )
         time.sleep(random.uniform(0, 0.03))
         t.crash()
-        done = command.wait(60)
+        done = command.wait(DEADLINE)
         t.start()
         possible = [names("web", want)] if done == 0 else [names("web", count), names("web", want)]
 
@@ -449,7 +449,7 @@ def one_that_is_scaled_back_in_while_it_ends(t):
         eventually(lambda: t.got(name) == ["TERM"], f"{name} was asked to end")
     t.eq(t.ctl("scale", "web", "2", "--timeout", "100ms").code, 8, "one is to stay, once it has ended")
     os.kill(before["web@3"], signal.SIGKILL)
-    err = waiting.communicate(timeout=60)[1].decode()
+    err = waiting.communicate(timeout=DEADLINE)[1].decode()
     t.eq((waiting.returncode, err), (1, "supctl: web@2: added again meanwhile\n"), "who waited for its end")
     t.crash_and_start()
     t.eq(pids(t), {name: before[name] for name in names("web", 2)}, "the second has not ended yet")

@@ -146,6 +146,7 @@ def rsyslog_hangs(t):
     t.start()
     t.open_gate(t.path("gate"), "numbers", 100)
     eventually(lambda: t.read("other.txt").count("\n") == 100, "the other goes on")
+    eventually(lambda: t.call("log.pending", names=["web"]) > 60000, "its own waits")
     t.eq(t.terminate(), 0, "exit status of supd")
     t.match(t.log_text(), r"web: the last \d+ bytes of its output could not be written to its log", "what is left is told")
     kill(receiver.process.pid, signal.SIGCONT)

@@ -14,7 +14,7 @@ import sys
 import time
 
 from harness import HERE, comment, main, test
-from processes import Failed, environment_of, eventually, read_stat, rounds, run_program
+from processes import DEADLINE, Failed, environment_of, eventually, read_stat, rounds, run_program
 from real import program, write_nginx
 
 STARTS = int(sys.argv.pop(1)) if sys.argv[1:] and sys.argv[1].isdigit() else 10
@@ -155,7 +155,7 @@ class Stack:
         return run_program([self.programs["/usr/bin/redis-cli"], "-p", str(self.redis), *words]).out.strip()
 
     def answer(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.nginx, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.nginx, timeout=DEADLINE)
         connection.request("GET", "/hello.txt")
         answer = connection.getresponse()
         body = answer.read()

@@ -25,7 +25,7 @@ import traceback
 SUPCTL = os.path.abspath(os.environ.get("SUPCTL", "supctl"))
 DIR = tempfile.mkdtemp(prefix="test_supctl.")
 SOCKET = os.path.join(DIR, "sock")
-LIMIT = 60
+LIMIT = 90 * int(os.environ.get("TEST_SLOWER", "1"))
 CLOSE = object()  # in a script: hang up here
 TESTS = []
 
