@@ -408,7 +408,7 @@ def wait_and_timeout(t):
         t.call("service.start", names=["fails"], wait=True)[0]["service"]["state"] in ("running", "failed"), "fails"
     )
 
-    error = t.error_of("service.stop", names=["slow", "a"], wait=True, timeout=4)
+    error = t.error_of("service.stop", names=["slow", "a"], wait=True, timeout=8)
     t.eq(error.code, -32005, "stop that takes too long")
     outcomes = {o["name"]: o for o in error.data}
     t.eq(outcomes["a"]["service"]["state"], "stopped", "outcomes so far")

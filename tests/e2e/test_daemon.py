@@ -201,7 +201,7 @@ def log_priorities_for_the_journal(t):
 def tells_systemd(t):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(t.path("notify"))
-        notify.settimeout(40)
+        notify.settimeout(DEADLINE)
         t.configure(t.sleeper("a"))
         t.start(env={"NOTIFY_SOCKET": t.path("notify")})
         said = ""

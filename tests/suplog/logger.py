@@ -183,14 +183,15 @@ def is_whole(line):
 def json_text(text, whole):
     """
     The messages of lines of JSON.  One whose rest its writer leaves out for a second is two, and may be no more than that:
-    they are put together again where WHOLE says that the first is not all of a line.
+    they are put together again where WHOLE says that the first is not all of a line.  suplog waits by another clock than the
+    one by which it tells the time, so nearly a second will do.
     """
     told = [json.loads(line) for line in text.splitlines()]
     times = [datetime.datetime.fromisoformat(line["time"].replace("Z", "+00:00")) for line in told]
     out, part = b"", b""
     for i, line in enumerate(told):
         part += line["message"].encode()
-        if whole(part) or i == 0 or times[i] - times[i - 1] < datetime.timedelta(seconds=1):
+        if whole(part) or i == 0 or times[i] - times[i - 1] < datetime.timedelta(seconds=0.9):
             out, part = out + part + b"\n", b""
     return out + part
 
