@@ -188,12 +188,13 @@ def json_text(text, whole):
     """
     told = [json.loads(line) for line in text.splitlines()]
     times = [datetime.datetime.fromisoformat(line["time"].replace("Z", "+00:00")) for line in told]
-    out, part = b"", b""
+    lines, part = [], b""
     for i, line in enumerate(told):
         part += line["message"].encode()
         if whole(part) or i == 0 or times[i] - times[i - 1] < datetime.timedelta(seconds=0.9):
-            out, part = out + part + b"\n", b""
-    return out + part
+            lines.append(part + b"\n")
+            part = b""
+    return b"".join(lines) + part
 
 
 class Numbers(threading.Thread):
