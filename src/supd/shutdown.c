@@ -51,15 +51,6 @@ static void on_extend(void *ctx)
     loop_timer_set(sup->extend_timer, EXTEND_INTERVAL);
 }
 
-static size_t count_living(struct service *const *services, size_t n)
-{
-    size_t living = 0;
-
-    for (size_t i = 0; i < n; i++)
-        living += svc_has_process(services[i]->svc);
-    return living;
-}
-
 /* From the end of the order, so that each finds those that come after it on their way down. */
 static void tell_all(struct supervisor *sup, enum svc_event_type type)
 {
@@ -67,7 +58,7 @@ static void tell_all(struct supervisor *sup, enum svc_event_type type)
     struct service **services = services_list(sup, &n);
 
     order_sort_for_stop(services, n, false);
-    sup->look.n_expected = count_living(services, n);
+    sup->look.n_expected = sup->children.n; /* what is below each of them will be asked */
     /* A step deletes no service: those to be removed are deleted in a later turn.  What tells of them ends after them, and
      * who writes the logs of all ends last. */
     for (size_t i = 0; i < n; i++) {
