@@ -161,7 +161,8 @@ static void know(struct suplog *suplog, struct log_stream *conf, int fifo)
 {
     struct known_stream *known;
 
-    map_pids(suplog);
+    if (conf->slot != LOG_ID_NONE)
+        map_pids(suplog);
     HASH_FIND_STR(suplog->streams, conf->fifo, known);
     if (known && log_stream_equal(&known->conf, conf)) {
         known->listed = known->listed || fifo < 0;
