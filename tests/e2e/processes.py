@@ -176,3 +176,10 @@ def is_sanitized(path):
     """Was the program built with the address sanitizer?  It keeps freed memory for a while and cannot run under valgrind."""
     with open(path, "rb") as f:
         return b"__asan_init" in f.read()
+
+
+def preloaded(library, program, **more):
+    """What is to be in the environment of $PROGRAM, so that our $LIBRARY stands before all others; skips where none may."""
+    if is_sanitized(os.environ[program]):
+        skip("a sanitizer wants to be preloaded first")
+    return {"LD_PRELOAD": os.environ[library], **more}

@@ -9,8 +9,8 @@ import subprocess
 
 from harness import main, test
 from instance import service
-from processes import DEADLINE, Failed, descendants, environment_of, eventually, is_alive, is_sanitized, is_stopped
-from processes import kernel_tells_exits, kill, read_stat, skip
+from processes import DEADLINE, Failed, descendants, environment_of, eventually, is_alive, is_stopped
+from processes import kernel_tells_exits, kill, preloaded, read_stat, skip
 
 
 CONTAINER = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
@@ -381,11 +381,10 @@ def no_zombie_is_reaped_before_supd_has_seen_it(t):
 @test
 def no_zombie_is_reaped_that_ended_while_supd_was_looked_at(t):
     """The same where supd dies and the service ends when it is just being reaped."""
-    if is_sanitized(os.environ["SUPD"]):
-        skip("a sanitizer wants to be preloaded first")
+    env = preloaded("PAUSE", "SUPD")
     gate = t.gate("gate")
     t.configure(service("s", t.worker("gate", gate, "for-ever"), restart="no"))
-    spawn(t, *t.command("--init"), env={"LD_PRELOAD": os.environ["PAUSE"]})
+    spawn(t, *t.command("--init"), env=env)
     first = eventually(lambda: answer(t), "supd answers")["pid"]
     pid = t.wait_state("s", "running")["pid"]
     kill(first, signal.SIGKILL)

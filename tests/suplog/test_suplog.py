@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from harness import main, test  # noqa: E402
 from logger import Logger, Numbers, is_whole, json_text, stream  # noqa: E402
-from processes import DEADLINE, SLOWER, eventually, is_sanitized, is_stopped, skip  # noqa: E402
+from processes import DEADLINE, SLOWER, eventually, is_stopped, preloaded, skip  # noqa: E402
 
 WHEN = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
 KILLS = 24 // SLOWER
@@ -65,13 +65,12 @@ def killed_with_json(t):
 @test
 def the_rest_of_a_line_comes(t):
     """A FIFO that is being filled while its beginning is looked at: the line that stands there unfinished stays whole."""
-    if is_sanitized(os.environ["SUPLOG"]):
-        skip("a sanitizer wants to be preloaded first")
+    env = preloaded("PAUSE", "SUPLOG")
     logger = Logger(t)
     path = t.path("web.log")
     logger.tell(stream("web", path, format="json"))
     logger.write("web", b"half")
-    logger.start(env=dict(os.environ, LD_PRELOAD=os.environ["PAUSE"]))
+    logger.start(env={**os.environ, **env})
     eventually(lambda: is_stopped(logger.process.pid), "suplog asks whether more would fit in")
     logger.write("web", b" a line\n" + (b"x" * 4095 + b"\n") * 15)
     logger.process.send_signal(signal.SIGCONT)
@@ -362,8 +361,7 @@ def messages(text):
 @test
 def a_long_line_waits_for_nothing(t):
     """What shows no end of its line, for it is longer than a line may be or comes in too many pieces, goes on at once."""
-    if is_sanitized(os.environ["SUPLOG"]):
-        skip("a sanitizer wants to be preloaded first")
+    env = preloaded("CLOCK", "SUPLOG", CLOCK_STILL="1")
     logger = Logger(t)
     path = t.path("web.log")
     logger.tell(stream("web", path, format="json"))
@@ -371,7 +369,7 @@ def a_long_line_waits_for_nothing(t):
     fcntl.fcntl(fifo, fcntl.F_SETPIPE_SZ, MIB)
     logger.write("web", b"short\n" + b"x" * 10**6 + b"\n")
     # Where the clock stands still, nobody can wait for an unfinished line until it has waited long enough.
-    logger.start(env=dict(os.environ, LD_PRELOAD=os.environ["CLOCK"], CLOCK_STILL="1"))
+    logger.start(env={**os.environ, **env})
     logger.drained("web")
     logger.process.send_signal(signal.SIGSTOP)
     fcntl.fcntl(fifo, fcntl.F_SETFL, os.O_DIRECT)  # each write is a piece of its own
