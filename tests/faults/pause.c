@@ -11,7 +11,6 @@
 #include <sys/wait.h>
 
 typedef int (*poll_fn)(struct pollfd *fds, nfds_t n, int timeout);
-typedef pid_t (*waitpid_fn)(pid_t pid, int *status, int options);
 typedef int (*waitid_fn)(idtype_t type, id_t id, siginfo_t *info, int options);
 
 static void stop(void)
@@ -30,16 +29,6 @@ int poll(struct pollfd *fds, nfds_t n, int timeout)
     if (n == 1 && fds->events == POLLOUT && timeout == 0)
         stop();
     return real(fds, n, timeout);
-}
-
-pid_t waitpid(pid_t pid, int *status, int options)
-{
-    waitpid_fn real;
-
-    *(void **)&real = dlsym(RTLD_NEXT, "waitpid");
-    if (pid == -1)
-        stop();
-    return real(pid, status, options);
 }
 
 int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
