@@ -392,14 +392,13 @@ static void reap(void *ctx, pid_t pid)
         waitpid(pid, NULL, WNOHANG);
 }
 
-/* The leader that is to become of this program if VARIABLE is in its environment. */
-static pid_t start_as(const char *variable)
+/* Its leader, the first of it. */
+static pid_t start_chain(void)
 {
     const char *instance = instance_id();
     char *argv[] = {"/proc/self/exe", NULL};
     char buf[3][64];
     char *env[5] = {NULL};
-    char word[32];
 
     ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
     pid_t pid = fork();
@@ -407,8 +406,7 @@ static pid_t start_as(const char *variable)
         return pid;
     setsid();
     make_environment(buf, env, instance, "web", getpid());
-    snprintf(word, sizeof(word), "%s=1", variable);
-    env[3] = word;
+    env[3] = CHAIN "=1";
     execve(argv[0], argv, env);
     _exit(1);
 }
@@ -431,7 +429,7 @@ START_TEST(a_chain_of_processes)
 {
     struct world world = {0};
     struct procfs_stat st;
-    pid_t leader = start_as(CHAIN);
+    pid_t leader = start_chain();
 
     world.pids[LEADER] = leader;
     while (procfs_read_stat(leader, &st) == 0 && !procfs_is_dead(&st))
