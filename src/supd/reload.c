@@ -119,11 +119,17 @@ static json_t *step_to_json(enum plan_action action, const char *name, const cha
                      "needs-restart", needs_restart, "restarted", restarted);
 }
 
-/* Runs SERVICE a process that a service of this SPEC would not? */
+/* Runs SERVICE a process that a service of this SPEC would not?  One that is being stopped for good needs none. */
 static bool needs_restart(const struct service *service, const struct spec *spec)
 {
-    return !service->parts->handler && svc_has_process(service->svc) &&
+    return !service->parts->handler && svc_has_process(service->svc) && service->svc->desired_up &&
            service->svc->proc.digest != spec_process_digest(spec);
+}
+
+/* Is SERVICE to be up, with a process of an older configuration? */
+static bool is_stale(const struct service *service)
+{
+    return !service->removing && service->svc->desired_up && service_config_stale(service);
 }
 
 static bool plan_names(const struct plan *plan, const char *name)
@@ -147,7 +153,7 @@ static json_t *plan_to_json(struct supervisor *sup, const struct plan *plan, boo
         json_array_append_new(array, step_to_json(step->action, step->name, step->keys, needs, needs && restart));
     }
     for (struct service *s = TAILQ_FIRST(&sup->services); restart && s; s = TAILQ_NEXT(s, link)) {
-        if (!s->removing && service_config_stale(s) && !plan_names(plan, s->spec->name))
+        if (is_stale(s) && !plan_names(plan, s->spec->name))
             json_array_append_new(array, step_to_json(PLAN_CHANGE, s->spec->name, NULL, true, true));
     }
     return array;
@@ -185,7 +191,7 @@ static void add_settings(const struct supervisor *sup, const struct settings *ne
 
 /* ---- applying ---- */
 
-/* Restarts every service whose process is of an older configuration. */
+/* Restarts every service whose process is of an older configuration.  What somebody has stopped is not brought back. */
 static void restart_stale(struct supervisor *sup, struct waiter *waiter)
 {
     size_t n;
@@ -197,7 +203,7 @@ static void restart_stale(struct supervisor *sup, struct waiter *waiter)
         struct wait_from from = wait_from(s);
         char err[256];
 
-        if (s->removing || !service_config_stale(s))
+        if (!is_stale(s))
             continue;
         if (!service_command(s, SVC_EV_RESTART, err, sizeof err))
             log_error("%s: %s", s->spec->name, err);

@@ -334,6 +334,24 @@ def reread_restart(t):
 
 
 @test
+def reread_restart_of_one_that_stops(t):
+    """Who has stopped a service does not get it back, however long it takes."""
+    deaf = t.worker("ignore", "TERM", "for-ever")
+    t.configure(service("deaf", deaf, stop_timeout="1h", environment=["V=1"]))
+    t.start()
+    pid = t.wait_state("deaf", "running")["pid"]
+    t.eq(t.ctl("stop", "--no-wait", "deaf").code, 0, "stop")
+    t.wait_state("deaf", "stopping")
+    t.configure(service("deaf", deaf, stop_timeout="1h", environment=["V=2"]))
+    plan = plan_of(t, "--restart")
+    t.eq((plan["deaf"]["needs-restart"], plan["deaf"]["restarted"]), (False, False), "the plan")
+    t.eq(plan_of(t, "--restart"), {}, "nor is there something to do a second time")
+    os.kill(pid, signal.SIGKILL)
+    s = t.wait_state("deaf", "stopped")
+    t.eq((s["desired"], s["starts"]), ("down", 1), "what was asked for")
+
+
+@test
 def reread_by_signal(t):
     t.configure(t.sleeper("a"))
     t.start()
