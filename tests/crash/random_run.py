@@ -340,7 +340,7 @@ class RandomRun(Supd):
             found = {}
             for fd in os.listdir(f"/proc/{pid}/fd"):
                 try:
-                    kind = os.readlink(f"/proc/{pid}/fd/{fd}").split(":")[0]
+                    kind = re.sub(rf"/{pid}\b", "/PID", os.readlink(f"/proc/{pid}/fd/{fd}").split(":")[0])
                 except FileNotFoundError:
                     continue
                 found[kind] = found.get(kind, 0) + 1
@@ -354,7 +354,7 @@ class RandomRun(Supd):
                 self.descriptors = now
             return now[1] <= self.descriptors[1] and all(n <= self.descriptors[0].get(k, 0) for k, n in now[0].items())
 
-        eventually(lambda: self.call("supd.info")["clients"] <= 2, "nobody else is connected")
+        eventually(lambda: self.call("supd.info")["clients"] == 2, "who listens is connected, and nobody else")
         try:
             eventually(as_ever, "the descriptors are those of before")
         except Failed:
