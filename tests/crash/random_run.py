@@ -5,6 +5,7 @@ Three threads disturb it: one gives commands and changes the configuration, one 
 those go on that hang before their exec. One listens to what supd tells. The main thread kills supd and starts it again
 (or lets --init do that), and now and then lets everything come to rest and counts.
 """
+import math
 import os
 import random
 import re
@@ -43,6 +44,7 @@ class RandomRun(Supd):
         self.expected = {name: "up" for name in self.world.names}  # what was acknowledged; None: either
         self.changes = 0  # of `expected`
         self.told = {}  # name -> exit time -> Told
+        self.heard = []  # of each connection that listened: since when, and the time of the last event
         self.counts = dict.fromkeys(
             ("kills", "quits", "upgrades", "starts", "calms", "commands", "acknowledged", "supctl killed", "reloads",
              "broken files", "worker crashes", "events"), 0,
@@ -271,6 +273,8 @@ class RandomRun(Supd):
             client.sock.settimeout(0.2)
             client.start_call("events.subscribe")
             client.start_call("service.list")
+            span = [math.inf, 0]
+            self.heard.append(span)
             while not self.over.is_set():
                 try:
                     message = client.receive()
@@ -278,10 +282,13 @@ class RandomRun(Supd):
                     continue
                 if message is None:
                     return
-                for status in message["result"] if isinstance(message.get("result"), list) else []:
-                    self.hear(status["name"], status["state"], status["exit"])
+                if isinstance(message.get("result"), list):
+                    span[0] = time.time()
+                    for status in message["result"]:
+                        self.hear(status["name"], status["state"], status["exit"])
                 params = message.get("params", {})
                 if params.get("type") == "state":
+                    span[1] = params["at"]
                     self.add("events")
                     self.hear(params["name"], params["to"], params["exit"])
 
@@ -454,7 +461,7 @@ class RandomRun(Supd):
         self.judge(services)
 
     def judge(self, services):
-        verdict = Verdict()
+        verdict = Verdict(self.heard)
         for name in self.world.names:
             if not KIND[name].born:
                 continue

@@ -8,9 +8,13 @@ ends are compared that were drawn and nobody has anticipated, which cannot be kn
 What supd tells is brought together with the lives by its time: supd learns of an end behind the birth of that life and
 before the birth of the next one. Some processes are killed before they can say that they were born. Such a life is not
 known here, and a signal or `unknown` is believed of it; their number is what supd counts as starts less the births.
+
+An end that the next one overwrites before anybody asks is never heard of. How many are so is the machine's chance; but
+there is none where somebody listened to one supd from before the birth of that life until behind that of the next one.
 """
 import bisect
 import fcntl
+import math
 import os
 import select
 import signal
@@ -155,13 +159,15 @@ class Register:
 
 
 class Verdict:
-    """Every life against what supd has told of it."""
+    """Every life against what supd has told of it. heard: the times (from, to) of listening without a break."""
 
-    def __init__(self):
+    def __init__(self, heard):
+        self.heard = heard
         self.lives = 0
         self.right = 0
         self.unknown = 0
         self.untold = 0  # overwritten by the next end before anybody could ask
+        self.covered = 0  # lives whose end somebody who listened must have heard of
         self.early = 0  # told of processes that ended before they had said that they were born
         self.by_source = {}
         self.unknown_lives = []
@@ -179,12 +185,16 @@ class Verdict:
             self.lives += 1
             self.check_fate(life)
             here = by_life.get(n, [])
+            must_be_heard = self.is_heard(life.born, births[n + 1] if n + 1 < len(lives) else math.inf)
+            self.covered += must_be_heard
             mine = here[:1] if here and self.may_be(life, here[0]) else []
             early += here[len(mine) :]
             if mine:
                 self.count(life, mine[0])
             else:
                 self.untold += 1
+                if must_be_heard:
+                    self.problems.append(f"{life}: its end was not told to who listened; told was {here}")
         early += by_life.get(-1, [])
         for one in early:
             if one.what[0] == "exited" or (one.what[0] == "signaled" and one.what[1] not in EARLY_SIGNALS):
@@ -192,6 +202,9 @@ class Verdict:
         self.early += len(early)
         if unborn is not None and len(early) > unborn:
             self.problems.append(f"{name}: {len(early)} ends of nobody, but {unborn} starts without a birth: {early}")
+
+    def is_heard(self, begin, end):
+        return any(since <= begin and end <= until for since, until in self.heard)
 
     @staticmethod
     def may_be(life, told):
