@@ -241,7 +241,7 @@ def so_many_at_a_time(t):
         *(checked(t, n, {"http": quote(web.url("/" + n)), "interval": "20ms", "timeout": "1h"}) for n in names),
     )
     t.start()
-    web.wait_asked(2)
+    eventually(lambda: len(web.asked) == 2, "as many checks as may have come")
     t.eq(t.status("s0")["state"], "running", "supd answers meanwhile")
     web.held.set()
     for name in names:
