@@ -184,7 +184,7 @@ class Backoff(Scenario):
         self.pids = pids(t)
 
     def act(self, t):
-        t.open_gate(self.gate, "exit", 4)
+        t.exit_by_gate(self.gate, self.pids["again"], 4)
         t.ask("start", "service.start", names=["lost"])
         t.until_marks(again=2, lost=3)
 

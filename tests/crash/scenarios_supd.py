@@ -149,8 +149,12 @@ class Upgrade(Scenario):
         t.call("service.stop", names=["deaf"])
 
     def act(self, t):
-        t.open_gate(self.gates["before"], "exit", 3)
-        t.ask("upgrade", "supd.upgrade", meanwhile=lambda: t.open_gate(self.gates["amid"], "exit", 5))
+        t.exit_by_gate(self.gates["before"], self.pids["before"], 3)
+        t.ask(
+            "upgrade",
+            "supd.upgrade",
+            meanwhile=lambda: t.exit_by_gate(self.gates["amid"], self.pids["amid"], 5),
+        )
         t.until_marks(before=2, amid=2, late=2, new=1)
         t.until(lambda: not is_alive(self.pids["deaf"]), "deaf ends")
 
@@ -215,9 +219,10 @@ class Init(Scenario):
 
     def act(self, t):
         t.until_marks(calm=1, trio=3, again=1)
-        self.lives = 1 + bool(t.marks("again"))
-        if self.lives > 1:
-            t.open_gate(self.gate, "exit", 3)
+        born = t.marks("again")
+        self.lives = 1 + bool(born)
+        if born:
+            t.exit_by_gate(self.gate, born[0][0], 3)
             t.until_marks(again=2)
 
     def next_supd(self, t):

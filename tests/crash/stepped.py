@@ -7,7 +7,7 @@ import signal
 import socket
 
 from instance import SUPLOG, Supd, service
-from processes import PAUSE, Failed, eventually, kill, read_stat, skip
+from processes import PAUSE, Failed, eventually, is_alive, kill, read_stat, skip
 
 
 SETTLED = ("running", "stopped", "exited", "failed")
@@ -186,6 +186,13 @@ class Stepped(Supd):
             return True
 
         self.until(opened, f"somebody reads {path}")
+
+    def exit_by_gate(self, path, pid, code):
+        """Until it has exited, though supd may be dead by then: who looks at what the next supd makes of it must not be
+        sooner."""
+        self.open_gate(path, "exit", code)
+        wait = self.until if self.mode == "TERM" else eventually
+        wait(lambda: not is_alive(pid), f"process {pid} exits")
 
     def answer_of(self, client):
         """None: supd died before.  A child of it that hangs before its exec keeps the connection open even so."""

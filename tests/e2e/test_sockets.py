@@ -480,7 +480,7 @@ def the_fd_store_keeps_them(t):
     pid = wait_serves(t, "s", 1)["pid"]
     t.eq([finish(s)[0] for s in waiting], [pid] * len(waiting), "all are answered")
     t.eq(t.ctl("stop", "s").code, 0, "stop")
-    t.check(refused(port), "closed by supd and by its keeper")
+    eventually(lambda: refused(port), "closed by supd, and a moment later by its keeper")
     t.eq(t.terminate(), 0, "the end")
 
 
