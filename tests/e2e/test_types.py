@@ -157,7 +157,7 @@ def stop_in_the_middle(t):
     in_hook(t, "post", "post-start")
     eventually(lambda: sorted(hooks(t)) == ["post", "pre"], "both have begun")
     t.eq([t.status(n)["state"] for n in ("pre", "post")], ["starting", "starting"], "they are starting")
-    t.wait_state("end", "running")
+    t.wait_marked("end")
     t.eq(t.ctl("stop", "pre", "post").code, 0, "stop")
     t.eq(t.marks("pre"), [], "a stopped start gets no further")
     t.eq(sorted(hooks(t)), ["post", "post-end", "pre", "pre-end"], "post-stop runs after a start that was broken off")
