@@ -15,7 +15,6 @@
 /* A removed service's entry stays in the table until the end of the file: it may come back. */
 struct entry {
     struct svc_image image;
-    bool removed;
     bool known; /* a SERVICE or SPAWN record was read since it was made or removed */
     UT_hash_handle hh;
 };
@@ -57,10 +56,8 @@ static void replay_header(struct replay *replay, struct entry **table, struct re
         return;
     if (replay->has_epoch && !epoch_equal(&replay->epoch, &epoch)) {
         /* What stands before belongs to another epoch: those processes are gone. */
-        for (struct entry *e = *table; e; e = e->hh.next) {
+        for (struct entry *e = *table; e; e = e->hh.next)
             forget(e);
-            e->removed = true;
-        }
         replay->shutdown = false;
         replay->essential.name[0] = '\0';
         replay->n_scales = 0;
@@ -238,7 +235,6 @@ static void replay_spawn(struct entry **table, struct reader *r)
     if (!e->known)
         svc->desired_up = spawn.desired_up;
     e->known = true;
-    e->removed = false;
     if (svc->life != spawn.life) {
         begin_life(svc, &spawn);
         e->image.has_process = false;
@@ -324,7 +320,6 @@ static void replay_service(struct replay *replay, struct entry **table, struct r
     e->image.has_control = has_control;
     e->image.has_check = has_check;
     e->known = true;
-    e->removed = false;
     replay_changes_told(replay, name);
 }
 
@@ -334,9 +329,7 @@ static void replay_removed(struct replay *replay, struct entry **table, struct r
 
     if (!record_get_name(r, name))
         return;
-    struct entry *e = table_get(table, name);
-    forget(e);
-    e->removed = true;
+    forget(table_get(table, name));
     replay_forget_events(replay, name);
 }
 
@@ -516,8 +509,8 @@ struct replay *replay_new(const uint8_t *data, size_t len)
     HASH_ITER(hh, table, e, tmp)
     {
         HASH_DEL(table, e);
-        /* What is only known to have left something here is no service. */
-        if (e->removed || !e->known) {
+        /* What was removed, or is only known to have left something here, is no service. */
+        if (!e->known) {
             free(e->image.kept);
             free(e);
             continue;
