@@ -364,8 +364,25 @@ static void use_keys_of(struct reader *r, const char *text, size_t len)
     end_options(r->service, n);
 }
 
+/* libconfuse's scanner ends the process by exit(3) where it has no memory: not a death that supd would be started after. */
+static void at_exit(void)
+{
+    if (current != NULL)
+        mem_checked(NULL);
+}
+
+static void watch_for_exit(void)
+{
+    static bool watched;
+
+    if (!watched && atexit(at_exit) != 0)
+        mem_checked(NULL);
+    watched = true;
+}
+
 static cfg_t *parse(struct reader *r, char *text, size_t len, int *rc)
 {
+    watch_for_exit();
     errno = 0;
     cfg_t *cfg = mem_checked(cfg_init(r->top, CFGF_NONE));
     FILE *fp = mem_checked(fmemopen(text, len, "r"));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -875,6 +876,41 @@ START_TEST(errors_leave_nothing_behind)
 }
 END_TEST
 
+/* Stands in for the function of that name by which libconfuse's scanner gets its memory. */
+void *cfg_yyalloc(size_t size);
+
+static bool scanner_has_memory = true;
+
+void *cfg_yyalloc(size_t size)
+{
+    return scanner_has_memory ? malloc(size) : NULL;
+}
+
+/* Who watches supd starts it again after a death by a signal, not after an exit, by which the scanner would end it. */
+START_TEST(no_memory_for_the_scanner)
+{
+    char said[256] = "";
+    int status;
+    FILE *err = tmpfile();
+
+    ck_assert_ptr_nonnull(err);
+    write_text("supd.conf", "service a { command = x }\n");
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(fileno(err), STDERR_FILENO);
+        scanner_has_memory = false;
+        load("supd.conf");
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    rewind(err);
+    said[fread(said, 1, sizeof(said) - 1, err)] = '\0';
+    fclose(err);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %x", (unsigned)status);
+    ck_assert_msg(strstr(said, "out of memory\n") != NULL, "%s", said);
+}
+END_TEST
+
 START_TEST(ten_thousand)
 {
     struct buf text = {0};
@@ -921,6 +957,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, instances);
     tcase_add_loop_test(tc, damaged_files, 0, 20);
     tcase_add_test(tc, errors_leave_nothing_behind);
+    tcase_add_test(tc, no_memory_for_the_scanner);
     tcase_add_test(tc, ten_thousand);
     suite_add_tcase(suite, tc);
     return suite;
