@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 
 #include "core/record.h"
 #include "os/cgroup.h"
@@ -771,6 +772,27 @@ START_TEST(signals_before_the_exec)
 }
 END_TEST
 
+/* Lets a child that waits for the writer of FIFO go on to its exec, and looks at LOCK, which it has, at each system call. */
+static void follow_to_the_exec(pid_t pid, const char *fifo, int lock)
+{
+    const int at_exec = SIGTRAP | PTRACE_EVENT_EXEC << 8;
+    int status = 0;
+
+    ck_assert_int_eq(ptrace(PTRACE_SEIZE, pid, NULL, (void *)PTRACE_O_TRACEEXEC), 0);
+    ck_assert_int_eq(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    int writer = open(fifo, O_RDWR | O_CLOEXEC); /* a reader, too: a child that stands still is none just then */
+    ck_assert_int_ne(writer, -1);
+    while (status >> 8 != at_exec) {
+        ck_assert(WIFSTOPPED(status));
+        ck_assert_int_eq(flock(lock, LOCK_EX | LOCK_NB), -1);
+        ck_assert_int_eq(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    }
+    ck_assert_int_eq(ptrace(PTRACE_DETACH, pid, NULL, NULL), 0);
+    close(writer);
+}
+
 /* A descriptor of ours with a lock on it stays open in the child until the exec, not longer. */
 START_TEST(lock_is_held_until_the_exec)
 {
@@ -786,9 +808,7 @@ START_TEST(lock_is_held_until_the_exec)
     start(&bench);
     close(lock);
     int other = open(path, O_RDWR | O_CLOEXEC);
-    ck_assert_int_eq(flock(other, LOCK_EX | LOCK_NB), -1);
-
-    int writer = open(fifo, O_WRONLY | O_CLOEXEC);
+    follow_to_the_exec(bench.child.pid, fifo, other);
     await_report(&bench);
     ck_assert_int_eq(bench.outcome, SPAWN_CLOSED);
     /* The kernel lets go of what an exec closes a moment after the pipe. */
@@ -796,7 +816,6 @@ START_TEST(lock_is_held_until_the_exec)
     identity_signal(bench.child.pidfd, SIGKILL);
     await_end(&bench);
     close(other);
-    close(writer);
     free(fifo);
     free(path);
     teardown(&bench);
