@@ -15,6 +15,17 @@ import tty
 
 LINUX_REBOOT_CMD_POWER_OFF = 0x4321FEDC
 SRC, BUILD = "/src", "/build"
+# What the tests call, by the variables in which tests.am tells them of it; tests/vm/run puts it there.
+PROGRAMS = {
+    "SUPD": "supd",
+    "SUPCTL": "supctl",
+    "SUPLOG": "suplog",
+    "WORKER": "tests/e2e/worker",
+    "STEPPER": "tests/crash/stepper",
+    "FAULT": "tests/faults/fault",
+    "CLOCK": "tests/faults/clock.so",
+    "PAUSE": "tests/faults/pause.so",
+}
 
 
 def environment(plan):
@@ -24,10 +35,7 @@ def environment(plan):
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/root",
         "LC_ALL": "C.UTF-8",
-        "SUPD": f"{BUILD}/supd",
-        "SUPCTL": f"{BUILD}/supctl",
-        "WORKER": f"{BUILD}/tests/e2e/worker",
-        "STEPPER": f"{BUILD}/tests/crash/stepper",
+        **{variable: f"{BUILD}/{name}" for variable, name in PROGRAMS.items()},
         "top_srcdir": SRC,
         "top_builddir": BUILD,
         "CK_DEFAULT_TIMEOUT": "120",
