@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/slab.h"
 #include "base/units.h"
+#include "os/identity.h"
 
 #define RING_SIZE 256  /* a power of two; what does not fit is found by the sweep */
 #define SWEEP_MAX 1024 /* ends taken in one turn, so that a storm of them does not hold the loop */
@@ -26,6 +27,7 @@ struct sigchld {
     struct sigchld_handlers handlers;
     void *ctx;
     uint64_t reaped;
+    pid_t settled; /* reaped while the owner was told of its end; 0: nobody */
 };
 
 struct hint {
@@ -161,13 +163,32 @@ static int look(idtype_t idtype, id_t id, siginfo_t *info, struct kernel_rusage 
     return (int)syscall(SYS_waitid, idtype, id, info, WEXITED | WNOHANG | WNOWAIT, raw);
 }
 
+bool sigchld_settle_status(pid_t pid, int *wait_status)
+{
+    int settled;
+
+    if (*wait_status != 0 || identity_is_success(pid) || waitpid(pid, &settled, WNOHANG) != pid)
+        return false;
+    *wait_status = settled;
+    return true;
+}
+
+bool sigchld_settle(struct sigchld *sigchld, pid_t pid, int *wait_status)
+{
+    if (!sigchld_settle_status(pid, wait_status))
+        return false;
+    sigchld->settled = pid;
+    return true;
+}
+
 /* Shows the end of PID, a zombie, to the owner and reaps it. */
 static bool take_end(struct sigchld *sigchld, const siginfo_t *info, const struct usage *usage)
 {
     pid_t pid = info->si_pid;
 
+    sigchld->settled = 0;
     sigchld->handlers.ended(sigchld->ctx, pid, sigchld_wait_status(info), usage);
-    if (waitpid(pid, NULL, WNOHANG) != pid) {
+    if (sigchld->settled != pid && waitpid(pid, NULL, WNOHANG) != pid) {
         log_error("child %d has ended and cannot be reaped: %s", (int)pid, strerror(errno));
         return false;
     }

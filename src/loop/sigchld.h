@@ -7,7 +7,8 @@
  * takes the pids that the handler noted and then sweeps waitid(P_ALL) until no
  * ended child is left.  Each end is shown to the owner while the child is still a
  * zombie (its pid is pinned: the end can be recorded before it is reaped), and
- * then reaped with wait4(2).
+ * then reaped with wait4(2); but for those whose status only that tells, see
+ * sigchld_settle().
  */
 #ifndef SUPD_LOOP_SIGCHLD_H
 #define SUPD_LOOP_SIGCHLD_H
@@ -23,7 +24,7 @@
 struct sigchld;
 
 struct sigchld_handlers {
-    /* A child has ended and is a zombie.  WAIT_STATUS as of wait(2); USAGE without .run_time. */
+    /* A child has ended and is a zombie.  WAIT_STATUS as of wait(2), see sigchld_settle(); USAGE without .run_time. */
     void (*ended)(void *ctx, pid_t pid, int wait_status, const struct usage *usage);
     /* It was reaped just now, after ended(). */
     void (*reaped)(void *ctx, pid_t pid);
@@ -40,6 +41,16 @@ struct sigchld_handlers {
  * through a handler, or the system refused.
  */
 struct sigchld *sigchld_new(struct loop *loop, const struct sigchld_handlers *handlers, void *ctx, const char **why);
+
+/*
+ * How PID has ended, for ended(): *WAIT_STATUS is what it was told.  Before Linux 5.17 a zombie shows how its first thread
+ * ended: 0 where that left before the others, however the process ended then.  Where that may be so PID is reaped here, for
+ * nothing else tells, and *WAIT_STATUS set right.  True: it was reaped, its number is its own no more.
+ */
+bool sigchld_settle(struct sigchld *sigchld, pid_t pid, int *wait_status);
+
+/* The same of any zombie that shows us its end: of a process that we trace, which is its parent's afterwards. */
+bool sigchld_settle_status(pid_t pid, int *wait_status);
 
 /* Looks for ended children now: call once after sigchld_new(), for those that ended before the handler stood. */
 void sigchld_sweep(struct sigchld *sigchld);

@@ -61,10 +61,13 @@ static enum watch_answer ptrace_status(struct watch *watch, struct exit_info *ex
         return WATCH_ASK;
     if (info.si_pid != watch->pid || !sigchld_is_end(info.si_code))
         return WATCH_ASK;
-    /* The sweep finds the zombie next, and hands it to its parent. */
+    int wait_status = sigchld_wait_status(&info);
+
+    /* If it is not handed to its parent by this, the sweep finds the zombie next and does so. */
+    sigchld_settle_status(watch->pid, &wait_status);
     watch->traced = false;
     exit->source = EXIT_SOURCE_PTRACE;
-    identity_exit_from_wait_status(sigchld_wait_status(&info), exit);
+    identity_exit_from_wait_status(wait_status, exit);
     return WATCH_TOLD;
 }
 

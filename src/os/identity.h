@@ -79,10 +79,16 @@ void identity_exit_from_wait_status(int wait_status, struct exit_info *exit);
 bool identity_have_pidfd_exit(void);
 
 /*
- * Does /proc tell how the process ended (Linux 5.17)?  Before that it is how its first thread did: 0 where that left
+ * Does /proc tell how the process ended (Linux 5.17; asked once)?  Before that it is how its first thread did: 0 where that left
  * before the others, however the process ended.
  */
 bool identity_have_process_status(void);
+
+/*
+ * Is the status 0 of the zombie PID that of the process?  Not before Linux 5.17 where threads have run beside its first
+ * one, which may have gone on without it.
+ */
+bool identity_is_success(pid_t pid);
 
 /* For tests: do as a kernel that lacks these. */
 enum identity_lack {

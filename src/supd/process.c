@@ -100,7 +100,7 @@ int process_deliver(const struct process *process, int signo)
 {
     if (process->pidfd >= 0)
         return identity_signal(process->pidfd, signo);
-    if (process->is_child)
+    if (process_is_pinned(process))
         return kill(process->pid_key, signo) < 0 ? -errno : 0;
     return -ESRCH;
 }
@@ -210,6 +210,11 @@ void process_forget_child(struct process *process)
         return;
     lookup_remove(&process->service->sup->children, process);
     process->is_child = false;
+}
+
+bool process_is_pinned(const struct process *process)
+{
+    return process->is_child && process->reaped != process->pid_key;
 }
 
 static bool has_pid(const void *item, const void *key)
@@ -442,7 +447,13 @@ static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usag
     struct supervisor *sup = ctx;
     struct process *process = find_ended(sup, pid);
     char text[SVC_REASON_MAX];
+    uint64_t start_ticks = 0;
 
+    if (process) {
+        hold_ended(process);
+        start_ticks = process_start(process) ? process_start(process) : child_stat(process).start_ticks;
+    }
+    bool reaped = sigchld_settle(sup->sigchld, pid, &wait_status);
     if (!process) {
         /* A helper of an upgrade, or one that we trace; else a stranger that was handed to us, and reaped, and that is all. */
         upgrade_child_ended(sup, pid, wait_status);
@@ -450,8 +461,8 @@ static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usag
         return;
     }
 
-    hold_ended(process);
-    uint64_t start_ticks = process_start(process) ? process_start(process) : child_stat(process).start_ticks;
+    if (reaped)
+        process->reaped = pid;
     bool failed = final_report(process, wait_status, start_ticks, text, sizeof text);
     struct exit_info exit = {.source = EXIT_SOURCE_WAIT};
     identity_exit_from_wait_status(wait_status, &exit);

@@ -48,6 +48,9 @@ uint32_t process_hash(const void *item);
 bool process_is_known_child(struct supervisor *sup, pid_t pid);
 /* Takes it out of the table of children: nobody is told of its end any more. */
 void process_forget_child(struct process *process);
+/* Is its number its own, since it is our child and not reaped?  Where that is told of its end it may be that already. */
+bool process_is_pinned(const struct process *process);
+
 /* ---- process_role.c ---- */
 
 enum svc_role process_role(const struct process *process);

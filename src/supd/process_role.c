@@ -69,7 +69,7 @@ struct procgroup process_group(const struct process *process)
     struct procgroup group = {
         .pgid = is_main ? svc->group : process_pid(process),
         .leader_pidfd = process->pidfd,
-        .leader_pinned = process->is_child,
+        .leader_pinned = process_is_pinned(process),
         .leader_start = is_main ? svc->group_start : process_start(process),
     };
 

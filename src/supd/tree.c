@@ -108,7 +108,7 @@ static size_t find(struct process *process)
         .uid = spec->exec->ids.set ? spec->exec->ids.uid : geteuid(),
         .alone = process_role(process) != ROLE_SERVICE,
         .ours = process->ours,
-        .pinned = process->is_child && group.pgid == process->pid_key,
+        .pinned = process_is_pinned(process) && group.pgid == process->pid_key,
         .gone = process->reaped && group.pgid == process->reaped,
     };
 

@@ -86,6 +86,28 @@ def codes_and_signals(t):
 
 
 @test
+def first_thread_leaves(t):
+    """How the program ends counts, not how its first thread did; what it leaves behind is ended as ever."""
+    cases = {
+        "success": (["exit", 0], "exited", exited(0)),
+        "failure": (["exit", 9], "failed", exited(9)),
+        "killed": (["raise", "KILL"], "failed", signaled("KILL")),
+    }
+    t.configure(
+        *[
+            service(name, t.worker("children", 2, "thread", *steps), restart="no")
+            for name, (steps, _, _) in cases.items()
+        ]
+    )
+    t.start()
+    services = t.wait_each(lambda s: s["state"] in ("exited", "failed"), "all have ended")
+    for name, (_, state, exit_) in cases.items():
+        t.eq(services[name]["state"], state, name)
+        check_exit(t, services[name], exit_, name)
+    t.eq(t.live(), [], "what they left")
+
+
+@test
 def core_dump(t):
     os.mkdir(t.path("cores"))
     pid = os.fork()

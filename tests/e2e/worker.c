@@ -22,6 +22,7 @@
  *   notify TEXT          say TEXT to NOTIFY_SOCKET     newline FD   a newline to a descriptor, which is closed then
  *   keep NAME            leave a file in memory with supd as NAME (FDSTORE), and have it open, too
  *   fate                 wait for the end that was drawn
+ *   thread               go on in a second thread, while the first one leaves
  *   sleep SECONDS        for-ever        exit CODE       raise SIG       core (die of SIGABRT, with a core if allowed)
  *
  * The end of the list is exit 0.
@@ -30,6 +31,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -440,6 +442,22 @@ static void meet_fate(void)
     exit(fate.exit_code);
 }
 
+static void *run_in_thread(void *step)
+{
+    run(step);
+    exit(EXIT_SUCCESS);
+}
+
+static void go_on_in_thread(char **step)
+{
+    pthread_t thread;
+
+    errno = pthread_create(&thread, NULL, run_in_thread, step);
+    if (errno)
+        err(120, "pthread_create");
+    syscall(SYS_exit, 0);
+}
+
 static char *argument(char ***step)
 {
     char *arg = *++*step;
@@ -502,6 +520,8 @@ static void run_step(char ***step)
         keep(argument(step));
     } else if (strcmp(name, "fate") == 0) {
         meet_fate();
+    } else if (strcmp(name, "thread") == 0) {
+        go_on_in_thread(*step + 1);
     } else if (strcmp(name, "sleep") == 0) {
         sleep_for(atof(argument(step)));
     } else if (strcmp(name, "for-ever") == 0) {

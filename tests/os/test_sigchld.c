@@ -2,15 +2,18 @@
 #include "loop/sigchld.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "os/identity.h"
 #include "tests/check_main.h"
 
 #define MANY 2000
@@ -21,6 +24,7 @@ struct child {
     int want; /* wait status */
     unsigned ended;
     unsigned reaped;
+    bool settled;
 };
 
 struct fixture {
@@ -56,7 +60,8 @@ static void on_ended(void *ctx, pid_t pid, int wait_status, const struct usage *
         return;
     }
     child->ended++;
-    if (wait_status != child->want || child->reaped != 0 || kill(pid, 0) != 0)
+    child->settled = sigchld_settle(fx->sigchld, pid, &wait_status);
+    if (wait_status != child->want || child->reaped != 0 || (!child->settled && kill(pid, 0) != 0))
         fx->wrong++;
 }
 
@@ -283,6 +288,57 @@ START_TEST(ends_by_signals)
 END_TEST
 
 /* A child that makes us its tracer shows its stops to every waitid(2); it must neither hang nor spin us. */
+static void *end_of_thread(void *want)
+{
+    int wait_status = *(int *)want;
+
+    if (WIFSIGNALED(wait_status))
+        raise(WTERMSIG(wait_status));
+    _exit(WEXITSTATUS(wait_status));
+}
+
+static _Noreturn void leave_to_thread(int want)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, end_of_thread, &want) == 0)
+        syscall(SYS_exit, 0);
+    _exit(99);
+}
+
+/*
+ * It is the process that counts, also where the kernel shows how its first thread ended.  Only one that had more threads
+ * than that may be reaped before its end is recorded.
+ */
+START_TEST(first_thread_leaves)
+{
+    static const int wants[] = {0, 9 << 8, SIGKILL};
+    enum { N = sizeof(wants) / sizeof(wants[0]) };
+    struct fixture fx;
+
+    identity_pretend(_i == 0 ? IDENTITY_LACKS_NOTHING : IDENTITY_LACKS_PROCESS_STATUS);
+    bool shown = identity_have_process_status();
+    setup(&fx, N + 1);
+    for (size_t i = 0; i <= N; i++) {
+        fx.children[i].want = i < N ? wants[i] : 0;
+        pid_t pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0 && i < N)
+            leave_to_thread(wants[i]);
+        if (pid == 0)
+            _exit(0);
+        fx.children[i].pid = pid;
+    }
+    ck_assert_int_eq(loop_run(fx.loop), 0);
+    ck_assert(!fx.late);
+    ck_assert_uint_eq(fx.wrong, 0);
+    ck_assert_int_eq(fx.children[0].settled, !shown);
+    ck_assert(!fx.children[N].settled);
+    teardown(&fx);
+    identity_pretend(IDENTITY_LACKS_NOTHING);
+}
+END_TEST
+
 START_TEST(traced_child_is_let_go)
 {
     struct fixture fx;
@@ -447,6 +503,7 @@ Suite *check_suite(void)
     tcase_add_test(tc, ended_before_the_handler);
     tcase_add_test(tc, stops_are_no_ends);
     tcase_add_test(tc, ends_by_signals);
+    tcase_add_loop_test(tc, first_thread_leaves, 0, 2);
     tcase_add_test(tc, traced_child_is_let_go);
     tcase_add_test(tc, inherited_ignore_and_mask);
     tcase_add_test(tc, one_at_a_time);

@@ -53,6 +53,12 @@ static const struct way *way_number(int i)
     return &ways[possible ? i : i + 1];
 }
 
+/* Before Linux 5.17 a 0 in /proc may be that of the first thread only, and is not believed. */
+static enum exit_source success_source(const struct way *way)
+{
+    return way->zombie == EXIT_SOURCE_PROC && !identity_have_process_status() ? way->reaped : way->zombie;
+}
+
 /* A process that is not our child; its parent reaps it when told to. */
 struct fixture {
     const struct way *way;
@@ -195,6 +201,7 @@ static void child_ended(void *ctx, pid_t pid, int wait_status, const struct usag
     struct fixture *fx = ctx;
 
     (void)usage;
+    sigchld_settle(fx->sigchld, pid, &wait_status);
     watcher_traced_ended(fx->watcher, pid, wait_status);
 }
 
@@ -399,10 +406,17 @@ static void expect_exit(const struct fixture *fx, enum exit_source source, int c
     ck_assert_int_eq(fx->exit.code, code);
 }
 
-/* May we choose numbers?  Not without rights, and not under a valgrind that does not know the call. */
+/* May we choose numbers?  Not without rights, before Linux 5.5, or under a valgrind that does not know the call. */
 static bool can_choose_pid(void)
 {
-    return geteuid() == 0 && !(syscall(SYS_clone3, NULL, 0) == -1 && errno == ENOSYS);
+    pid_t own = getpid();
+    struct clone_args args = {.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)&own, .set_tid_size = 1};
+
+    /* This one is somebody's, as the kernel says once all else is right. */
+    bool can = syscall(SYS_clone3, &args, sizeof(args)) == -1 && errno == EEXIST;
+    if (!can)
+        printf("# not tried: no number can be chosen for a process here\n");
+    return can;
 }
 
 /* A process of ours that is given the number PID: the stranger.  It ends with 33 when *GO is closed. */
@@ -456,7 +470,7 @@ WATCH_TEST(tells_success, exits_0)
     watch(fx);
     end_nephew(fx);
     run_until_told(fx);
-    expect_exit(fx, fx->way->zombie, 0);
+    expect_exit(fx, success_source(fx->way), 0);
 }
 
 WATCH_TEST(tells_the_signal, dies_of_segv)
@@ -520,7 +534,7 @@ WATCH_TEST(leader_ends_before_the_program, leader_ends_first)
     end_nephew(fx);
     run_until_told(fx);
     if (fx->exit.source == EXIT_SOURCE_NONE)
-        ck_assert_int_eq(fx->way->zombie, EXIT_SOURCE_NONE);
+        ck_assert_int_eq(success_source(fx->way), EXIT_SOURCE_NONE);
     else
         ck_assert_int_eq(fx->exit.code, 9);
 }
