@@ -310,7 +310,7 @@ static void add_descendants(struct search *search)
 
 static void find_below_us(struct search *search)
 {
-    if (!search->look->have_orphans)
+    if (!search->look->have_orphans && !(leader_lives(search) && proctree_read_orphans_with_all(search->look)))
         proctree_read_orphans(search->look);
     for (int i = 0; i < PROCTREE_ROUNDS_MAX; i++) {
         search->again = false;

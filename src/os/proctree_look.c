@@ -68,6 +68,7 @@ static void free_all(struct proctree_look *look)
     look->all = NULL;
     look->n_all = 0;
     look->all_err = 0;
+    look->all_torn = false;
     look->have_all = false;
 }
 
@@ -86,6 +87,15 @@ void proctree_look_free(struct proctree_look *look)
     }
     free_all(look);
     slab_free(&slab_of_looks, look);
+}
+
+static void add_orphan(struct proctree_look *look, pid_t pid, const struct procfs_stat *st)
+{
+    struct stranger *orphan = xcalloc(1, sizeof(*orphan));
+
+    orphan->pid = pid;
+    orphan->st = *st;
+    HASH_ADD(by_pid, look->orphans, pid, sizeof(orphan->pid), orphan);
 }
 
 struct reading {
@@ -109,10 +119,7 @@ static void read_orphan(void *ctx, pid_t pid)
             look->orphans_err = rc;
         return;
     }
-    orphan = xcalloc(1, sizeof(*orphan));
-    orphan->pid = pid;
-    orphan->st = st;
-    HASH_ADD(by_pid, look->orphans, pid, sizeof(orphan->pid), orphan);
+    add_orphan(look, pid, &st);
     /* What it had below it was handed to us before it was a zombie: perhaps after we had asked. */
     reading->again = reading->again || procfs_is_dead(&st);
 }
@@ -144,7 +151,28 @@ struct reading_all {
     struct proctree_look *look;
     size_t cost; /* what may still be paid for it, in leaders passed over */
     bool given_up;
+    pid_t *ended;
+    size_t n_ended;
 };
+
+static void add_ended(struct reading_all *reading, pid_t pid)
+{
+    reading->ended = xreallocarray(reading->ended, reading->n_ended + 1, sizeof(*reading->ended));
+    reading->ended[reading->n_ended++] = pid;
+}
+
+static bool is_torn(const struct reading_all *reading)
+{
+    const struct proctree_look *look = reading->look;
+
+    for (size_t i = 0; i < reading->n_ended; i++) {
+        size_t child = proctree_first_child(look, reading->ended[i]);
+
+        if (child < look->n_all && look->all[child].st.ppid == reading->ended[i])
+            return true;
+    }
+    return false;
+}
 
 static bool can_pay(struct reading_all *reading, size_t cost)
 {
@@ -167,6 +195,8 @@ static bool read_any(void *ctx, pid_t pid)
     int rc = procfs_read_stat(pid, &st);
     if (rc < 0 && !proctree_is_out_of_sight(rc))
         look->all_err = rc;
+    if (rc == -ESRCH || (rc == 0 && procfs_is_dead(&st)))
+        add_ended(reading, pid);
     if (rc < 0 || procfs_is_dead(&st) || pid == KTHREADD || st.ppid == KTHREADD)
         return true;
     proctree_append(&look->all, &look->n_all, pid, &st);
@@ -184,16 +214,16 @@ static bool read_all(struct proctree_look *look, size_t cost)
     struct reading_all reading = {.look = look, .cost = cost};
     int rc = procfs_each(read_any, &reading);
 
-    if (reading.given_up) {
-        free_all(look);
-        return false;
-    }
-    look->have_all = true;
+    look->have_all = !reading.given_up;
     if (rc < 0)
         look->all_err = rc;
     if (look->n_all > 0)
         qsort(look->all, look->n_all, sizeof(*look->all), compare_parents);
-    return true;
+    look->all_torn = is_torn(&reading);
+    free(reading.ended);
+    if (reading.given_up)
+        free_all(look);
+    return look->have_all;
 }
 
 int proctree_read_all(struct proctree_look *look)
@@ -211,6 +241,16 @@ bool proctree_read_all_for_one(struct proctree_look *look)
         return false;
     look->asked_for_all = 2 * look->asked;
     return read_all(look, WORTH_OF_ONE * look->asked) && look->all_err == 0;
+}
+
+bool proctree_read_orphans_with_all(struct proctree_look *look)
+{
+    if (look->asked < look->asked_for_all || !proctree_read_all_for_one(look) || look->all_torn)
+        return false;
+    look->have_orphans = true;
+    for (size_t i = proctree_first_child(look, look->self); i < look->n_all && look->all[i].st.ppid == look->self; i++)
+        add_orphan(look, look->all[i].pid, &look->all[i].st);
+    return true;
 }
 
 size_t proctree_first_child(const struct proctree_look *look, pid_t parent)

@@ -35,7 +35,8 @@ struct proctree_look {
     size_t n_all;
     int all_err;
     bool have_all;
-    size_t asked;         /* how many have asked for the children of a leader, or are expected to */
+    bool all_torn; /* a child was read before the end of its parent, after which that was: it may be ours by now */
+    size_t asked;  /* how many have asked for the children of a leader, or are expected to */
     size_t asked_for_all; /* from so many on all are read */
 };
 
@@ -55,6 +56,13 @@ int proctree_read_all(struct proctree_look *look);
  * it did not come to an end; they are to be asked for by themselves.
  */
 bool proctree_read_all_for_one(struct proctree_look *look);
+
+/*
+ * The same out of all processes, where the children of so many leaders will be asked for that all are read anyway: the
+ * kernel tells the children of one process a page at a time, and counts from the first again for each.  False: they are
+ * to be read.
+ */
+bool proctree_read_orphans_with_all(struct proctree_look *look);
 
 void proctree_append(struct stranger **items, size_t *n, pid_t pid, const struct procfs_stat *st);
 
