@@ -87,10 +87,13 @@ static void drop_pidfd(struct process *process)
     process->pidfd = -1;
 }
 
-/* It has ended and is about to be reaped: by its pidfd what is left of its group can still be named. */
+/*
+ * It has ended and is about to be reaped: by its pidfd what is left of its group can still be named.  Where it was looked
+ * for others to signal, and it was alone, hardly anybody is; who has come since is named one by one.
+ */
 static void hold_ended(struct process *process)
 {
-    int pidfd = process->pidfd < 0 ? identity_pidfd(process->pid_key) : -1;
+    int pidfd = process->pidfd < 0 && !tree_was_alone(process) ? identity_pidfd(process->pid_key) : -1;
 
     if (pidfd >= 0)
         process->pidfd = pidfd;

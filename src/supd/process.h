@@ -91,6 +91,8 @@ void tree_name(struct process *process, int signo);
 void tree_end_earlier(struct process *process);
 /* It has ended: counts what is left, at the end of this turn of the loop, and calls leftovers_counted(). */
 void tree_count(struct process *process);
+/* Were all its processes looked for to be signalled, and was there none but itself? */
+bool tree_was_alone(const struct process *process);
 /* Pidfds of those found, at most MAX, to be closed; returns how many. */
 size_t tree_open(const struct process *process, int *pidfds, size_t max);
 /* Forgets those found, and what was to be done with them. */

@@ -92,10 +92,11 @@ TAILQ_HEAD(wait_items, wait_item);
 struct tree {
     struct process *process;
     struct proctree found;
-    bool named;  /* in the log */
-    bool queued; /* for the end of the turn: */
-    bool count;  /* are they to be counted? */
-    int signal;  /* which signal are newcomers to be sent?  0: none */
+    bool named;      /* in the log */
+    bool one_by_one; /* the last signal went to each of the process group by itself */
+    bool queued;     /* for the end of the turn: */
+    bool count;      /* are they to be counted? */
+    int signal;      /* which signal are newcomers to be sent?  0: none */
     unsigned rounds;
     TAILQ_ENTRY(tree) link;
 };

@@ -149,13 +149,23 @@ static void log_failure(const struct process *process, int signo, int error)
                   signal_to_name(signo, name), strerror(-error));
 }
 
-/* To those found, the group apart: that was reached in one step.  AGAIN: another look is needed even if there were none. */
+/* Its leader was ours, is reaped, and no pidfd of it is held: nothing says that the number is still that group's. */
+static bool group_has_no_name(const struct process *process)
+{
+    return process->reaped && process->pidfd < 0 && process_group(process).pgid == process->reaped;
+}
+
+/*
+ * To those found, the group apart where that was reached in one step.  AGAIN: another look is needed even if there were
+ * none.
+ */
 static void signal_found(struct process *process, int signo, bool only_new, bool again)
 {
     struct tree *tree = tree_of(process);
     bool cont = signo != SIGKILL && signo != SIGCONT;
+    pid_t told = tree->one_by_one ? 0 : process_group(process).pgid;
     int error = 0;
-    size_t n = proctree_signal(&tree->found, signo, cont, process_group(process).pgid, only_new, &error);
+    size_t n = proctree_signal(&tree->found, signo, cont, told, only_new, &error);
 
     log_failure(process, signo, error);
     tree->signal = (n > 0 || again) && tree->rounds < ROUNDS_MAX ? signo : 0;
@@ -216,18 +226,20 @@ static void kill_cgroup(const struct process *process)
 
 void tree_signal(struct process *process, int signo)
 {
-    struct procgroup group = process_group(process);
-
-    if (group.pgid <= 0)
+    if (process_group(process).pgid <= 0)
         return;
+
+    struct tree *tree = tree_of(process);
     /* Before the signal: whose parent ends of it may show no sign afterwards of whose it is. */
     find(process);
     if (signo == SIGKILL && !svc_has_process(process->service->svc))
         log_found(process, signo);
-    process_signal_own_group(process, signo);
+    tree->one_by_one = group_has_no_name(process);
+    if (!tree->one_by_one)
+        process_signal_own_group(process, signo);
     if (signo == SIGKILL)
         kill_cgroup(process);
-    tree_of(process)->rounds = 0;
+    tree->rounds = 0;
     /* Who was forked since all were looked at for many is in no look yet. */
     signal_found(process, signo, false, proctree_look_has_all(process->service->sup->look.look));
 }
@@ -244,6 +256,13 @@ void tree_count(struct process *process)
 {
     tree_of(process)->count = true;
     enqueue(process);
+}
+
+bool tree_was_alone(const struct process *process)
+{
+    const struct tree *tree = process->tree;
+
+    return tree && tree->rounds > 0 && !tree->found.members && tree->found.err == 0;
 }
 
 static void work(struct tree *tree)

@@ -105,6 +105,41 @@ def wherever_they_go(t):
     t.nothing_left()
 
 
+# Alone until it is to end; then it leaves one that nobody has seen before, in its process group or in a session of its own.
+HEIR = """
+import os, signal, sys
+def leave(signo, frame):
+    if os.fork() != 0:
+        os._exit(0)
+    if sys.argv[2] == "session":
+        os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with open(sys.argv[1], "a") as f:
+        f.write(f"{os.getpid()}\\n")
+    while True:
+        signal.pause()
+signal.signal(signal.SIGTERM, leave)
+open(sys.argv[1], "w").close()
+while True:
+    signal.pause()
+"""
+
+
+@test
+def born_amid_the_stop(t):
+    """Who comes of one that was alone when it was told to end, and outlives it, is ended too."""
+    ways = ("group", "session")
+    heirs = [service(how, [PYTHON, "-c", HEIR, t.path(how + ".pids"), how], stop_timeout="1s") for how in ways]
+    configure(t, *heirs)
+    t.start()
+    eventually(lambda: all(os.path.exists(t.path(how + ".pids")) for how in ways), "all can be told")
+    t.eq(t.ctl("stop", *ways).code, 0, "stop")
+    for how in ways:
+        gone(t, children(t, how), f"{how}: left after the stop")
+        t.match(t.log_text(), rf"{how}: SIGKILL to \d+ \(python3\)", f"{how}: its name")
+    t.nothing_left()
+
+
 # It does not end before its child does, which has a session of its own.
 WAITS = """
 import os, signal, sys
