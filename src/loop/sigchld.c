@@ -26,6 +26,7 @@ struct sigchld {
     struct event event;
     struct sigchld_handlers handlers;
     void *ctx;
+    bool behind; /* the last sweep has not come to its end */
     uint64_t reaped;
     pid_t settled; /* reaped while the owner was told of its end; 0: nobody */
 };
@@ -215,11 +216,18 @@ static bool take_one(struct sigchld *sigchld, idtype_t idtype, id_t id)
 
 void sigchld_sweep(struct sigchld *sigchld)
 {
-    for (int i = 0; i < SWEEP_MAX; i++) {
-        if (!take_one(sigchld, P_ALL, 0))
-            return;
-    }
-    event_active(&sigchld->event, EV_SIGNAL, 1);
+    int n = 0;
+
+    while (n < SWEEP_MAX && take_one(sigchld, P_ALL, 0))
+        n++;
+    sigchld->behind = n == SWEEP_MAX;
+    if (sigchld->behind)
+        event_active(&sigchld->event, EV_SIGNAL, 1);
+}
+
+bool sigchld_is_behind(const struct sigchld *sigchld)
+{
+    return sigchld->behind || atomic_load(&shared.pending) != 0;
 }
 
 static void drain_ring(struct sigchld *sigchld)

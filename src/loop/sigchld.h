@@ -55,6 +55,9 @@ bool sigchld_settle_status(pid_t pid, int *wait_status);
 /* Looks for ended children now: call once after sigchld_new(), for those that ended before the handler stood. */
 void sigchld_sweep(struct sigchld *sigchld);
 
+/* Are there ends that no sweep has come to yet, as far as is known? */
+bool sigchld_is_behind(const struct sigchld *sigchld);
+
 /* Whether the stops of traced processes wake us too; those of children that are not traced then do as well. */
 void sigchld_hear_stops(struct sigchld *sigchld, bool on);
 

@@ -108,6 +108,7 @@ struct tree_look {
     size_t n;
     size_t n_expected;       /* how many will ask the next look */
     int64_t scan_not_before; /* mono: until then nobody goes through all of /proc to count */
+    int64_t put_off_since;   /* mono: since then the queue waits for the ends of others; 0: it does not */
     struct loop_timer *timer;
     TAILQ_HEAD(, tree) queue;
 };

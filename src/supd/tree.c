@@ -25,6 +25,9 @@
 /* All of /proc is gone through again after so many times what that took: one end after the other must not be all we do. */
 #define SCAN_PAUSE 3
 
+/* How long a look waits at most, while everything is being stopped, until the ends that have come are dealt with. */
+#define PUT_OFF_MAX (500 * USEC_PER_MSEC)
+
 /* Turns in which newcomers are looked for after a signal; SIGKILL after stop-timeout gets those that still fork then. */
 #define ROUNDS_MAX 16
 
@@ -322,6 +325,26 @@ static int64_t queue_delay(const struct supervisor *sup, int64_t now)
     return look->scan_not_before > now ? look->scan_not_before - now : 0;
 }
 
+/*
+ * While all are being ended nothing is to begin after them: a look once many have ended costs as much as one after each
+ * turn in which some have, and those that have ended need not be gone through any more.
+ */
+static bool is_put_off(struct supervisor *sup, int64_t now)
+{
+    struct tree_look *look = &sup->look;
+
+    if (sup->phase != PHASE_STOPPING || !sigchld_is_behind(sup->sigchld)) {
+        look->put_off_since = 0;
+        return false;
+    }
+    if (look->put_off_since == 0)
+        look->put_off_since = now;
+    if (now - look->put_off_since < PUT_OFF_MAX)
+        return true;
+    look->put_off_since = 0;
+    return false;
+}
+
 static void on_turn(void *ctx)
 {
     struct supervisor *sup = ctx;
@@ -331,6 +354,10 @@ static void on_turn(void *ctx)
     size_t n = 0;
 
     drop_look(sup);
+    if (is_put_off(sup, began)) {
+        loop_timer_set(look->timer, 0); /* not in this turn, or we would be all that is in it */
+        return;
+    }
     TAILQ_FOREACH(tree, &look->queue, link)
     {
         n++;

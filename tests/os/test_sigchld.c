@@ -197,6 +197,7 @@ START_TEST(one_signal_for_all)
     }
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     ck_assert_uint_eq(sigchld_stats(fx.sigchld).handler_runs, 1);
+    ck_assert(sigchld_is_behind(fx.sigchld));
     ck_assert_int_eq(loop_run(fx.loop), 0);
     check_all_reaped(&fx);
     teardown(&fx);
@@ -236,7 +237,9 @@ START_TEST(ended_before_the_handler)
     setup(&fx, 1);
     fx.children[0] = (struct child){.pid = pid, .want = 9 << 8};
     ck_assert_uint_eq(sigchld_stats(fx.sigchld).handler_runs, 0);
+    ck_assert(!sigchld_is_behind(fx.sigchld));
     sigchld_sweep(fx.sigchld);
+    ck_assert(!sigchld_is_behind(fx.sigchld));
     check_all_reaped(&fx);
     teardown(&fx);
 }
