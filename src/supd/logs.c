@@ -138,7 +138,6 @@ void logs_open(struct supervisor *sup)
     logs->line = -1;
     logs->dir = xasprintf("%s/log", sup->runtime_dir);
     logs->lock = xasprintf("%s/" LOG_LOCK_FILE, logs->dir);
-    logs->slots = xcalloc(LOG_SLOTS, 1);
     TAILQ_INIT(&logs->pipes);
     logs->turn = loop_timer_new(sup->loop, on_turn, logs);
     logs->drain = loop_timer_new(sup->loop, on_drain, logs);
@@ -204,7 +203,7 @@ static uint32_t choose_slot(struct logs *logs, const struct service_logs *of)
     for (uint32_t tried = 0; logs->pids && tried < LOG_SLOTS; tried++) {
         uint32_t slot = logs->next_slot++ % LOG_SLOTS;
 
-        if (logs->slots[slot] == 0) {
+        if (log_slot_users(logs)[slot] == 0) {
             logs->pids[slot] = 0;
             return slot;
         }

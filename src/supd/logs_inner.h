@@ -38,7 +38,7 @@ struct logs {
     char *dir;      /* RUNTIME/log */
     char *lock;     /* suplog's, in there */
     int32_t *pids;  /* by slot; NULL: not to be had */
-    uint8_t *slots; /* how many pipes have each */
+    uint8_t *slots; /* log_slot_users(); NULL: nobody has asked */
     uint32_t next_slot;
     int line; /* on which suplog is handed FIFOs; -1: there is none */
     struct old_stream *old;
@@ -62,6 +62,8 @@ void logs_touch(struct logs *logs);
 
 /* ---- logs_pipe.c ---- */
 
+/* How many pipes have each slot; made when it is first asked for, for it is larger than all else of a supd without logs. */
+uint8_t *log_slot_users(struct logs *logs);
 /* How each is called in the fd store and for the next binary. */
 extern const char *const log_pipe_names[2];
 

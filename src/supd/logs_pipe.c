@@ -20,6 +20,13 @@
 
 const char *const log_pipe_names[2] = {"log", "log-error"};
 
+uint8_t *log_slot_users(struct logs *logs)
+{
+    if (!logs->slots)
+        logs->slots = xcalloc(LOG_SLOTS, 1);
+    return logs->slots;
+}
+
 static void opened(struct logs *logs, struct log_pipe *pipe, int fd)
 {
     struct stat st;
@@ -59,7 +66,7 @@ struct log_pipe *log_pipe_new(struct logs *logs, struct log_stream *conf, int fd
     *conf = (struct log_stream){0};
     pipe->path = path;
     if (pipe->conf.slot != LOG_ID_NONE)
-        logs->slots[pipe->conf.slot]++;
+        log_slot_users(logs)[pipe->conf.slot]++;
     TAILQ_INSERT_TAIL(&logs->pipes, pipe, link);
     logs->n++;
     logs->n_left++;
@@ -126,7 +133,7 @@ void log_pipe_free(struct logs *logs, struct log_pipe *pipe)
     if (!pipe->service)
         logs->n_left--;
     if (pipe->conf.slot != LOG_ID_NONE)
-        logs->slots[pipe->conf.slot]--;
+        log_slot_users(logs)[pipe->conf.slot]--;
     close(pipe->fd);
     log_stream_clear(&pipe->conf);
     free(pipe->path);
