@@ -191,9 +191,9 @@ bool event_may_come_again(const struct event_note *note, const struct svc *svc)
     if (svc->life != note->life)
         return false;
     if (note->kind == EVENT_UNHEALTHY)
-        return svc->health.state != HEALTH_UNHEALTHY;
+        return svc_rare(svc)->health.state != HEALTH_UNHEALTHY;
     if (note->kind == EVENT_HEALTHY)
-        return svc->health.state != HEALTH_HEALTHY;
+        return svc_rare(svc)->health.state != HEALTH_HEALTHY;
     return svc->state != note->state;
 }
 

@@ -322,11 +322,13 @@ static unsigned kinds_of_state(enum svc_state from, const struct svc *now, const
 
 static unsigned kinds_of_health(enum health_state health, const struct svc *now)
 {
-    if (now->health.state == health)
+    enum health_state state = svc_rare(now)->health.state;
+
+    if (state == health)
         return 0;
-    if (now->health.state == HEALTH_UNHEALTHY)
+    if (state == HEALTH_UNHEALTHY)
         return 1U << EVENT_UNHEALTHY;
-    return now->health.state == HEALTH_HEALTHY ? 1U << EVENT_HEALTHY : 0;
+    return state == HEALTH_HEALTHY ? 1U << EVENT_HEALTHY : 0;
 }
 
 unsigned event_kinds_of(enum svc_state from, enum health_state health, const struct svc *now, const struct spec *spec)

@@ -31,7 +31,7 @@ static bool comes_up(const struct svc *svc)
 /* Of its schedule: then it is as it should be, and in nobody's way. */
 static bool is_between_runs(const struct svc *svc)
 {
-    return svc->state == SVC_WAITING && svc->idle && svc->due.wall != 0;
+    return svc->state == SVC_WAITING && svc->idle && svc_rare(svc)->due.wall != 0;
 }
 
 static bool is_up(const struct svc *svc)
@@ -264,9 +264,9 @@ const char *graph_need_words(enum graph_need need, const char *other, size_t mor
 void graph_failure_words(const struct svc *other, const char *name, char *buf, size_t size)
 {
     if (other->state == SVC_FAILED)
-        snprintf(buf, size, "%s failed: %s", name, other->reason);
+        snprintf(buf, size, "%s failed: %s", name, svc_rare(other)->reason);
     else if (other->state == SVC_EXITED)
-        snprintf(buf, size, "%s has ended: %s", name, other->reason);
+        snprintf(buf, size, "%s has ended: %s", name, svc_rare(other)->reason);
     else
         snprintf(buf, size, "%s is not running", name);
 }

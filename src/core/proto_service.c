@@ -187,15 +187,15 @@ static void tell_reason(struct json_out *out, const struct proto_service *servic
 
 static void tell_control(struct json_out *out, const struct proto_service *service)
 {
-    const struct svc *svc = service->svc;
+    const struct svc_control *control = &svc_rare(service->svc)->control;
 
-    if (svc->control.role == ROLE_SERVICE) {
+    if (control->role == ROLE_SERVICE) {
         json_out_null(out);
         return;
     }
     json_out_open(out, '{');
-    put_string(out, "role", svc_role_name(svc->control.role));
-    put_number(out, "pid", svc_has_control(svc), (uint64_t)svc->control.pid);
+    put_string(out, "role", svc_role_name(control->role));
+    put_number(out, "pid", svc_has_control(service->svc), (uint64_t)control->pid);
     json_out_close(out, '}');
 }
 

@@ -216,9 +216,11 @@ size_t record_encode_events(uint8_t *buf, const char *rule, const struct event_c
 /* Main processes have none, and tell how many control processes there were before. */
 static uint32_t number_of(const struct svc *svc, enum svc_role role)
 {
+    const struct svc_rare *rare = svc_rare(svc);
+
     if (role == ROLE_CHECK || role == ROLE_UNHEALTHY)
-        return svc->check.number;
-    return role == ROLE_SERVICE ? svc->controls : svc->control.number;
+        return rare->check.number;
+    return role == ROLE_SERVICE ? rare->controls : rare->control.number;
 }
 
 size_t record_encode_spawn(uint8_t *buf, enum svc_role role, const char *name, const struct svc *svc, uint64_t digest,
@@ -260,6 +262,7 @@ static bool held_by_shutdown(const struct svc *svc)
 
 size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *svc)
 {
+    const struct svc_rare *rare = svc_rare(svc);
     struct writer w = begin(buf, RECORD_SERVICE);
 
     put_str(&w, name, NAME_MAX_SIZE);
@@ -284,25 +287,25 @@ size_t record_encode_service(uint8_t *buf, const char *name, const struct svc *s
     put_u8(&w, (uint8_t)svc->stop_phase);
     put_u8(&w, (uint8_t)svc->stop_cause);
     put_exit(&w, &svc->exit);
-    put_str(&w, held_by_shutdown(svc) ? "" : svc->reason, sizeof svc->reason);
+    put_str(&w, held_by_shutdown(svc) ? "" : rare->reason, sizeof rare->reason);
     put_u8(&w, svc->idle);
     put_u8(&w, (uint8_t)svc->type);
     put_u8(&w, (uint8_t)svc->todo);
     put_u8(&w, svc->began);
     put_u8(&w, (uint8_t)svc->result);
     put_u64(&w, svc->group_start);
-    put_u32(&w, svc->controls);
-    put_control(&w, &svc->control);
+    put_u32(&w, rare->controls);
+    put_control(&w, &rare->control);
     put_u8(&w, svc->ready_lost);
     put_u8(&w, (uint8_t)svc->told);
     put_u8(&w, svc->stop_held && !held_by_shutdown(svc));
-    put_u64(&w, (uint64_t)svc->watchdog);
-    put_time(&w, svc->due);
+    put_u64(&w, (uint64_t)rare->watchdog);
+    put_time(&w, rare->due);
     put_u8(&w, svc->moved);
-    put_u8(&w, (uint8_t)svc->health.state);
+    put_u8(&w, (uint8_t)rare->health.state);
     put_u8(&w, svc->alarm);
-    put_u32(&w, svc->checks);
-    put_check(&w, &svc->check);
+    put_u32(&w, rare->checks);
+    put_check(&w, &rare->check);
     return finish(&w);
 }
 

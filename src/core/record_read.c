@@ -156,8 +156,8 @@ static void get_later_members(struct reader *r, struct svc *svc)
     svc->began = get_bool(r);
     svc->result = (enum svc_result)get_enum(r, RESULT_N);
     svc->group_start = record_get(r, 8);
-    svc->controls = (uint32_t)record_get(r, 4);
-    get_control(r, &svc->control);
+    svc->rare.controls = (uint32_t)record_get(r, 4);
+    get_control(r, &svc->rare.control);
     if (r->version < RECORD_VERSION_READY)
         return;
     svc->ready_lost = get_bool(r);
@@ -165,18 +165,18 @@ static void get_later_members(struct reader *r, struct svc *svc)
     svc->stop_held = r->version >= RECORD_VERSION_HELD && get_bool(r);
     if (r->version < RECORD_VERSION_WATCHDOG)
         return;
-    svc->watchdog = (int64_t)record_get(r, 8);
-    if (svc->watchdog < SVC_WATCHDOG_UNKNOWN)
+    svc->rare.watchdog = (int64_t)record_get(r, 8);
+    if (svc->rare.watchdog < SVC_WATCHDOG_UNKNOWN)
         r->bad = true;
     if (r->version >= RECORD_VERSION_SCHEDULE)
-        svc->due = get_time(r);
+        svc->rare.due = get_time(r);
     svc->moved = r->version >= RECORD_VERSION_MOVED && get_bool(r);
     if (r->version < RECORD_VERSION_HEALTH)
         return;
-    svc->health.state = (enum health_state)get_enum(r, HEALTH_N);
+    svc->rare.health.state = (enum health_state)get_enum(r, HEALTH_N);
     svc->alarm = get_bool(r);
-    svc->checks = (uint32_t)record_get(r, 4);
-    get_check(r, &svc->check);
+    svc->rare.checks = (uint32_t)record_get(r, 4);
+    get_check(r, &svc->rare.check);
 }
 
 void record_read_service(struct reader *r, struct svc *svc)
@@ -205,7 +205,7 @@ void record_read_service(struct reader *r, struct svc *svc)
     svc->stop_phase = (enum svc_stop_phase)get_enum(r, STOP_POST + 1);
     svc->stop_cause = (enum svc_stop_cause)get_enum(r, STOP_BY_FAILURE + 1);
     get_exit(r, &svc->exit);
-    record_get_str(r, svc->reason, sizeof svc->reason);
+    record_get_str(r, svc->rare.reason, sizeof svc->rare.reason);
     svc->idle = r->version >= RECORD_VERSION_IDLE && get_bool(r);
     get_later_members(r, svc);
 }

@@ -71,11 +71,11 @@ static void replay_header(struct replay *replay, struct entry **table, struct re
 static void begin_life(struct svc *svc, const struct spawn *spawn)
 {
     memset(&svc->proc, 0, sizeof svc->proc);
-    memset(&svc->control, 0, sizeof svc->control);
-    memset(&svc->check, 0, sizeof svc->check);
-    svc->checks = 0;
+    memset(&svc->rare.control, 0, sizeof svc->rare.control);
+    memset(&svc->rare.check, 0, sizeof svc->rare.check);
+    svc->rare.checks = 0;
     svc->alarm = false;
-    svc->health = (struct health_counts){.state = HEALTH_STARTING};
+    svc->rare.health = (struct health_counts){.state = HEALTH_STARTING};
     svc->proc.stop = spawn->proc.stop;
     svc->life = spawn->life;
     svc->state = SVC_STARTING;
@@ -87,17 +87,17 @@ static void begin_life(struct svc *svc, const struct spawn *spawn)
     svc->deadline = 0;
     svc->stop_phase = STOP_NONE;
     svc->stop_held = false;
-    svc->reason[0] = '\0';
+    svc->rare.reason[0] = '\0';
     svc->restarts = spawn->restarts;
     svc->row = spawn->row;
     svc->started = spawn->started;
     svc->type = spawn->type;
     svc->todo = spawn->todo;
-    svc->controls = 0;
+    svc->rare.controls = 0;
     svc->result = RESULT_NONE;
     svc->ready_lost = false;
     svc->told = TOLD_NOTHING;
-    svc->watchdog = SVC_WATCHDOG_UNKNOWN;
+    svc->rare.watchdog = SVC_WATCHDOG_UNKNOWN;
     svc->moved = false;
     svc->group = 0;
     svc->group_start = 0;
@@ -111,11 +111,11 @@ static void take_main(struct svc_image *image, const struct spawn *spawn)
 
     if (svc->ended)
         return;
-    if (svc->controls < spawn->number)
-        svc->controls = spawn->number;
-    if (svc->control.role == ROLE_PRE_START) {
+    if (svc->rare.controls < spawn->number)
+        svc->rare.controls = spawn->number;
+    if (svc->rare.control.role == ROLE_PRE_START) {
         /* It is over, or this one would not be there. */
-        memset(&svc->control, 0, sizeof svc->control);
+        memset(&svc->rare.control, 0, sizeof svc->rare.control);
         image->has_control = false;
     }
     svc->began = true;
@@ -123,7 +123,7 @@ static void take_main(struct svc_image *image, const struct spawn *spawn)
     if (known)
         svc->proc.stop = stop; /* a newer configuration may have changed it meanwhile */
     else
-        svc->watchdog = SVC_WATCHDOG_UNKNOWN;
+        svc->rare.watchdog = SVC_WATCHDOG_UNKNOWN;
     svc->todo &= ~(unsigned)(TODO_PRE_START | TODO_START);
     svc->group = spawn->proc.pid;
     svc->group_start = spawn->proc.start_ticks;
@@ -171,24 +171,24 @@ static void come_to_role(struct svc *svc, enum svc_role role)
  * beginning nothing is. */
 static void take_group_of_start(struct svc *svc, enum svc_role role)
 {
-    if (svc->control.role != ROLE_START || role == ROLE_START || role == ROLE_POST_STOP || svc->group != 0)
+    if (svc->rare.control.role != ROLE_START || role == ROLE_START || role == ROLE_POST_STOP || svc->group != 0)
         return;
-    svc->group = svc->control.pid;
-    svc->group_start = svc->control.start_ticks != 0 ? svc->control.start_ticks : 1;
+    svc->group = svc->rare.control.pid;
+    svc->group_start = svc->rare.control.start_ticks != 0 ? svc->rare.control.start_ticks : 1;
 }
 
 static void take_control(struct svc_image *image, const struct spawn *spawn)
 {
     struct svc *svc = &image->svc;
-    struct svc_control *control = &svc->control;
+    struct svc_control *control = &svc->rare.control;
 
-    if (spawn->number < svc->controls || (spawn->number == svc->controls && control->role != spawn->role))
+    if (spawn->number < svc->rare.controls || (spawn->number == svc->rare.controls && control->role != spawn->role))
         return; /* that one is done with, and a later snapshot says so */
-    if (spawn->number == svc->controls && control->ended)
+    if (spawn->number == svc->rare.controls && control->ended)
         return;
     take_group_of_start(svc, spawn->role);
     svc->began = true;
-    svc->controls = spawn->number;
+    svc->rare.controls = spawn->number;
     *control = (struct svc_control){
         .role = spawn->role,
         .number = spawn->number,
@@ -205,11 +205,12 @@ static void take_control(struct svc_image *image, const struct spawn *spawn)
 static void take_check(struct svc_image *image, const struct spawn *spawn)
 {
     struct svc *svc = &image->svc;
-    struct svc_check *check = &svc->check;
+    struct svc_check *check = &svc->rare.check;
 
-    if (spawn->number < svc->checks || (spawn->number == svc->checks && (check->role != spawn->role || check->ended)))
+    if (spawn->number < svc->rare.checks ||
+        (spawn->number == svc->rare.checks && (check->role != spawn->role || check->ended)))
         return; /* that one is done with, and a later snapshot says so */
-    svc->checks = spawn->number;
+    svc->rare.checks = spawn->number;
     *check = (struct svc_check){
         .role = spawn->role,
         .number = spawn->number,
@@ -262,7 +263,7 @@ static bool merge_main(const struct svc_image *before, struct svc *svc)
         return !svc->ended && svc->proc.pid > 0 && svc->proc.start_ticks != 0;
     /* Written before the child's own record of this life was known to us. */
     svc->proc = before->svc.proc;
-    svc->watchdog = before->svc.watchdog;
+    svc->rare.watchdog = before->svc.rare.watchdog;
     svc->group = before->svc.group;
     svc->group_start = before->svc.group_start;
     svc->todo &= ~(unsigned)(TODO_PRE_START | TODO_START);
@@ -271,8 +272,8 @@ static bool merge_main(const struct svc_image *before, struct svc *svc)
 
 static bool merge_control(const struct svc_image *before, struct svc *svc)
 {
-    struct svc_control *control = &svc->control;
-    const struct svc_control *old = &before->svc.control;
+    struct svc_control *control = &svc->rare.control;
+    const struct svc_control *old = &before->svc.rare.control;
 
     if (control->role == ROLE_SERVICE)
         return false;
@@ -286,8 +287,8 @@ static bool merge_control(const struct svc_image *before, struct svc *svc)
 
 static bool merge_check(const struct svc_image *before, struct svc *svc)
 {
-    struct svc_check *check = &svc->check;
-    const struct svc_check *old = &before->svc.check;
+    struct svc_check *check = &svc->rare.check;
+    const struct svc_check *old = &before->svc.rare.check;
 
     if (check->role == ROLE_SERVICE)
         return false;
@@ -473,10 +474,10 @@ static void believe(struct svc_image *image)
 
     if (!image->has_process)
         svc->proc.pid = 0;
-    if (!image->has_control && (!svc->control.ended || svc->control.start_ticks == 0))
-        svc->control.pid = 0;
-    if (!image->has_check && (!svc->check.ended || svc->check.start_ticks == 0))
-        svc->check.pid = 0;
+    if (!image->has_control && (!svc->rare.control.ended || svc->rare.control.start_ticks == 0))
+        svc->rare.control.pid = 0;
+    if (!image->has_check && (!svc->rare.check.ended || svc->rare.check.start_ticks == 0))
+        svc->rare.check.pid = 0;
     /* Nor is a group without the start time of its leader: the number may be somebody else's by now. */
     if (!image->has_process && (svc->group_start == 0 || (!svc->ended && svc->type != TYPE_FORKING)))
         svc->group = 0;

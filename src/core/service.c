@@ -11,8 +11,8 @@ static bool control_is_due(const struct svc *svc)
 {
     if (svc->state != SVC_STOPPING)
         return true;
-    return (svc->control.role == ROLE_STOP && svc->stop_phase == STOP_COMMAND) ||
-           (svc->control.role == ROLE_POST_STOP && svc->stop_phase == STOP_POST);
+    return (svc->rare.control.role == ROLE_STOP && svc->stop_phase == STOP_COMMAND) ||
+           (svc->rare.control.role == ROLE_POST_STOP && svc->stop_phase == STOP_POST);
 }
 
 /* Its control process was adopted, or its end was told, before.  COUNTED: what the main process has left is counted. */
@@ -20,11 +20,11 @@ static void boot_control(struct step *s, bool counted)
 {
     struct svc *svc = s->svc;
 
-    if (svc->control.ended) {
+    if (svc->rare.control.ended) {
         step_act(s, ACT_CHECK_CONTROL, 0);
         return;
     }
-    if (svc->control.pid != 0)
+    if (svc->rare.control.pid != 0)
         return;
     /* It has not recorded itself, so it has not run. */
     if (!control_is_due(svc)) {
@@ -51,7 +51,7 @@ static void boot_starting(struct step *s)
         step_act(s, ACT_FIND_MAIN, 0);
     } else if (svc->ended) {
         step_over(s);
-    } else if (svc->controls > 0) {
+    } else if (svc->rare.controls > 0) {
         /* What was done before its main process, which has not recorded itself, is not done again. */
         svc->todo |= TODO_START;
         svc->deadline = 0;
@@ -72,7 +72,7 @@ static void on_boot(struct step *s)
         step_act(s, ACT_CHECK_GROUP, 0);
     step_watch(s);
     step_boot_check(s);
-    if (svc->control.role != ROLE_SERVICE) {
+    if (svc->rare.control.role != ROLE_SERVICE) {
         boot_control(s, is_left);
         return;
     }
@@ -128,7 +128,7 @@ static void on_slot(struct step *s)
     struct svc *svc = s->svc;
 
     if (svc->state != SVC_WAITING) {
-        if (svc->control.role != ROLE_SERVICE && svc_is_queued(svc))
+        if (svc->rare.control.role != ROLE_SERVICE && svc_is_queued(svc))
             step_fork_control(s);
         else if (svc_is_queued(svc))
             step_fork_next(s);
@@ -151,12 +151,12 @@ static void on_slot(struct step *s)
     svc->type = s->spec->type;
     svc->todo = todo_of(s->spec);
     svc->began = false;
-    svc->controls = 0;
-    step_begin_health(svc);
+    svc->rare.controls = 0;
+    step_begin_health(s);
     svc->result = RESULT_NONE;
     svc->ready_lost = false;
     svc->told = TOLD_NOTHING;
-    svc->watchdog = 0;
+    svc->rare.watchdog = 0;
     memset(&svc->proc, 0, sizeof svc->proc);
     svc->proc.stop = svc_stop_params(s->spec);
     step_fork_next(s);
@@ -171,7 +171,7 @@ static void on_forked(struct step *s)
     svc->proc.inode = s->event->inode;
     svc->proc.digest = s->event->digest;
     svc->proc.stop = s->event->stop;
-    svc->watchdog = s->spec->life->watchdog;
+    svc->rare.watchdog = s->spec->life->watchdog;
     svc->group = s->event->pid;
     svc->group_start = s->event->start_ticks;
     svc->began = true;
@@ -207,7 +207,7 @@ static void step_started(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    svc->reason[0] = '\0';
+    svc->rare.reason[0] = '\0';
     if (svc->type != TYPE_ONESHOT)
         step_main_is_there(s);
 }
@@ -228,7 +228,7 @@ static void on_adopted(struct step *s)
 
     svc->adopted = true;
     svc->pre_exec = false;
-    if (svc->state == SVC_STOPPING || svc->state == SVC_RUNNING || svc->control.role != ROLE_SERVICE)
+    if (svc->state == SVC_STOPPING || svc->state == SVC_RUNNING || svc->rare.control.role != ROLE_SERVICE)
         return;
     if (svc->type == TYPE_ONESHOT && svc->deadline == 0)
         svc->deadline = step_start_deadline(s);
@@ -255,10 +255,10 @@ static void on_deadline(struct step *s)
         if (step_ready_deadline(s))
             return;
         duration_format(s->spec->life->start_timeout, buf, sizeof buf);
-        if (svc->control.role == ROLE_SERVICE || svc->control.role == ROLE_START)
+        if (svc->rare.control.role == ROLE_SERVICE || svc->rare.control.role == ROLE_START)
             step_reason(svc, "start timed out after %s%s%.160s", buf, what[0] ? ": " : "", what);
         else
-            step_reason(svc, "%s: timed out after %s", svc_role_name(svc->control.role), buf);
+            step_reason(svc, "%s: timed out after %s", svc_role_name(svc->rare.control.role), buf);
         svc->result = RESULT_TIMEOUT;
         svc->ended_at = s->now.mono;
         step_begin_stop(s, STOP_BY_TIMEOUT);
@@ -267,9 +267,9 @@ static void on_deadline(struct step *s)
         step_reload_deadline(s);
         return;
     case SVC_STOPPING:
-        if (svc->stop_phase == STOP_COMMAND && svc->control.role == ROLE_RELOAD)
+        if (svc->stop_phase == STOP_COMMAND && svc->rare.control.role == ROLE_RELOAD)
             step_kill_reload(s); /* stop-command comes all the same */
-        else if (svc->stop_phase == STOP_COMMAND && !svc->control.pre_exec)
+        else if (svc->stop_phase == STOP_COMMAND && !svc->rare.control.pre_exec)
             step_send_stop(s);
         else
             step_kill(s);
@@ -366,7 +366,7 @@ void svc_set_enabled(struct svc *svc, bool enabled)
 
 void svc_set_due(struct svc *svc, struct timestamp due)
 {
-    svc->due = due;
+    svc->rare.due = due;
 }
 
 void svc_step(struct svc *svc, const struct spec *spec, const struct svc_event *event, struct timestamp now,
@@ -378,9 +378,9 @@ void svc_step(struct svc *svc, const struct spec *spec, const struct svc_event *
     enum event_subject subject = handlers[event->type].subject;
     if (subject != OF_SERVICE && event->life != svc->life)
         return;
-    if (subject == OF_CONTROL && (svc->control.role == ROLE_SERVICE || event->control != svc->control.number))
+    if (subject == OF_CONTROL && (svc->rare.control.role == ROLE_SERVICE || event->control != svc->rare.control.number))
         return;
-    if (subject == OF_CHECK && (svc->check.role == ROLE_SERVICE || event->control != svc->check.number))
+    if (subject == OF_CHECK && (svc->rare.check.role == ROLE_SERVICE || event->control != svc->rare.check.number))
         return;
     handlers[event->type].fn(&step);
     step_end_check(&step);
@@ -393,13 +393,15 @@ bool svc_has_process(const struct svc *svc)
 
 bool svc_has_control(const struct svc *svc)
 {
-    return svc->control.role != ROLE_SERVICE && svc->control.pid > 0 && !svc->control.ended;
+    const struct svc_control *control = &svc_rare(svc)->control;
+
+    return control->role != ROLE_SERVICE && control->pid > 0 && !control->ended;
 }
 
 bool svc_is_busy(const struct svc *svc)
 {
-    return svc_has_process(svc) || svc->group != 0 || svc->control.role != ROLE_SERVICE ||
-           svc->check.role != ROLE_SERVICE;
+    return svc_has_process(svc) || svc->group != 0 || svc_rare(svc)->control.role != ROLE_SERVICE ||
+           svc_rare(svc)->check.role != ROLE_SERVICE;
 }
 
 static bool main_is_queued(const struct svc *svc)
@@ -409,8 +411,10 @@ static bool main_is_queued(const struct svc *svc)
 
 bool svc_is_queued(const struct svc *svc)
 {
-    if (svc->control.role != ROLE_SERVICE)
-        return svc->control.pid == 0 && !svc->control.pre_exec && !svc->control.ended;
+    const struct svc_control *control = &svc_rare(svc)->control;
+
+    if (control->role != ROLE_SERVICE)
+        return control->pid == 0 && !control->pre_exec && !control->ended;
     return (svc->state == SVC_WAITING && !svc->idle) || main_is_queued(svc);
 }
 

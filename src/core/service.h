@@ -180,6 +180,22 @@ enum __attribute__((packed)) svc_stop_cause {
 /* In place of a process group where what is left is known by its cgroup alone: no number of the kernel's is so large. */
 #define SVC_GROUP_UNKNOWN INT32_MAX
 
+/* What most services have nothing of most of the time. */
+struct svc_rare {
+    struct timestamp due;        /* schedule: the last due time that was seen to; {0, 0}: none */
+    int64_t demands_since;       /* mono us */
+    int64_t reload_asked;        /* mono us: when that was asked for; 0: not known.  Not recorded */
+    int64_t watchdog;            /* us: how often a sign of life is to come; 0: need not; SVC_WATCHDOG_UNKNOWN */
+    int64_t watchdog_at;         /* mono us: when the next one is overdue, SVC_EV_WATCHDOG; 0: never.  Not recorded */
+    struct svc_control control;  /* the present control process */
+    struct health_counts health; /* of this life */
+    struct svc_check check;      /* the present process of a check */
+    uint32_t demands;            /* starts that were so asked for since .demands_since, not recorded */
+    uint32_t controls;           /* control processes of this life */
+    uint32_t checks;             /* processes of checks, of this life */
+    char reason[SVC_REASON_MAX]; /* "" = nothing to say; the last member */
+};
+
 /* Members of one size stand together, for there are as many of it as services. */
 struct svc {
     enum svc_state state;
@@ -201,31 +217,21 @@ struct svc {
     enum svc_result result; /* of this life */
     enum svc_stop_phase stop_phase;
     enum svc_stop_cause stop_cause;
-    uint32_t demands;         /* starts that were so asked for since .demands_since, not recorded */
+    bool cut;                 /* it is a kept one that ends before `due`, service_keep.h */
     uint32_t row;             /* unstable runs in a row */
     enum service_type type;   /* of the present life */
     unsigned todo;            /* enum svc_todo */
-    uint32_t controls;        /* control processes of this life */
-    uint32_t checks;          /* processes of checks, of this life */
     int32_t group;            /* process group that may outlive the main process: usually its pid; 0: none */
     int64_t ended_at;         /* mono us of that end; it may have been noticed later than it happened */
     uint64_t life;            /* number of the present or last process; the count of starts */
     uint64_t restarts;        /* automatic ones */
-    struct timestamp due;     /* schedule: the last due time that was seen to; {0, 0}: none */
-    int64_t demands_since;    /* mono us */
     struct timestamp since;   /* of the present state */
     struct timestamp started; /* of the present life */
     int64_t deadline;         /* mono us when SVC_EV_DEADLINE is due; 0 = none */
     struct svc_proc proc;
-    int64_t reload_asked;        /* mono us: when that was asked for; 0: not known.  Not recorded */
-    int64_t watchdog;            /* us: how often a sign of life is to come; 0: need not; SVC_WATCHDOG_UNKNOWN */
-    int64_t watchdog_at;         /* mono us: when the next one is overdue, SVC_EV_WATCHDOG; 0: never.  Not recorded */
-    struct svc_control control;  /* the present control process */
-    struct health_counts health; /* of this life */
-    struct svc_check check;      /* the present process of a check */
-    uint64_t group_start;        /* start time of its leader; 0: not known; 1: it had ended before we knew the group */
-    struct exit_info exit;       /* last one; how = NONE before the first */
-    char reason[SVC_REASON_MAX]; /* "" = nothing to say; the last member, see service_keep.h */
+    uint64_t group_start;  /* start time of its leader; 0: not known; 1: it had ended before we knew the group */
+    struct exit_info exit; /* last one; how = NONE before the first */
+    struct svc_rare rare;  /* the last member; of one that is perhaps kept it is read by svc_rare() */
 };
 
 enum svc_event_type {
@@ -356,6 +362,15 @@ void svc_set_due(struct svc *svc, struct timestamp due);
  */
 void svc_step(struct svc *svc, const struct spec *spec, const struct svc_event *event, struct timestamp now,
               uint64_t *rng, struct svc_actions *out);
+
+/* One that is all zero. */
+extern const struct svc_rare svc_rare_none;
+
+/* Of a state that is perhaps a kept one, which ends before `rare` where there is nothing. */
+static inline const struct svc_rare *svc_rare(const struct svc *svc)
+{
+    return svc->cut ? &svc_rare_none : &svc->rare;
+}
 
 /* Has the service a process that was forked and whose end is not yet known? */
 bool svc_has_process(const struct svc *svc);

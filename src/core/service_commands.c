@@ -13,7 +13,7 @@ void step_on_start(struct step *s)
     svc->row = 0;
     /* What was due while nobody wanted it is no matter. */
     if (s->spec->around->schedule && !svc->desired_up)
-        svc->due = s->now;
+        svc->rare.due = s->now;
     svc->desired_up = true;
     svc->stop_held = false;
     switch (svc->state) {
@@ -198,7 +198,7 @@ const char *svc_refuses_reload(const struct svc *svc, const struct spec *spec)
         return "it has neither reload-signal nor reload-command: use restart";
     if (svc->state != SVC_RUNNING || (!svc_has_process(svc) && !spec->around->reload_command))
         return "it is not running";
-    if (svc->control.role != ROLE_SERVICE || svc_is_reloading(svc))
+    if (svc_rare(svc)->control.role != ROLE_SERVICE || svc_is_reloading(svc))
         return "it is being reloaded already";
     return NULL;
 }
@@ -207,7 +207,7 @@ void step_on_reload(struct step *s)
 {
     if (svc_refuses_reload(s->svc, s->spec))
         return;
-    s->svc->reason[0] = '\0';
+    s->svc->rare.reason[0] = '\0';
     step_ask_reload(s);
     if (s->spec->around->reload_command)
         step_begin_control(s, ROLE_RELOAD);
@@ -238,12 +238,13 @@ void step_on_disabled(struct step *s)
 static bool is_as_before(const struct svc *before, const struct svc *svc)
 {
     const struct svc_stop_params *was = &before->proc.stop, *is = &svc->proc.stop;
-    bool healthy_as_before = before->health.state == svc->health.state || before->health.state == HEALTH_STARTING;
+    bool healthy_as_before =
+        before->rare.health.state == svc->rare.health.state || before->rare.health.state == HEALTH_STARTING;
 
     return was->signal == is->signal && was->kill_mode == is->kill_mode && was->timeout == is->timeout &&
-           before->state == svc->state && before->idle == svc->idle && before->due.wall == svc->due.wall &&
+           before->state == svc->state && before->idle == svc->idle && before->rare.due.wall == svc->rare.due.wall &&
            healthy_as_before && before->deadline == svc->deadline && before->todo == svc->todo &&
-           strcmp(before->reason, svc->reason) == 0;
+           strcmp(before->rare.reason, svc->rare.reason) == 0;
 }
 
 void step_on_config(struct step *s)

@@ -18,7 +18,7 @@ void step_begin_control(struct step *s, enum svc_role role)
 {
     struct svc *svc = s->svc;
 
-    svc->control = (struct svc_control){.role = role, .number = ++svc->controls};
+    svc->rare.control = (struct svc_control){.role = role, .number = ++svc->rare.controls};
     svc->deadline = 0; /* its time begins with its fork */
     step_act(s, ACT_RECORD, 0);
     step_act(s, ACT_QUEUE, 0);
@@ -26,7 +26,7 @@ void step_begin_control(struct step *s, enum svc_role role)
 
 void step_drop_control(struct svc *svc)
 {
-    memset(&svc->control, 0, sizeof svc->control);
+    memset(&svc->rare.control, 0, sizeof svc->rare.control);
 }
 
 static void set_control_deadline(struct step *s)
@@ -43,11 +43,11 @@ static void set_control_deadline(struct step *s)
 
 void step_fork_control(struct step *s)
 {
-    if (!svc_command(s->spec, s->svc->control.role)) {
+    if (!svc_command(s->spec, s->svc->rare.control.role)) {
         control_done(s); /* the configuration has changed meanwhile */
         return;
     }
-    s->svc->control.pre_exec = true;
+    s->svc->rare.control.pre_exec = true;
     set_control_deadline(s);
     step_act(s, ACT_FORK_CONTROL, 0);
 }
@@ -58,7 +58,7 @@ static void fork_main(struct step *s)
 
     svc->started = s->now;
     if (svc->type == TYPE_FORKING) {
-        svc->control = (struct svc_control){.role = ROLE_START, .number = ++svc->controls};
+        svc->rare.control = (struct svc_control){.role = ROLE_START, .number = ++svc->rare.controls};
         step_fork_control(s);
         return;
     }
@@ -72,7 +72,7 @@ void step_fork_next(struct step *s)
     struct svc *svc = s->svc;
 
     if (svc->todo & TODO_PRE_START) {
-        svc->control = (struct svc_control){.role = ROLE_PRE_START, .number = ++svc->controls};
+        svc->rare.control = (struct svc_control){.role = ROLE_PRE_START, .number = ++svc->rare.controls};
         step_fork_control(s);
         return;
     }
@@ -84,18 +84,18 @@ void step_fork_next(struct step *s)
 static void learn_start_ticks(struct step *s)
 {
     if (s->event->start_ticks != 0)
-        s->svc->control.start_ticks = s->event->start_ticks;
+        s->svc->rare.control.start_ticks = s->event->start_ticks;
 }
 
 void step_on_control_forked(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    svc->control.pid = s->event->pid;
-    svc->control.inode = s->event->inode;
+    svc->rare.control.pid = s->event->pid;
+    svc->rare.control.inode = s->event->inode;
     learn_start_ticks(s);
     svc->began = true;
-    if (svc->control.role != ROLE_START)
+    if (svc->rare.control.role != ROLE_START)
         return;
     svc->todo &= ~(unsigned)TODO_START;
     svc->proc.digest = s->event->digest;
@@ -103,13 +103,13 @@ void step_on_control_forked(struct step *s)
 
 void step_on_control_execed(struct step *s)
 {
-    s->svc->control.pre_exec = false;
+    s->svc->rare.control.pre_exec = false;
     learn_start_ticks(s);
 }
 
 void step_on_control_adopted(struct step *s)
 {
-    s->svc->control.pre_exec = false;
+    s->svc->rare.control.pre_exec = false;
     /* Of one that was never in a snapshot, only in its own record: its time begins again. */
     if (s->svc->deadline == 0)
         set_control_deadline(s);
@@ -119,9 +119,9 @@ void step_on_control_adopted(struct step *s)
 
 static bool may_fail(const struct step *s)
 {
-    char **argv = svc_command(s->spec, s->svc->control.role);
+    char **argv = svc_command(s->spec, s->svc->rare.control.role);
 
-    return s->svc->control.role != ROLE_START && argv && argv[0][0] == '-';
+    return s->svc->rare.control.role != ROLE_START && argv && argv[0][0] == '-';
 }
 
 static enum svc_result result_of(const struct exit_info *exit)
@@ -142,8 +142,8 @@ static enum svc_result result_of(const struct exit_info *exit)
 static void judge(struct step *s, enum svc_result result, const char *text)
 {
     struct svc *svc = s->svc;
-    const struct exit_info *exit = &svc->control.exit;
-    enum svc_role role = svc->control.role;
+    const struct exit_info *exit = &svc->rare.control.exit;
+    enum svc_role role = svc->rare.control.role;
     char words[64];
 
     if (svc->state == SVC_STOPPING || may_fail(s))
@@ -166,7 +166,7 @@ static void judge(struct step *s, enum svc_result result, const char *text)
 
 static bool failed(const struct step *s)
 {
-    const struct exit_info *exit = &s->svc->control.exit;
+    const struct exit_info *exit = &s->svc->rare.control.exit;
 
     if (s->event->text)
         return true;
@@ -174,19 +174,19 @@ static bool failed(const struct step *s)
         return exit->code != 0;
     /* How it ended was lost with an earlier supd: whether a main process is there, and it is up, tells more. */
     return exit->how != EXIT_HOW_UNKNOWN ||
-           (s->svc->control.role != ROLE_START && s->svc->control.role != ROLE_POST_START);
+           (s->svc->rare.control.role != ROLE_START && s->svc->rare.control.role != ROLE_POST_START);
 }
 
 /* Nothing is left of it: what next? */
 static void control_done(struct step *s)
 {
     struct svc *svc = s->svc;
-    enum svc_role role = svc->control.role;
+    enum svc_role role = svc->rare.control.role;
 
-    if (role == ROLE_START && svc->control.pid > 0) {
+    if (role == ROLE_START && svc->rare.control.pid > 0) {
         /* What it has started is in its group, until it is found elsewhere. */
-        svc->group = svc->control.pid;
-        svc->group_start = svc->control.start_ticks != 0 ? svc->control.start_ticks : 1;
+        svc->group = svc->rare.control.pid;
+        svc->group_start = svc->rare.control.start_ticks != 0 ? svc->rare.control.start_ticks : 1;
     }
     step_drop_control(svc);
     if (role == ROLE_POST_START)
@@ -242,9 +242,9 @@ void step_on_control_fork_failed(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    svc->control.pre_exec = false;
-    svc->control.exit = (struct exit_info){.how = EXIT_HOW_UNKNOWN};
-    if (svc->control.role == ROLE_START && svc->state != SVC_STOPPING) {
+    svc->rare.control.pre_exec = false;
+    svc->rare.control.exit = (struct exit_info){.how = EXIT_HOW_UNKNOWN};
+    if (svc->rare.control.role == ROLE_START && svc->state != SVC_STOPPING) {
         /* There was no process, so there is no new exit. */
         struct exit_info last = svc->exit;
         judge(s, RESULT_RESOURCES, s->event->text);
@@ -259,14 +259,14 @@ void step_on_control_exited(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (svc->control.ended)
+    if (svc->rare.control.ended)
         return;
     learn_start_ticks(s);
-    svc->control.ended = true;
-    svc->control.pre_exec = false;
-    svc->control.exit = s->event->exit;
+    svc->rare.control.ended = true;
+    svc->rare.control.pre_exec = false;
+    svc->rare.control.exit = s->event->exit;
     if (failed(s))
-        judge(s, result_of(&svc->control.exit), s->event->text);
+        judge(s, result_of(&svc->rare.control.exit), s->event->text);
     step_act(s, ACT_RECORD, 0);
     step_act(s, ACT_CHECK_CONTROL, 0);
 }
@@ -275,10 +275,10 @@ void step_on_control_group(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (!svc->control.ended)
+    if (!svc->rare.control.ended)
         return;
     /* The start command is there to leave something behind. */
-    if (s->event->group_left == 0 || svc->control.role == ROLE_START) {
+    if (s->event->group_left == 0 || svc->rare.control.role == ROLE_START) {
         control_done(s);
         return;
     }
@@ -293,7 +293,7 @@ void step_on_control_group(struct step *s)
 
 static bool looks_for_main(const struct svc *svc)
 {
-    return svc->state == SVC_STARTING && (svc->todo & TODO_FIND_MAIN) && svc->control.role == ROLE_SERVICE;
+    return svc->state == SVC_STARTING && (svc->todo & TODO_FIND_MAIN) && svc->rare.control.role == ROLE_SERVICE;
 }
 
 void step_on_main_found(struct step *s)

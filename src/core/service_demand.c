@@ -65,13 +65,13 @@ void step_on_demand(struct step *s)
 
     if (svc->state != SVC_WAITING || !svc->idle)
         return;
-    if (svc->demands == 0 || s->now.mono - svc->demands_since >= DEMANDS_TIME) {
-        svc->demands = 0;
-        svc->demands_since = s->now.mono;
+    if (svc->rare.demands == 0 || s->now.mono - svc->rare.demands_since >= DEMANDS_TIME) {
+        svc->rare.demands = 0;
+        svc->rare.demands_since = s->now.mono;
     }
-    svc->demands++;
-    if (svc->demands > DEMANDS_MAX) {
-        step_limit(s, svc->demands - DEMANDS_MAX);
+    svc->rare.demands++;
+    if (svc->rare.demands > DEMANDS_MAX) {
+        step_limit(s, svc->rare.demands - DEMANDS_MAX);
         return;
     }
     step_reason(svc, "started by a connection");

@@ -11,7 +11,7 @@ static bool end_control(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (svc->control.role == ROLE_SERVICE)
+    if (svc->rare.control.role == ROLE_SERVICE)
         return false;
     if (svc_is_queued(svc)) {
         step_act(s, ACT_UNQUEUE, 0);
@@ -19,7 +19,7 @@ static bool end_control(struct step *s)
         return false;
     }
     /* It comes behind this end, which an earlier supd could not record. */
-    if (svc->type == TYPE_ONESHOT && svc->control.role == ROLE_POST_START && policy_success(s->spec, &svc->exit))
+    if (svc->type == TYPE_ONESHOT && svc->rare.control.role == ROLE_POST_START && policy_success(s->spec, &svc->exit))
         return false;
     step_state(s, SVC_STOPPING);
     svc->stop_cause = STOP_OF_LEFTOVERS;
@@ -35,7 +35,7 @@ static void ended_too_early(struct step *s)
 
     if (svc->ready_lost)
         return;
-    memcpy(words, svc->reason, sizeof words);
+    memcpy(words, svc->rare.reason, sizeof words);
     step_reason(svc, "%.200s before it was ready", words);
     if (policy_success(s->spec, &svc->exit))
         svc->result = RESULT_PROTOCOL;
@@ -72,7 +72,7 @@ void step_on_exited(struct step *s)
     if (svc->state != SVC_STOPPING && end_control(s) && !check)
         return;
     if (!check) {
-        if (svc->control.role != ROLE_SERVICE)
+        if (svc->rare.control.role != ROLE_SERVICE)
             step_act(s, ACT_RECORD, 0); /* nothing follows before that has ended, too */
         step_over(s);
         return;

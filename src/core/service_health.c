@@ -17,18 +17,22 @@ bool svc_is_checked(const struct svc *svc, const struct spec *spec)
 
 bool svc_has_check(const struct svc *svc)
 {
-    return svc->check.role != ROLE_SERVICE && svc->check.pid > 0 && !svc->check.ended;
+    const struct svc_check *check = &svc_rare(svc)->check;
+
+    return check->role != ROLE_SERVICE && check->pid > 0 && !check->ended;
 }
 
 bool svc_alarm_is_due(const struct svc *svc)
 {
-    return svc->alarm && svc->check.role == ROLE_SERVICE;
+    return svc->alarm && svc_rare(svc)->check.role == ROLE_SERVICE;
 }
 
-void step_begin_health(struct svc *svc)
+void step_begin_health(struct step *s)
 {
-    svc->health = (struct health_counts){.state = HEALTH_STARTING};
-    svc->checks = 0;
+    struct svc *svc = s->svc;
+
+    svc->rare.health = (struct health_counts){.state = spec_has_check(s->spec->check) ? HEALTH_STARTING : HEALTH_NONE};
+    svc->rare.checks = 0;
     svc->alarm = false;
 }
 
@@ -46,9 +50,9 @@ void step_health_config(struct step *s)
     drop_stale_alarm(s);
     if (spec_has_check(s->spec->check))
         return;
-    if (svc->state == SVC_RUNNING && svc->health.state == HEALTH_UNHEALTHY)
-        svc->reason[0] = '\0';
-    svc->health = (struct health_counts){0};
+    if (svc->state == SVC_RUNNING && svc->rare.health.state == HEALTH_UNHEALTHY)
+        svc->rare.reason[0] = '\0';
+    svc->rare.health = (struct health_counts){0};
 }
 
 /* ---- results ---- */
@@ -100,17 +104,17 @@ void step_on_checked(struct step *s)
     if (svc->state == SVC_STARTING) {
         if (!s->event->ok)
             return;
-        health_judge(&svc->health, s->spec->check, true, 0);
+        health_judge(&svc->rare.health, s->spec->check, true, 0);
         step_on_ready(s);
         return;
     }
-    if (!health_judge(&svc->health, s->spec->check, s->event->ok, s->now.mono - svc->started.mono))
+    if (!health_judge(&svc->rare.health, s->spec->check, s->event->ok, s->now.mono - svc->started.mono))
         return;
-    if (svc->health.state == HEALTH_UNHEALTHY) {
+    if (svc->rare.health.state == HEALTH_UNHEALTHY) {
         become_unhealthy(s);
         return;
     }
-    svc->reason[0] = '\0';
+    svc->rare.reason[0] = '\0';
     step_act(s, ACT_RECORD, 0);
 }
 
@@ -118,7 +122,7 @@ void step_on_checked(struct step *s)
 
 static void drop_check(struct svc *svc)
 {
-    memset(&svc->check, 0, sizeof svc->check);
+    memset(&svc->rare.check, 0, sizeof svc->rare.check);
 }
 
 /* The process that was to be has not run: what is due once is due again. */
@@ -126,7 +130,7 @@ static void take_back(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    svc->alarm = svc->alarm || svc->check.role == ROLE_UNHEALTHY;
+    svc->alarm = svc->alarm || svc->rare.check.role == ROLE_UNHEALTHY;
     drop_stale_alarm(s);
     drop_check(svc);
 }
@@ -145,21 +149,21 @@ void step_on_check_due(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (!svc_is_checked(svc, s->spec) || svc->check.role != ROLE_SERVICE)
+    if (!svc_is_checked(svc, s->spec) || svc->rare.check.role != ROLE_SERVICE)
         return;
     enum svc_role role = svc->alarm ? ROLE_UNHEALTHY : ROLE_CHECK;
     svc->alarm = false;
     if (!svc_command(s->spec, role))
         return; /* the configuration has changed meanwhile */
-    svc->check = (struct svc_check){.role = role, .number = ++svc->checks, .pre_exec = true};
+    svc->rare.check = (struct svc_check){.role = role, .number = ++svc->rare.checks, .pre_exec = true};
     step_act(s, ACT_FORK_CHECK, 0);
 }
 
 void step_on_check_forked(struct step *s)
 {
-    s->svc->check.pid = s->event->pid;
-    s->svc->check.start_ticks = s->event->start_ticks;
-    s->svc->check.inode = s->event->inode;
+    s->svc->rare.check.pid = s->event->pid;
+    s->svc->rare.check.start_ticks = s->event->start_ticks;
+    s->svc->rare.check.inode = s->event->inode;
 }
 
 void step_on_check_fork_failed(struct step *s)
@@ -170,23 +174,23 @@ void step_on_check_fork_failed(struct step *s)
 static void learn_start_ticks(struct step *s)
 {
     if (s->event->start_ticks != 0)
-        s->svc->check.start_ticks = s->event->start_ticks;
+        s->svc->rare.check.start_ticks = s->event->start_ticks;
 }
 
 void step_on_check_execed(struct step *s)
 {
-    s->svc->check.pre_exec = false;
+    s->svc->rare.check.pre_exec = false;
     learn_start_ticks(s);
 }
 
 void step_on_check_adopted(struct step *s)
 {
-    s->svc->check.pre_exec = false;
+    s->svc->rare.check.pre_exec = false;
 }
 
 void step_on_check_exited(struct step *s)
 {
-    struct svc_check *check = &s->svc->check;
+    struct svc_check *check = &s->svc->rare.check;
 
     if (check->ended)
         return;
@@ -199,7 +203,7 @@ void step_on_check_exited(struct step *s)
 
 void step_on_check_group(struct step *s)
 {
-    if (!s->svc->check.ended)
+    if (!s->svc->rare.check.ended)
         return;
     if (s->event->group_left == 0) {
         check_gone(s);
@@ -211,7 +215,7 @@ void step_on_check_group(struct step *s)
 
 void step_on_check_overdue(struct step *s)
 {
-    struct svc_check *check = &s->svc->check;
+    struct svc_check *check = &s->svc->rare.check;
 
     if (check->pid <= 0 || check->ended)
         return;
@@ -223,16 +227,16 @@ void step_boot_check(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (svc->check.ended)
+    if (svc->rare.check.ended)
         step_act(s, ACT_CHECK_CHECK, 0);
-    else if (svc->check.pid == 0)
+    else if (svc->rare.check.pid == 0)
         take_back(s); /* it has not recorded itself */
 }
 
 void step_end_check(struct step *s)
 {
     struct svc *svc = s->svc;
-    struct svc_check *check = &svc->check;
+    struct svc_check *check = &svc->rare.check;
 
     if (svc_is_checked(svc, s->spec))
         return;

@@ -12,7 +12,7 @@
 bool svc_awaits_ready(const struct svc *svc)
 {
     return svc->state == SVC_STARTING && (svc->todo & TODO_READY) && svc_has_process(svc) && !svc->pre_exec &&
-           !(svc->todo & (TODO_PRE_START | TODO_START | TODO_FIND_MAIN)) && svc->control.role == ROLE_SERVICE;
+           !(svc->todo & (TODO_PRE_START | TODO_START | TODO_FIND_MAIN)) && svc_rare(svc)->control.role == ROLE_SERVICE;
 }
 
 /* What is waited for, in words. */
@@ -157,7 +157,7 @@ void step_on_unheard(struct step *s)
     struct svc *svc = s->svc;
 
     /* A program that has connected its socket once writes to one that is no more, for ever: it is not ended for that. */
-    svc->watchdog_at = 0;
+    svc->rare.watchdog_at = 0;
     if (svc->told == TOLD_RELOAD_ASKED || svc->told == TOLD_RELOAD_BEGUN) {
         step_forget_reload(s);
         step_act(s, ACT_RECORD, 0);
@@ -186,7 +186,7 @@ void step_on_reloading(struct step *s)
         return;
     if (svc->told != TOLD_RELOAD_ASKED)
         tell(s, TOLD_RELOADING);
-    else if (s->event->usec == 0 || s->event->usec >= svc->reload_asked)
+    else if (s->event->usec == 0 || s->event->usec >= svc->rare.reload_asked)
         tell(s, TOLD_RELOAD_BEGUN);
 }
 
@@ -204,7 +204,7 @@ static bool waits_for_reload(const struct svc *svc)
 
 bool svc_is_reloading(const struct svc *svc)
 {
-    return svc->control.role == ROLE_RELOAD || waits_for_reload(svc);
+    return svc_rare(svc)->control.role == ROLE_RELOAD || waits_for_reload(svc);
 }
 
 void step_ask_reload(struct step *s)
@@ -214,7 +214,7 @@ void step_ask_reload(struct step *s)
     if (s->spec->life->ready.kind != READY_NOTIFY || !s->spec->life->ready.reloads || !svc_has_process(svc))
         return;
     svc->told = TOLD_RELOAD_ASKED;
-    svc->reload_asked = s->now.mono;
+    svc->rare.reload_asked = s->now.mono;
     svc->deadline = step_start_deadline(s);
     step_act(s, ACT_RECORD, 0);
 }
@@ -236,7 +236,7 @@ void step_forget_reload(struct step *s)
     if (!waits_for_reload(svc))
         return;
     svc->told = svc->told == TOLD_RELOAD_BEGUN ? TOLD_RELOADING : TOLD_NOTHING;
-    if (svc->control.role != ROLE_RELOAD)
+    if (svc->rare.control.role != ROLE_RELOAD)
         svc->deadline = 0;
 }
 
@@ -254,7 +254,7 @@ void step_reload_deadline(struct step *s)
     char buf[32];
 
     duration_format(s->spec->life->start_timeout, buf, sizeof buf);
-    if (svc->control.role == ROLE_RELOAD) {
+    if (svc->rare.control.role == ROLE_RELOAD) {
         step_reason(svc, "%s: timed out after %s", svc_role_name(ROLE_RELOAD), buf);
         step_forget_reload(s);
         step_kill_reload(s);
@@ -293,10 +293,10 @@ void step_watch(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (svc->watchdog == SVC_WATCHDOG_UNKNOWN)
-        svc->watchdog = watchdog_of(s);
-    if (svc->state == SVC_RUNNING && svc_has_process(svc) && svc->watchdog > 0)
-        svc->watchdog_at = step_later(s->now.mono, svc->watchdog);
+    if (svc->rare.watchdog == SVC_WATCHDOG_UNKNOWN)
+        svc->rare.watchdog = watchdog_of(s);
+    if (svc->state == SVC_RUNNING && svc_has_process(svc) && svc->rare.watchdog > 0)
+        svc->rare.watchdog_at = step_later(s->now.mono, svc->rare.watchdog);
 }
 
 void step_on_alive(struct step *s)
@@ -308,10 +308,10 @@ void step_on_watchdog_usec(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (svc->watchdog == s->event->usec)
+    if (svc->rare.watchdog == s->event->usec)
         return;
-    svc->watchdog = s->event->usec;
-    svc->watchdog_at = 0;
+    svc->rare.watchdog = s->event->usec;
+    svc->rare.watchdog_at = 0;
     step_watch(s);
     step_act(s, ACT_RECORD, 0);
 }
@@ -326,9 +326,9 @@ void step_on_watchdog(struct step *s)
     if (s->event->text) {
         step_reason(svc, "watchdog: %s", s->event->text);
     } else {
-        if (svc->watchdog_at == 0 || s->now.mono < svc->watchdog_at)
+        if (svc->rare.watchdog_at == 0 || s->now.mono < svc->rare.watchdog_at)
             return;
-        step_reason(svc, "watchdog: no sign of life for %s", duration_format(svc->watchdog, buf, sizeof buf));
+        step_reason(svc, "watchdog: no sign of life for %s", duration_format(svc->rare.watchdog, buf, sizeof buf));
     }
     svc->result = RESULT_WATCHDOG;
     svc->ended_at = s->now.mono;

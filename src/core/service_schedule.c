@@ -17,12 +17,12 @@ void step_await_run(struct step *s, bool failed)
     struct svc *svc = s->svc;
     char why[SVC_REASON_MAX];
 
-    memcpy(why, svc->reason, sizeof why);
+    memcpy(why, svc->rare.reason, sizeof why);
     step_state(s, SVC_WAITING);
     svc->idle = true;
     svc->next_is_restart = false;
-    if (svc->due.wall == 0)
-        svc->due = s->now;
+    if (svc->rare.due.wall == 0)
+        svc->rare.due = s->now;
     if (failed)
         step_reason(svc, "run failed: %.200s; " IDLE_WORDS, why);
     else
@@ -42,7 +42,7 @@ void step_on_due(struct step *s)
 
     if (!s->spec->around->schedule || !svc->desired_up || svc->shutting_down)
         return;
-    svc->due = s->event->due;
+    svc->rare.due = s->event->due;
     if (remains(svc) && !s->event->pass_over) {
         svc->row = 0;
         step_reason(svc, "its time has come");
@@ -64,12 +64,12 @@ void step_reschedule(struct step *s)
     bool on = s->spec->around->schedule && svc->desired_up && !svc->shutting_down;
     bool idle = svc->state == SVC_WAITING && svc->idle;
     /* The second: while supd was dead. */
-    bool is_new = s->event->rescheduled || svc->due.wall == 0;
+    bool is_new = s->event->rescheduled || svc->rare.due.wall == 0;
 
     if (!s->spec->around->schedule)
-        svc->due = (struct timestamp){0};
+        svc->rare.due = (struct timestamp){0};
     else if (is_new)
-        svc->due = s->now;
+        svc->rare.due = s->now;
     if (on && (svc->state == SVC_EXITED || svc->state == SVC_FAILED || (idle && is_new)))
         step_await_run(s, false);
     else if (idle && !on)

@@ -17,7 +17,7 @@ void step_reason(struct svc *svc, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(svc->reason, sizeof svc->reason, fmt, ap);
+    vsnprintf(svc->rare.reason, sizeof svc->rare.reason, fmt, ap);
     va_end(ap);
 }
 
@@ -45,7 +45,7 @@ void step_state(struct step *s, enum svc_state state)
     s->svc->state = state;
     s->svc->since = s->now;
     s->svc->deadline = 0;
-    s->svc->watchdog_at = 0;
+    s->svc->rare.watchdog_at = 0;
     s->svc->idle = false;
 }
 
@@ -101,7 +101,7 @@ void step_kill(struct step *s)
     step_act(s, ACT_RECORD, 0);
     if (main_is_there(svc))
         step_act(s, main_only ? ACT_SIGNAL_MAIN : ACT_SIGNAL_GROUP, SIGNAL_KILL);
-    if (svc->control.pid > 0)
+    if (svc->rare.control.pid > 0)
         step_act(s, ACT_SIGNAL_CONTROL, SIGNAL_KILL);
 }
 
@@ -126,7 +126,7 @@ void step_send_stop(struct step *s)
     struct svc *svc = s->svc;
 
     svc->stop_phase = STOP_SIGNALLED;
-    if (!main_is_there(svc) && svc->control.role == ROLE_SERVICE) {
+    if (!main_is_there(svc) && svc->rare.control.role == ROLE_SERVICE) {
         step_go_on(s);
         return;
     }
@@ -134,7 +134,7 @@ void step_send_stop(struct step *s)
     step_act(s, ACT_RECORD, 0);
     if (main_is_there(svc))
         signal_main(s);
-    if (svc->control.pid > 0)
+    if (svc->rare.control.pid > 0)
         step_act(s, ACT_SIGNAL_CONTROL, svc->proc.stop.signal);
     /* Else somebody counts it, or watches it, already. */
     if (!svc_has_process(svc) && !svc->ended && svc->group != 0)
@@ -161,7 +161,7 @@ static bool begin_stop_command(struct step *s)
     if (!s->spec->around->stop_command || (!svc_has_process(svc) && svc->type != TYPE_ONESHOT))
         return false;
     svc->stop_phase = STOP_COMMAND;
-    if (svc->control.role == ROLE_SERVICE) {
+    if (svc->rare.control.role == ROLE_SERVICE) {
         step_begin_control(s, ROLE_STOP);
         return true;
     }
@@ -182,7 +182,7 @@ void step_begin_stop(struct step *s, enum svc_stop_cause cause)
     step_state(s, SVC_STOPPING);
     svc->stop_held = svc->stop_held && cause != STOP_BY_COMMAND;
     svc->stop_cause = cause;
-    if (cause == STOP_BY_TIMEOUT && (svc->pre_exec || svc->control.pre_exec)) {
+    if (cause == STOP_BY_TIMEOUT && (svc->pre_exec || svc->rare.control.pre_exec)) {
         /* It hangs before its exec with every signal blocked: nothing else gets through. */
         step_kill(s);
         return;
@@ -202,7 +202,7 @@ void step_go_on(struct step *s)
 {
     struct svc *svc = s->svc;
 
-    if (svc->control.role != ROLE_SERVICE)
+    if (svc->rare.control.role != ROLE_SERVICE)
         return;
     if (svc->stop_phase == STOP_COMMAND) {
         if (!begin_stop_command(s))
@@ -215,7 +215,7 @@ void step_go_on(struct step *s)
         step_act(s, ACT_CHECK_GROUP, 0);
         return;
     }
-    if (svc->check.role != ROLE_SERVICE) {
+    if (svc->rare.check.role != ROLE_SERVICE) {
         /* Its end comes soon, step_end_check(); that of the main process is known already. */
         step_act(s, ACT_RECORD, 0);
         return;
@@ -240,7 +240,7 @@ static bool oneshot_goes_on(struct step *s)
     if (!(svc->todo & TODO_POST_START) && !s->spec->remain_after_exit)
         return false;
     svc->stop_phase = STOP_NONE;
-    if (svc->control.role == ROLE_POST_START) {
+    if (svc->rare.control.role == ROLE_POST_START) {
         /* An earlier supd had come to it, but could not record that. */
         if (svc->state == SVC_STOPPING) {
             step_state(s, SVC_STARTING);
@@ -267,7 +267,7 @@ void step_over(struct step *s)
         step_go_on(s);
         return;
     }
-    if (!post_stop_is_due(s) && svc->check.role == ROLE_SERVICE) {
+    if (!post_stop_is_due(s) && svc->rare.check.role == ROLE_SERVICE) {
         step_settle(s);
         return;
     }
@@ -286,9 +286,10 @@ void step_up(struct step *s)
     }
     step_state(s, SVC_RUNNING);
     step_watch(s);
-    svc->reason[0] = '\0';
+    svc->rare.reason[0] = '\0';
     /* Of a plain service the child's own record says enough. */
-    if (svc->type != TYPE_SIMPLE || svc->controls > 0 || s->spec->life->ready.kind != READY_EXEC || svc->watchdog > 0)
+    if (svc->type != TYPE_SIMPLE || svc->rare.controls > 0 || s->spec->life->ready.kind != READY_EXEC ||
+        svc->rare.watchdog > 0)
         step_act(s, ACT_RECORD, 0);
 }
 
@@ -386,7 +387,7 @@ void step_settle_policy(struct step *s, bool abnormal)
     case POLICY_FAILED:
         step_state(s, SVC_FAILED);
         if (result.gave_up) {
-            memcpy(words, svc->reason, sizeof words);
+            memcpy(words, svc->rare.reason, sizeof words);
             step_reason(svc, "gave up after %u unstable runs in a row: %.200s", result.row, words);
         }
         break;
@@ -415,7 +416,7 @@ void step_settle(struct step *s)
     svc->group = 0;
     svc->group_start = 0;
     svc->todo = 0;
-    svc->health = (struct health_counts){0};
+    svc->rare.health = (struct health_counts){0};
     svc->stop_phase = STOP_NONE;
     svc->stop_held = false;
     if (svc->type == TYPE_FORKING)

@@ -151,7 +151,7 @@ void step_on_check_exited(struct step *s);
 void step_on_check_group(struct step *s);
 void step_on_check_overdue(struct step *s);
 /* A life begins. */
-void step_begin_health(struct svc *svc);
+void step_begin_health(struct step *s);
 /* There may be no check any more. */
 void step_health_config(struct step *s);
 /* After a restore. */

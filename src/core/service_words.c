@@ -126,15 +126,16 @@ const char *svc_reason_words(const struct svc *svc, char *buf, size_t size)
         [TOLD_RELOAD_BEGUN] = "it says that it is reloading",
     };
     _Static_assert(sizeof told / sizeof *told == TOLD_N, "what it has told has no words");
-    const char *cause = svc->reason[0] ? svc->reason : svc->state == SVC_RUNNING ? told[svc->told] : NULL;
-    const char *role = svc_role_name(svc->control.role);
+    const struct svc_rare *rare = svc_rare(svc);
+    const char *cause = rare->reason[0] ? rare->reason : svc->state == SVC_RUNNING ? told[svc->told] : NULL;
+    const char *role = svc_role_name(rare->control.role);
 
-    if (svc->control.role == ROLE_SERVICE)
+    if (rare->control.role == ROLE_SERVICE)
         return cause;
     if (svc_has_control(svc))
-        snprintf(buf, size, "%s: process %d%s%s", role, svc->control.pid, cause ? "; " : "", cause ? cause : "");
+        snprintf(buf, size, "%s: process %d%s%s", role, rare->control.pid, cause ? "; " : "", cause ? cause : "");
     else
-        snprintf(buf, size, "%s: %s%s%s", role, svc->control.ended ? "ending what it left" : "waits for its turn",
+        snprintf(buf, size, "%s: %s%s%s", role, rare->control.ended ? "ending what it left" : "waits for its turn",
                  cause ? "; " : "", cause ? cause : "");
     return buf;
 }

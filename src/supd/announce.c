@@ -22,27 +22,27 @@ static void log_change(const struct service *service, enum svc_state from)
         break;
     case SVC_BACKOFF:
         log_warning(
-            "%s: %s; next start in %s", name, svc->reason,
+            "%s: %s; next start in %s", name, svc_rare(svc)->reason,
             duration_format((svc->deadline - svc->since.mono) / USEC_PER_MSEC * USEC_PER_MSEC, buf, sizeof buf));
         break;
     case SVC_WAITING:
         if (svc->idle && service->spec->around->schedule && from != SVC_STOPPED && !svc_succeeded(svc, service->spec))
-            log_warning("%s: %s", name, svc->reason);
+            log_warning("%s: %s", name, svc_rare(svc)->reason);
         else if (svc->idle)
-            log_info("%s: %s", name, svc->reason);
+            log_info("%s: %s", name, svc_rare(svc)->reason);
         else if (svc->next_is_restart && from != SVC_BACKOFF)
-            log_warning("%s: %s; starting it again", name, svc->reason);
+            log_warning("%s: %s; starting it again", name, svc_rare(svc)->reason);
         break;
     case SVC_FAILED:
-        log_error("%s: failed: %s", name, svc->reason);
+        log_error("%s: failed: %s", name, svc_rare(svc)->reason);
         break;
     case SVC_STOPPING:
     case SVC_STOPPED:
     case SVC_EXITED:
         if (service->parts->handler && svc->state == SVC_EXITED) /* an event was told, as it should be */
-            log_debug("%s: %s: %s", name, state, svc->reason);
+            log_debug("%s: %s: %s", name, state, svc_rare(svc)->reason);
         else
-            log_info("%s: %s: %s", name, state, proto_reason_beside(state, svc->reason));
+            log_info("%s: %s: %s", name, state, proto_reason_beside(state, svc_rare(svc)->reason));
         break;
     case SVC_STARTING:
     case SVC_N_STATES:
@@ -63,10 +63,11 @@ void announce_health(struct service *service)
     const char *name = service->spec->name;
 
     /* Why a service is being ended, log_change() says. */
-    if (service->svc->health.state == HEALTH_HEALTHY)
+    if (svc_rare(service->svc)->health.state == HEALTH_HEALTHY)
         log_info("%s: healthy", name);
-    else if (service->svc->state == SVC_RUNNING && service->svc->health.state == HEALTH_UNHEALTHY)
-        log_warning("%s: %s", name, service->svc->reason);
-    if (service->svc->health.state == HEALTH_HEALTHY || service->svc->health.state == HEALTH_UNHEALTHY)
-        server_tell_service(service->sup, health_name(service->svc->health.state), name);
+    else if (service->svc->state == SVC_RUNNING && svc_rare(service->svc)->health.state == HEALTH_UNHEALTHY)
+        log_warning("%s: %s", name, svc_rare(service->svc)->reason);
+    if (svc_rare(service->svc)->health.state == HEALTH_HEALTHY ||
+        svc_rare(service->svc)->health.state == HEALTH_UNHEALTHY)
+        server_tell_service(service->sup, health_name(svc_rare(service->svc)->health.state), name);
 }

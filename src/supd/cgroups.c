@@ -342,7 +342,9 @@ const char *cgroups_whose(const struct process *process)
     if (process == service->parts->check)
         return NULL;
     /* With the main process beside it nobody can tell who is whose; and what the start command leaves is the service. */
-    return svc->control.role == ROLE_START || svc_has_process(svc) || svc->group != 0 ? NULL : cgroups_of(service);
+    if (svc_rare(svc)->control.role == ROLE_START || svc_has_process(svc) || svc->group != 0)
+        return NULL;
+    return cgroups_of(service);
 }
 
 bool cgroups_is_whole(const struct process *process)

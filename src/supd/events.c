@@ -127,7 +127,7 @@ void events_note(struct service *service, enum svc_state from, enum health_state
     if (usage_last(service))
         note.usage = *usage_last(service);
     snprintf(note.service, sizeof note.service, "%s", service->spec->name);
-    snprintf(note.reason, sizeof note.reason, "%s", svc->reason);
+    snprintf(note.reason, sizeof note.reason, "%s", svc_rare(svc)->reason);
     LIST_FOREACH(handler, &service->sup->events->handlers, link)
     {
         note.kind = event_rule_match(rule_of(handler), kinds, note.service);

@@ -98,7 +98,7 @@ static int64_t delay_behind(struct health *h, bool ok)
     const struct spec_check *check = service->spec->check;
 
     if (!ok)
-        return health_delay(check, service->svc->health.state, ++h->tries);
+        return health_delay(check, svc_rare(service->svc)->health.state, ++h->tries);
     if (h->settled)
         return check->interval;
     h->settled = true;
@@ -204,7 +204,7 @@ static void want_check(struct health *h)
 {
     struct supervisor *sup = h->service->sup;
 
-    if (h->service->svc->check.role != ROLE_SERVICE && h->service->spec->check->command) {
+    if (svc_rare(h->service->svc)->check.role != ROLE_SERVICE && h->service->spec->check->command) {
         leave_slot(h);
         h->waits = true; /* health_follow(), or it hangs in the kernel */
         loop_timer_set(h->timer, h->service->spec->check->timeout);
@@ -236,12 +236,12 @@ static void time_out_process(struct health *h)
 {
     struct service *service = h->service;
     const struct spec_check *check = service->spec->check;
-    enum svc_role role = service->svc->check.role;
+    enum svc_role role = svc_rare(service->svc)->check.role;
     char words[192];
 
     service_event(service, &(struct svc_event){.type = SVC_EV_CHECK_OVERDUE,
                                                .life = service->svc->life,
-                                               .control = service->svc->check.number});
+                                               .control = svc_rare(service->svc)->check.number});
     if (role == ROLE_UNHEALTHY)
         log_warning("%s: %s", service->spec->name,
                     timeout_words("on-failure", timeout_of(service, role), words, sizeof words));
@@ -290,7 +290,7 @@ static void wait_for_resume(struct health *h)
 static void go_on(struct health *h)
 {
     h->paused = h->late = false;
-    loop_timer_set(h->timer, timeout_of(h->service, h->service->svc->check.role));
+    loop_timer_set(h->timer, timeout_of(h->service, svc_rare(h->service->svc)->check.role));
 }
 
 /* The command of on-failure, which waits for no slot. */
@@ -326,7 +326,7 @@ void health_process_failed(struct service *service, const char *text)
 {
     struct health *h = service->parts->health;
 
-    log_warning("%s: %s: %s", service->spec->name, svc_role_name(service->svc->check.role), text);
+    log_warning("%s: %s: %s", service->spec->name, svc_role_name(svc_rare(service->svc)->check.role), text);
     if (h)
         postpone(h, text); /* of the service that says nothing */
 }
@@ -365,18 +365,19 @@ static void begin(struct service *service)
     struct health *h = xcalloc(1, sizeof *h);
     const struct svc *svc = service->svc;
     const struct spec_check *check = service->spec->check;
-    bool began = !svc->adopted && (svc->health.state == HEALTH_STARTING || svc->health.state == HEALTH_NONE);
+    bool began =
+        !svc->adopted && (svc_rare(svc)->health.state == HEALTH_STARTING || svc_rare(svc)->health.state == HEALTH_NONE);
     bool soon = began || svc->state == SVC_STARTING;
 
     service_parts(service)->health = h;
     h->service = service;
     h->settled = !soon;
     h->timer = loop_timer_new(service->sup->loop, on_timer, h);
-    if (svc_has_check(svc) && !svc->check.killed) {
+    if (svc_has_check(svc) && !svc_rare(svc)->check.killed) {
         /* One that an earlier supd has begun: its time begins again. */
         h->phase = BUSY;
         take_slot(h);
-        loop_timer_set(h->timer, timeout_of(service, svc->check.role));
+        loop_timer_set(h->timer, timeout_of(service, svc_rare(svc)->check.role));
         return;
     }
     loop_timer_set(h->timer,
@@ -407,7 +408,7 @@ void health_follow(struct service *service)
     if (!service->parts->health)
         begin(service);
     struct health *h = service->parts->health;
-    bool goes_on = h->waits && svc->check.role == ROLE_SERVICE;
+    bool goes_on = h->waits && svc_rare(svc)->check.role == ROLE_SERVICE;
     bool alarmed = svc_alarm_is_due(svc) && !h->alarm && h->phase == IDLE;
     if (goes_on)
         h->waits = false;

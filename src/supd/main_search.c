@@ -48,7 +48,7 @@ const char *main_search_trouble(const struct main_search *search)
 
 static bool is_wanted(const struct svc *svc)
 {
-    return svc->state == SVC_STARTING && (svc->todo & TODO_FIND_MAIN) && svc->control.role == ROLE_SERVICE;
+    return svc->state == SVC_STARTING && (svc->todo & TODO_FIND_MAIN) && svc_rare(svc)->control.role == ROLE_SERVICE;
 }
 
 /* FOUND is its main process; TYPE tells why. */
@@ -191,8 +191,8 @@ bool main_search_move(struct service *service, pid_t pid, char *why, size_t why_
         snprintf(why, why_size, "the service is %s", svc_state_name(service->svc->state));
         return false;
     }
-    if (svc_has_control(service->svc) && pid == service->svc->control.pid) {
-        snprintf(why, why_size, "that is its %s", svc_role_name(service->svc->control.role));
+    if (svc_has_control(service->svc) && pid == svc_rare(service->svc)->control.pid) {
+        snprintf(why, why_size, "that is its %s", svc_role_name(svc_rare(service->svc)->control.role));
         return false;
     }
     if (!mainpid_take(&origin, pid, &main, why, why_size))

@@ -137,9 +137,10 @@ static bool may_tell(const struct service *service, pid_t pid)
         return true;
     if (access == NOTIFY_MAIN)
         return false;
-    if (svc_has_control(svc) && pid == svc->control.pid)
+    if (svc_has_control(svc) && pid == svc_rare(svc)->control.pid)
         return true;
-    return access == NOTIFY_ALL && is_member(service, pid, svc_has_process(svc) ? svc->proc.pid : svc->control.pid);
+    return access == NOTIFY_ALL &&
+           is_member(service, pid, svc_has_process(svc) ? svc->proc.pid : svc_rare(svc)->control.pid);
 }
 
 /* Once a life, or a stranger could fill the log. */
@@ -245,7 +246,7 @@ static void on_watchdog(void *ctx)
 /* A sign of life only moves the time: the timer finds that when it comes. */
 static void arm_watchdog(struct messages *m)
 {
-    int64_t at = m->service->svc->watchdog_at;
+    int64_t at = svc_rare(m->service->svc)->watchdog_at;
 
     if (at == 0) {
         if (m->watchdog)
@@ -430,7 +431,7 @@ static void tell_unheard(const struct messages *m)
         log_warning("%s: it may have said READY=1 while supd was dead: if it does not say so again it is taken for "
                     "ready after its start-timeout",
                     service->spec->name);
-    else if (service->svc->watchdog_at != 0)
+    else if (svc_rare(service->svc)->watchdog_at != 0)
         log_info("%s: its watchdog begins with its next sign of life", service->spec->name);
     tell(service, (struct svc_event){.type = SVC_EV_UNHEARD});
 }

@@ -169,7 +169,7 @@ static void follow_bond(struct service *service, enum graph_do what, const struc
         stop_all(service->sup, service, text);
         return;
     }
-    snprintf(text, sizeof text, "restarted with %s: %.160s", other->spec->name, other->svc->reason);
+    snprintf(text, sizeof text, "restarted with %s: %.160s", other->spec->name, svc_rare(other->svc)->reason);
     service_event(service, &(struct svc_event){.type = SVC_EV_RESTART, .text = text});
 }
 
@@ -504,7 +504,7 @@ void order_pull_fresh(struct supervisor *sup, struct service **fresh, size_t n)
         if (!is_fresh[set.nodes[i]] || svc.desired_up)
             continue;
         svc.desired_up = true;
-        svc.reason[0] = '\0';
+        svc.rare.reason[0] = '\0';
         service_restore(service, &svc);
     }
     graph_set_clear(&set);

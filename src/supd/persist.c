@@ -66,8 +66,8 @@ static bool children_are_known(const struct supervisor *sup)
 {
     for (const struct service *s = TAILQ_FIRST(&sup->services); s; s = TAILQ_NEXT(s, link)) {
         if ((svc_has_process(s->svc) && s->svc->proc.start_ticks == 0) ||
-            (svc_has_control(s->svc) && s->svc->control.start_ticks == 0) ||
-            (svc_has_check(s->svc) && s->svc->check.start_ticks == 0))
+            (svc_has_control(s->svc) && svc_rare(s->svc)->control.start_ticks == 0) ||
+            (svc_has_check(s->svc) && svc_rare(s->svc)->check.start_ticks == 0))
             return false;
     }
     return true;

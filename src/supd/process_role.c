@@ -31,8 +31,8 @@ static bool is_check(const struct process *process)
 enum svc_role process_role(const struct process *process)
 {
     if (is_check(process))
-        return process->service->svc->check.role;
-    return is_control(process) ? process->service->svc->control.role : ROLE_SERVICE;
+        return svc_rare(process->service->svc)->check.role;
+    return is_control(process) ? svc_rare(process->service->svc)->control.role : ROLE_SERVICE;
 }
 
 int32_t process_pid(const struct process *process)
@@ -40,8 +40,8 @@ int32_t process_pid(const struct process *process)
     const struct svc *svc = process->service->svc;
 
     if (is_check(process))
-        return svc->check.pid;
-    return is_control(process) ? svc->control.pid : svc->proc.pid;
+        return svc_rare(svc)->check.pid;
+    return is_control(process) ? svc_rare(svc)->control.pid : svc->proc.pid;
 }
 
 uint64_t process_start(const struct process *process)
@@ -49,8 +49,8 @@ uint64_t process_start(const struct process *process)
     const struct svc *svc = process->service->svc;
 
     if (is_check(process))
-        return svc->check.start_ticks;
-    return is_control(process) ? svc->control.start_ticks : svc->proc.start_ticks;
+        return svc_rare(svc)->check.start_ticks;
+    return is_control(process) ? svc_rare(svc)->control.start_ticks : svc->proc.start_ticks;
 }
 
 bool process_before_exec(const struct process *process)
@@ -58,8 +58,8 @@ bool process_before_exec(const struct process *process)
     const struct svc *svc = process->service->svc;
 
     if (is_check(process))
-        return svc->check.pre_exec;
-    return is_control(process) ? svc->control.pre_exec : svc->pre_exec;
+        return svc_rare(svc)->check.pre_exec;
+    return is_control(process) ? svc_rare(svc)->control.pre_exec : svc->pre_exec;
 }
 
 struct procgroup process_group(const struct process *process)
@@ -98,7 +98,7 @@ static void tell(struct process *process, enum svc_event_type type, struct svc_e
     struct service *service = process->service;
 
     event.life = service->svc->life;
-    event.control = is_check(process) ? service->svc->check.number : service->svc->control.number;
+    event.control = is_check(process) ? svc_rare(service->svc)->check.number : svc_rare(service->svc)->control.number;
     event.type = is_check(process) ? of_check[type] : is_control(process) ? of_control[type] : type;
     service_event(service, &event);
 }
@@ -157,7 +157,7 @@ void process_tell_exited(struct process *process, struct exit_info exit, const s
     exit.oom = process == &process->service->main && cgroups_oom_killed(process->service, &exit);
     if (is_control(process) && process_role(process) != ROLE_START)
         log_control_end(process, &exit, text);
-    struct svc_check check = process->service->svc->check;
+    struct svc_check check = svc_rare(process->service->svc)->check;
     if (usage && process == &process->service->main)
         usage_keep(process->service, usage, exit.at);
     tell(process, SVC_EV_EXITED, (struct svc_event){.exit = exit, .start_ticks = start_ticks, .text = text});
@@ -232,6 +232,6 @@ char **process_variables(const struct process *process)
         env = add(env, "MAINPID", pid);
     }
     if (role == ROLE_UNHEALTHY)
-        env = add(env, "SUPD_REASON", service->svc->reason);
+        env = add(env, "SUPD_REASON", svc_rare(service->svc)->reason);
     return role == ROLE_POST_STOP ? add_exit(env, service) : env;
 }

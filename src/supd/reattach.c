@@ -182,8 +182,8 @@ static void open_recorded(struct survey *survey)
     for (size_t i = 0; i < replay->n; i++) {
         const struct svc_image *image = replay->images[i];
         const struct svc_proc *proc = &image->svc.proc;
-        const struct svc_control *control = &image->svc.control;
-        const struct svc_check *check = &image->svc.check;
+        const struct svc_control *control = &image->svc.rare.control;
+        const struct svc_check *check = &image->svc.rare.check;
         struct survivor process = {.name = image->name, .pid = proc->pid, .start_ticks = proc->start_ticks};
 
         if (image->has_process && !open_one(survey, process, proc->inode))
@@ -457,15 +457,15 @@ static void tell_fate(struct process *process)
 /* All are restored: now tell each what became of its processes, and let it go on. */
 static void resume(struct service *service)
 {
-    uint32_t control = service->svc->control.number;
-    uint32_t check = service->svc->check.number;
+    uint32_t control = svc_rare(service->svc)->control.number;
+    uint32_t check = svc_rare(service->svc)->check.number;
 
     if (svc_has_process(service->svc))
         tell_fate(&service->main);
     /* Unless what became of the main process has ended that too. */
-    if (svc_has_control(service->svc) && service->svc->control.number == control)
+    if (svc_has_control(service->svc) && svc_rare(service->svc)->control.number == control)
         tell_fate(process_of(service, PART_CONTROL));
-    if (svc_has_check(service->svc) && service->svc->check.number == check)
+    if (svc_has_check(service->svc) && svc_rare(service->svc)->check.number == check)
         tell_fate(process_of(service, PART_CHECK));
     tell_config(service);
     if (service->removing)

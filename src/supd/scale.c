@@ -288,7 +288,8 @@ static void add_missing(struct change *change, bool wait, struct waiter *waiter)
         if (wait && svc->desired_up && !svc->idle)
             waiter_add(waiter, service, WAIT_START, from);
         else
-            waiter_add_done(waiter, service, true, svc->reason[0] ? svc->reason : svc_state_name(svc->state));
+            waiter_add_done(waiter, service, true,
+                            svc_rare(svc)->reason[0] ? svc_rare(svc)->reason : svc_state_name(svc->state));
     }
 }
 

@@ -31,7 +31,7 @@ static bool is_wanted(const struct service *service)
     const struct svc *svc = service->svc;
 
     return service->spec->around->schedule && svc->desired_up && !svc->shutting_down && !service->removing &&
-           svc->due.wall != 0;
+           svc_rare(svc)->due.wall != 0;
 }
 
 /* Is NEXT due, on the clock that counts for it? */
@@ -49,7 +49,7 @@ static void arm(struct service *service)
     struct zone zone = zone_local();
     char buf[32];
 
-    schedule->last = service->svc->due;
+    schedule->last = svc_rare(service->svc)->due;
     schedule->next = schedule_next(service->spec->around->schedule, schedule->last, now, &zone);
     if (schedule->next.wall == 0) {
         log_warning("%s: its schedule names no time that ever comes", service->spec->name);
@@ -104,7 +104,7 @@ static void on_timer(void *ctx)
     struct service *service = ctx;
     struct timestamp now = clock_now();
     struct zone zone = zone_local();
-    struct timestamp next = schedule_next(service->spec->around->schedule, service->svc->due, now, &zone);
+    struct timestamp next = schedule_next(service->spec->around->schedule, svc_rare(service->svc)->due, now, &zone);
 
     if (is_due(service, next, now))
         feed(service, next, now, false);
@@ -123,7 +123,7 @@ static void on_clock_set(void *ctx)
         if (!s->parts->schedule || !schedule_follows_clock(s->spec->around->schedule))
             continue;
         struct zone zone = zone_local();
-        struct timestamp next = schedule_next(s->spec->around->schedule, s->svc->due, now, &zone);
+        struct timestamp next = schedule_next(s->spec->around->schedule, svc_rare(s->svc)->due, now, &zone);
         if (is_due(s, next, now) && now.wall - next.wall > SCHEDULE_LATE_MAX && !s->spec->around->persistent)
             feed(s, next, now, true);
         else
@@ -156,13 +156,13 @@ static bool same_time(struct timestamp a, struct timestamp b)
 
 void schedules_follow(struct service *service)
 {
-    if (service->spec->around->persistent && service->svc->due.wall != 0)
-        remember_set_run(service->sup, service->spec->name, service->svc->due.wall);
+    if (service->spec->around->persistent && svc_rare(service->svc)->due.wall != 0)
+        remember_set_run(service->sup, service->spec->name, svc_rare(service->svc)->due.wall);
     if (!is_wanted(service)) {
         schedules_free(service);
         return;
     }
-    if (service->parts->schedule && same_time(service->parts->schedule->last, service->svc->due))
+    if (service->parts->schedule && same_time(service->parts->schedule->last, svc_rare(service->svc)->due))
         return;
     if (!service->parts->schedule) {
         service_parts(service)->schedule = xcalloc(1, sizeof *service->parts->schedule);

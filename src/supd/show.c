@@ -44,7 +44,7 @@ static const char *shown_health(const struct service *service)
 
     if (!spec_has_check(service->spec->check) || !svc_has_process(svc) || svc->state == SVC_STOPPING)
         return NULL;
-    return health_name(svc->health.state == HEALTH_NONE ? HEALTH_STARTING : svc->health.state);
+    return health_name(svc_rare(svc)->health.state == HEALTH_NONE ? HEALTH_STARTING : svc_rare(svc)->health.state);
 }
 
 /* What only the file tells, or what only few have. */

@@ -265,13 +265,13 @@ static void commit(struct service *service, const struct svc *next, const struct
 {
     enum svc_state from = service->svc->state;
     bool reloading = svc_is_reloading(service->svc);
-    enum health_state health = service->svc->health.state;
+    enum health_state health = svc_rare(service->svc)->health.state;
     bool changed = next->state != from || next->stop_held != service->svc->stop_held;
 
     if (next->state != from)
         essential_check(service, next);
     keep(service, next);
-    if ((service->svc->state != from || service->svc->health.state != health) && is_told_of(service))
+    if ((service->svc->state != from || svc_rare(service->svc)->health.state != health) && is_told_of(service))
         events_note(service, from, health);
     if (!recorded && has_action(actions, ACT_RECORD))
         persist_fact(service);
@@ -280,13 +280,13 @@ static void commit(struct service *service, const struct svc *next, const struct
     arm_timer(service, now);
     if (!svc_has_process(service->svc) && service->svc->group == 0)
         process_release(&service->main);
-    if (service->parts->control && service->svc->control.role == ROLE_SERVICE)
+    if (service->parts->control && svc_rare(service->svc)->control.role == ROLE_SERVICE)
         process_release(service->parts->control);
-    if (service->parts->check && service->svc->check.role == ROLE_SERVICE)
+    if (service->parts->check && svc_rare(service->svc)->check.role == ROLE_SERVICE)
         process_release(service->parts->check);
     if (!svc_is_busy(service->svc) && service->svc->todo == 0)
         cgroups_release(service);
-    if (service->svc->health.state != health)
+    if (svc_rare(service->svc)->health.state != health)
         announce_health(service);
     if (service->svc->state != from)
         enter_state(service, from);

@@ -61,10 +61,10 @@ static void read_leaders(struct supervisor *sup)
             look->leaders[look->n++] = svc->group;
         if (svc->proc.pid > 0 && svc->proc.pid != svc->group)
             look->leaders[look->n++] = svc->proc.pid;
-        if (svc->control.pid > 0)
-            look->leaders[look->n++] = svc->control.pid;
-        if (svc->check.pid > 0)
-            look->leaders[look->n++] = svc->check.pid;
+        if (svc_rare(svc)->control.pid > 0)
+            look->leaders[look->n++] = svc_rare(svc)->control.pid;
+        if (svc_rare(svc)->check.pid > 0)
+            look->leaders[look->n++] = svc_rare(svc)->check.pid;
     }
     qsort(look->leaders, look->n, sizeof *look->leaders, procfs_compare_pids);
 }

@@ -194,21 +194,21 @@ static json_t *start_outcome(struct wait_item *item)
         return outcome_of(service, true, "%s, pid %d", item->kind == WAIT_START ? "started" : "restarted",
                           svc->proc.pid);
     case SVC_EXITED:
-        return new_life ? outcome_of(service, true, "ran and ended: %s", svc->reason) : NULL;
+        return new_life ? outcome_of(service, true, "ran and ended: %s", svc_rare(svc)->reason) : NULL;
     case SVC_BACKOFF:
         if (!new_life)
             return NULL;
         duration_format((svc->deadline - svc->since.mono) / USEC_PER_MSEC * USEC_PER_MSEC, buf, sizeof buf);
-        return outcome_of(service, false, "%s; next try in %s", svc->reason, buf);
+        return outcome_of(service, false, "%s; next try in %s", svc_rare(svc)->reason, buf);
     case SVC_FAILED:
         /* Also before a life has begun: what it requires has failed. */
-        return outcome_of(service, false, "failed: %s", svc->reason);
+        return outcome_of(service, false, "failed: %s", svc_rare(svc)->reason);
     case SVC_STOPPED:
-        return outcome_of(service, false, "%s meanwhile", svc->reason);
+        return outcome_of(service, false, "%s meanwhile", svc_rare(svc)->reason);
     case SVC_WAITING:
         if (!svc->idle || !new_life)
             return NULL;
-        return outcome_of(service, svc_succeeded(svc, service->spec), "ran and ended; %s", svc->reason);
+        return outcome_of(service, svc_succeeded(svc, service->spec), "ran and ended; %s", svc_rare(svc)->reason);
     case SVC_STARTING:
     case SVC_STOPPING:
     case SVC_N_STATES:
@@ -235,11 +235,12 @@ static json_t *reload_outcome(struct wait_item *item)
     const struct svc *svc = service->svc;
 
     if (svc->state != SVC_RUNNING)
-        return outcome_of(service, false, "%s meanwhile: %s", svc_state_name(svc->state), svc->reason);
+        return outcome_of(service, false, "%s meanwhile: %s", svc_state_name(svc->state), svc_rare(svc)->reason);
     if (svc_is_reloading(svc))
         return NULL;
     /* The reason was cleared with the command, so what stands there is its failure. */
-    return svc->reason[0] ? outcome_of(service, false, "%s", svc->reason) : outcome_of(service, true, "reloaded");
+    return svc_rare(svc)->reason[0] ? outcome_of(service, false, "%s", svc_rare(svc)->reason)
+                                    : outcome_of(service, true, "reloaded");
 }
 
 static void check_item(struct wait_item *item)

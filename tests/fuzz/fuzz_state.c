@@ -45,11 +45,11 @@ static void check_images(const struct replay *replay)
         FUZZ_CHECK(memchr(image->name, '\0', sizeof image->name) && image->name[0] != '\0');
         FUZZ_CHECK(i == 0 || strcmp(replay->images[i - 1]->name, image->name) < 0);
         FUZZ_CHECK(replay_find(replay, image->name) == image);
-        FUZZ_CHECK(memchr(svc->reason, '\0', sizeof svc->reason));
+        FUZZ_CHECK(memchr(svc->rare.reason, '\0', sizeof svc->rare.reason));
         /* A process is never a bare number. */
         FUZZ_CHECK(!image->has_process || (svc->proc.pid > 0 && svc->proc.start_ticks != 0));
         FUZZ_CHECK(image->has_process || svc->proc.pid == 0);
-        FUZZ_CHECK(!image->has_control || (svc->control.pid > 0 && svc->control.start_ticks != 0));
+        FUZZ_CHECK(!image->has_control || (svc->rare.control.pid > 0 && svc->rare.control.start_ticks != 0));
     }
 }
 

@@ -60,7 +60,7 @@ void health_process_ended(struct world *w, struct service *s, const struct svc_c
 static void time_out(struct world *w, struct service *s)
 {
     struct proc *p = kernel_find(w, s->check.pidfd);
-    enum svc_role role = s->svc.check.role;
+    enum svc_role role = s->svc.rare.check.role;
 
     if (!svc_has_check(&s->svc)) {
         postpone(w, s);
@@ -74,8 +74,9 @@ static void time_out(struct world *w, struct service *s)
             p->overdue = true;
         oracle_checked(w, service_index(w, s), s->svc.life, false);
     }
-    model_event(w, s,
-                (struct svc_event){.type = SVC_EV_CHECK_OVERDUE, .life = s->svc.life, .control = s->svc.check.number});
+    model_event(
+        w, s,
+        (struct svc_event){.type = SVC_EV_CHECK_OVERDUE, .life = s->svc.life, .control = s->svc.rare.check.number});
     if (role != ROLE_CHECK)
         return;
     if (!s->spec->check->command) {
@@ -104,7 +105,7 @@ static void look(struct world *w, struct service *s)
         fork_command(w, s);
         return;
     }
-    if (s->spec->check->command && s->svc.check.role == ROLE_SERVICE) {
+    if (s->spec->check->command && s->svc.rare.check.role == ROLE_SERVICE) {
         fork_command(w, s);
         return;
     }
@@ -140,7 +141,7 @@ bool health_turn(struct world *w, struct service *s)
 
 int64_t health_next_timer(const struct world *w, const struct service *s)
 {
-    bool must = svc_alarm_is_due(&s->svc) || svc_awaits_ready(&s->svc) || s->svc.check.role != ROLE_SERVICE;
+    bool must = svc_alarm_is_due(&s->svc) || svc_awaits_ready(&s->svc) || s->svc.rare.check.role != ROLE_SERVICE;
 
     /* It is looked at for ever. */
     return s->look.on && (must || !w->quiet) ? s->look.at : 0;
@@ -161,10 +162,10 @@ void health_follow(struct world *w, struct service *s)
     }
     if (!s->look.on) {
         s->look.on = true;
-        s->look.busy = svc_has_check(svc) && !svc->check.killed;
+        s->look.busy = svc_has_check(svc) && !svc->rare.check.killed;
         s->look.at = w->now.mono + (s->look.busy ? s->spec->check->timeout : FIRST_LOOK);
     }
-    bool goes_on = s->look.waits && svc->check.role == ROLE_SERVICE;
+    bool goes_on = s->look.waits && svc->rare.check.role == ROLE_SERVICE;
     bool alarmed = svc_alarm_is_due(svc) && !s->look.alarm && !s->look.busy;
     if (goes_on)
         s->look.waits = false;

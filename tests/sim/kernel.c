@@ -129,7 +129,7 @@ struct proc *kernel_fork(struct world *w, int service, const struct svc *svc, en
     p->service = service;
     p->life = svc->life;
     p->role = role;
-    p->number = role == ROLE_SERVICE ? 0 : is_check_role(role) ? svc->check.number : svc->control.number;
+    p->number = role == ROLE_SERVICE ? 0 : is_check_role(role) ? svc->rare.check.number : svc->rare.control.number;
     p->finite = role != ROLE_SERVICE || svc->type == TYPE_ONESHOT;
     p->file = w->file_id;
     p->record_len = len;

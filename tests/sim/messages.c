@@ -47,7 +47,7 @@ void messages_read(struct world *w, struct service *s)
     const struct proc *p = kernel_find(w, s->main.pidfd);
     bool ready = mail->ready && p && p->uid == mail->uid;
     /* Who is well has said so in time. */
-    bool alive = p && can_speak(p) && p->uid == mail->uid && s->svc.watchdog > 0;
+    bool alive = p && can_speak(p) && p->uid == mail->uid && s->svc.rare.watchdog > 0;
 
     if (alive)
         model_event(w, s, (struct svc_event){.type = SVC_EV_ALIVE, .life = s->svc.life});
@@ -72,14 +72,14 @@ int64_t messages_next_timer(struct world *w, const struct service *s)
     const struct proc *p = kernel_find(w, s->main.pidfd);
 
     /* Where all are well it would be set for ever. */
-    return p && (can_speak(p) || p->frozen) ? 0 : s->svc.watchdog_at;
+    return p && (can_speak(p) || p->frozen) ? 0 : s->svc.rare.watchdog_at;
 }
 
 bool messages_watchdog_turn(struct world *w, struct service *s)
 {
     const struct proc *p = kernel_find(w, s->main.pidfd);
 
-    if (s->svc.watchdog_at == 0 || w->now.mono < s->svc.watchdog_at)
+    if (s->svc.rare.watchdog_at == 0 || w->now.mono < s->svc.rare.watchdog_at)
         return false;
     messages_read(w, s);
     if (p && p->frozen)

@@ -232,9 +232,9 @@ static void commit(struct world *w, struct service *s, const struct svc *next, c
     s->timer_at = s->svc.deadline;
     if (!svc_has_process(&s->svc) && s->svc.group == 0)
         process_release(w, &s->main);
-    if (s->svc.control.role == ROLE_SERVICE)
+    if (s->svc.rare.control.role == ROLE_SERVICE)
         process_release(w, &s->control);
-    if (s->svc.check.role == ROLE_SERVICE)
+    if (s->svc.rare.check.role == ROLE_SERVICE)
         process_release(w, &s->check);
     for (size_t i = 0; i < actions->n; i++)
         carry_out(w, s, actions->items[i]);

@@ -87,8 +87,8 @@ static bool is_past(const struct svc *svc, const struct svc_event *event)
     bool check = is_of_a_check(event->type);
 
     return ((control || check || is_of_a_life(event->type)) && event->life != svc->life) ||
-           (control && (svc->control.role == ROLE_SERVICE || event->control != svc->control.number)) ||
-           (check && (svc->check.role == ROLE_SERVICE || event->control != svc->check.number));
+           (control && (svc->rare.control.role == ROLE_SERVICE || event->control != svc->rare.control.number)) ||
+           (check && (svc->rare.check.role == ROLE_SERVICE || event->control != svc->rare.check.number));
 }
 
 static bool has_given_up(const struct svc *svc)
@@ -274,8 +274,8 @@ static bool may_be_killed(const struct svc *durable, const struct proc *p)
 {
     if (durable->stop_phase == STOP_KILLED)
         return true;
-    return p->role != ROLE_SERVICE &&
-           (durable->stop_phase == STOP_POST || durable->control.ended || durable->control.role == ROLE_RELOAD);
+    return p->role != ROLE_SERVICE && (durable->stop_phase == STOP_POST || durable->rare.control.ended ||
+                                       durable->rare.control.role == ROLE_RELOAD);
 }
 
 void oracle_signal(struct world *w, const struct service *s, struct proc *p, int32_t signo)
@@ -286,7 +286,7 @@ void oracle_signal(struct world *w, const struct service *s, struct proc *p, int
     sim_require(w, p->kind != KIND_STRANGER, "%s: signal %d to a stranger, process %d", sim_names[i], signo, p->pid);
     sim_require(w, p->service == i && p->life == s->svc.life && !p->let_go,
                 "%s: signal %d to process %d, which is none of its present life", sim_names[i], signo, p->pid);
-    uint32_t number = is_check_role(p->role) ? s->svc.check.number : s->svc.control.number;
+    uint32_t number = is_check_role(p->role) ? s->svc.rare.check.number : s->svc.rare.control.number;
     sim_require(w, p->role == ROLE_SERVICE || p->number == number,
                 "%s: signal %d to process %d of a control process, or a check, that is done", sim_names[i], signo,
                 p->pid);
@@ -307,10 +307,11 @@ void oracle_signal(struct world *w, const struct service *s, struct proc *p, int
 static bool end_is_recorded(const struct svc *durable, const struct proc *p)
 {
     if (p->kind == KIND_CHECK)
-        return durable->check.number == p->number ? durable->check.ended : durable->checks >= p->number;
+        return durable->rare.check.number == p->number ? durable->rare.check.ended : durable->rare.checks >= p->number;
     if (p->kind != KIND_CONTROL)
         return durable->ended;
-    return durable->control.number == p->number ? durable->control.ended : durable->controls >= p->number;
+    return durable->rare.control.number == p->number ? durable->rare.control.ended
+                                                     : durable->rare.controls >= p->number;
 }
 
 void oracle_reaped(struct world *w, const struct proc *p)
@@ -359,10 +360,10 @@ static void check_times(const struct world *w, const struct service *s)
     const struct svc *svc = &s->svc;
     bool queued = svc_is_queued(svc);
     /* A check has got its SIGKILL, and is all that is waited for. */
-    bool check_only = svc->check.role != ROLE_SERVICE && !svc_has_process(svc) && svc->group == 0;
+    bool check_only = svc->rare.check.role != ROLE_SERVICE && !svc_has_process(svc) && svc->group == 0;
     bool must = svc->state == SVC_BACKOFF || (svc->state == SVC_STOPPING && !queued && !check_only);
     bool may = must || svc->state == SVC_STOPPING || svc->state == SVC_STARTING ||
-               (svc->state == SVC_RUNNING && svc->control.role == ROLE_RELOAD);
+               (svc->state == SVC_RUNNING && svc->rare.control.role == ROLE_RELOAD);
 
     sim_require(w, (!must || svc->deadline != 0) && (may || svc->deadline == 0), "%s: deadline %" PRId64, name_of(w, s),
                 svc->deadline);

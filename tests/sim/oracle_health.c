@@ -38,7 +38,8 @@ static void check_unhealthy(struct world *w, const struct service *s, const stru
     w->seen.unhealthy++;
     sim_require(w, life->life != after->life || life->failures >= check->failures,
                 "%s: is unhealthy after %u failures, not %u", name, life->failures, check->failures);
-    sim_require(w, before->health.state == HEALTH_HEALTHY || w->now.mono - after->started.mono >= check->start_period,
+    sim_require(w,
+                before->rare.health.state == HEALTH_HEALTHY || w->now.mono - after->started.mono >= check->start_period,
                 "%s: is unhealthy while it starts", name);
     sim_require(w, ends(before, after) == (is_ended && !after->stop_held), "%s: another end than on-failure says",
                 name);
@@ -51,14 +52,15 @@ static void count(struct world *w, const struct service *s, const struct svc *be
 {
     struct oracle *o = oracle_of(w, s);
 
-    if (before->state != SVC_RUNNING || before->health.state != HEALTH_HEALTHY || !svc_is_checked(before, s->spec)) {
+    if (before->state != SVC_RUNNING || before->rare.health.state != HEALTH_HEALTHY ||
+        !svc_is_checked(before, s->spec)) {
         o->told = 0;
         return;
     }
     o->told = ok ? 0 : o->told + 1;
-    sim_require(w, (o->told >= s->spec->check->failures) == (after->health.state == HEALTH_UNHEALTHY),
+    sim_require(w, (o->told >= s->spec->check->failures) == (after->rare.health.state == HEALTH_UNHEALTHY),
                 "%s: %u failures of %u, and its health is %d", sim_names[service_index(w, s)], o->told,
-                s->spec->check->failures, (int)after->health.state);
+                s->spec->check->failures, (int)after->rare.health.state);
 }
 
 void oracle_health_changed(struct world *w, const struct service *s, const struct svc *before, const struct svc *after,
@@ -67,17 +69,17 @@ void oracle_health_changed(struct world *w, const struct service *s, const struc
     const char *name = sim_names[service_index(w, s)];
 
     sim_require(w,
-                after->health.state != HEALTH_UNHEALTHY || before->health.state == HEALTH_UNHEALTHY ||
+                after->rare.health.state != HEALTH_UNHEALTHY || before->rare.health.state == HEALTH_UNHEALTHY ||
                     event->type == SVC_EV_CHECKED,
                 "%s: unhealthy, and nobody said so", name);
     if (event->type != SVC_EV_CHECKED)
         return;
     count(w, s, before, after, event->ok);
-    if (after->health.state == HEALTH_UNHEALTHY && before->health.state != HEALTH_UNHEALTHY)
+    if (after->rare.health.state == HEALTH_UNHEALTHY && before->rare.health.state != HEALTH_UNHEALTHY)
         check_unhealthy(w, s, before, after);
     else
         sim_require(w, !ends(before, after), "%s: is ended by a check that found nothing", name);
-    w->seen.recovered += before->health.state == HEALTH_UNHEALTHY && after->health.state == HEALTH_HEALTHY;
+    w->seen.recovered += before->rare.health.state == HEALTH_UNHEALTHY && after->rare.health.state == HEALTH_HEALTHY;
 }
 
 void oracle_health_restored(struct world *w, const struct service *s)
@@ -114,6 +116,6 @@ void oracle_health_at_rest(const struct world *w, const struct service *s)
 {
     const struct svc *svc = &s->svc;
 
-    sim_require(w, svc->check.role == ROLE_SERVICE && !svc->alarm, "%s: at rest, and a check is not over",
+    sim_require(w, svc->rare.check.role == ROLE_SERVICE && !svc->alarm, "%s: at rest, and a check is not over",
                 sim_names[service_index(w, s)]);
 }

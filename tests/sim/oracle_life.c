@@ -201,7 +201,7 @@ void oracle_life_changed(struct world *w, const struct service *s, const struct 
     bool asked = after->state == SVC_STOPPING && after->stop_cause == STOP_BY_COMMAND;
 
     if (life && event->type == SVC_EV_CONTROL_EXITED)
-        life->tried |= bit(before->control.role);
+        life->tried |= bit(before->rare.control.role);
     if (!life || before->state == after->state)
         return;
     if (after->state == SVC_RUNNING)

@@ -9,18 +9,21 @@
 
 static void check_control(const struct world *w, int i, const struct svc *durable, const struct svc *read)
 {
-    sim_require(w, read->controls >= durable->controls, "%s: control processes are counted back", sim_names[i]);
-    if (durable->control.role == ROLE_SERVICE || read->control.number != durable->control.number)
+    sim_require(w, read->rare.controls >= durable->rare.controls, "%s: control processes are counted back",
+                sim_names[i]);
+    if (durable->rare.control.role == ROLE_SERVICE || read->rare.control.number != durable->rare.control.number)
         return;
-    sim_require(w, read->control.role == durable->control.role && read->control.ended == durable->control.ended,
+    sim_require(w,
+                read->rare.control.role == durable->rare.control.role &&
+                    read->rare.control.ended == durable->rare.control.ended,
                 "%s: another control process than was recorded", sim_names[i]);
 }
 
 /* What on-failure runs is due until it has begun. */
 static void check_check(const struct world *w, int i, const struct svc *durable, const struct svc *read)
 {
-    sim_require(w, read->checks >= durable->checks, "%s: checks are counted back", sim_names[i]);
-    sim_require(w, !durable->alarm || read->alarm || read->check.role == ROLE_UNHEALTHY,
+    sim_require(w, read->rare.checks >= durable->rare.checks, "%s: checks are counted back", sim_names[i]);
+    sim_require(w, !durable->alarm || read->alarm || read->rare.check.role == ROLE_UNHEALTHY,
                 "%s: what on-failure says is forgotten", sim_names[i]);
     sim_require(w, durable->alarm || !read->alarm, "%s: on-failure is due, and nobody said so", sim_names[i]);
 }
@@ -34,23 +37,23 @@ static void check_durable(const struct world *w, int i, const struct svc_image *
 
     check_control(w, i, &want, &image->svc);
     check_check(w, i, &want, &image->svc);
-    if (image->svc.controls > want.controls) {
+    if (image->svc.rare.controls > want.rare.controls) {
         /* There is one that supd could not record. */
         want.state = image->svc.state;
         want.stop_phase = image->svc.stop_phase;
         want.stop_cause = image->svc.stop_cause;
     }
-    if (image->svc.watchdog == SVC_WATCHDOG_UNKNOWN)
-        want.watchdog = SVC_WATCHDOG_UNKNOWN;
+    if (image->svc.rare.watchdog == SVC_WATCHDOG_UNKNOWN)
+        want.rare.watchdog = SVC_WATCHDOG_UNKNOWN;
     want.proc = image->svc.proc;
     want.group = image->svc.group;
     want.group_start = image->svc.group_start;
     want.todo = image->svc.todo;
     want.began = image->svc.began;
-    want.control = image->svc.control;
-    want.controls = image->svc.controls;
-    want.check = image->svc.check;
-    want.checks = image->svc.checks;
+    want.rare.control = image->svc.rare.control;
+    want.rare.controls = image->svc.rare.controls;
+    want.rare.check = image->svc.rare.check;
+    want.rare.checks = image->svc.rare.checks;
     want.alarm = image->svc.alarm;
     size_t len = record_encode_service(a, sim_names[i], &want);
     sim_require(w, len == record_encode_service(b, sim_names[i], &image->svc) && memcmp(a, b, len) == 0,
@@ -71,12 +74,12 @@ static void check_image(struct world *w, int i, const struct svc_image *image)
                 "%s: a process that never was", sim_names[i]);
     sim_require(w, !image->has_process || image->svc.proc.start_ticks != 0, "%s: a pid without its start time",
                 sim_names[i]);
-    const struct svc_control *control = &image->svc.control;
+    const struct svc_control *control = &image->svc.rare.control;
     sim_require(w,
                 !image->has_control || (life->life == image->svc.life && (life->ran >> control->role & 1) != 0 &&
                                         control->start_ticks != 0),
                 "%s: a control process that never was", sim_names[i]);
-    const struct svc_check *check = &image->svc.check;
+    const struct svc_check *check = &image->svc.rare.check;
     sim_require(w,
                 !image->has_check ||
                     (life->life == image->svc.life && (life->ran >> check->role & 1) != 0 && check->start_ticks != 0),
@@ -91,9 +94,10 @@ static bool is_told(const struct proc *p, const struct svc_image *image)
     if (!image || image->svc.life != p->life)
         return false;
     if (p->kind == KIND_CHECK)
-        return image->has_check && image->svc.check.pid == p->pid && image->svc.check.start_ticks == p->start;
+        return image->has_check && image->svc.rare.check.pid == p->pid && image->svc.rare.check.start_ticks == p->start;
     if (p->kind == KIND_CONTROL)
-        return image->has_control && image->svc.control.pid == p->pid && image->svc.control.start_ticks == p->start;
+        return image->has_control && image->svc.rare.control.pid == p->pid &&
+               image->svc.rare.control.start_ticks == p->start;
     return image->has_process && image->svc.proc.pid == p->pid && image->svc.proc.start_ticks == p->start;
 }
 

@@ -20,7 +20,7 @@ struct process *process_of(struct service *s, enum part part)
 enum svc_role process_role(const struct process *process)
 {
     const struct svc *svc = &process->service->svc;
-    const enum svc_role roles[PARTS] = {ROLE_SERVICE, svc->control.role, svc->check.role};
+    const enum svc_role roles[PARTS] = {ROLE_SERVICE, svc->rare.control.role, svc->rare.check.role};
 
     return roles[process->part];
 }
@@ -28,7 +28,7 @@ enum svc_role process_role(const struct process *process)
 static bool before_exec(const struct process *process)
 {
     const struct svc *svc = &process->service->svc;
-    const bool before[PARTS] = {svc->pre_exec, svc->control.pre_exec, svc->check.pre_exec};
+    const bool before[PARTS] = {svc->pre_exec, svc->rare.control.pre_exec, svc->rare.check.pre_exec};
 
     return before[process->part];
 }
@@ -36,8 +36,8 @@ static bool before_exec(const struct process *process)
 static struct group group_of(const struct world *w, const struct process *process)
 {
     const struct svc *svc = &process->service->svc;
-    const int32_t numbers[PARTS] = {svc->group, svc->control.pid, svc->check.pid};
-    const uint64_t starts[PARTS] = {svc->group_start, svc->control.start_ticks, svc->check.start_ticks};
+    const int32_t numbers[PARTS] = {svc->group, svc->rare.control.pid, svc->rare.check.pid};
+    const uint64_t starts[PARTS] = {svc->group_start, svc->rare.control.start_ticks, svc->rare.check.start_ticks};
     struct group group = {
         .number = numbers[process->part],
         .leader = process->pidfd,
@@ -68,7 +68,7 @@ static void tell(struct world *w, struct process *process, enum svc_event_type t
 
     event.type = types[type][process->part];
     event.life = s->svc.life;
-    event.control = process->part == PART_CHECK ? s->svc.check.number : s->svc.control.number;
+    event.control = process->part == PART_CHECK ? s->svc.rare.check.number : s->svc.rare.control.number;
     model_event(w, s, event);
 }
 
@@ -76,7 +76,7 @@ static void tell(struct world *w, struct process *process, enum svc_event_type t
 static void tell_exited(struct world *w, struct process *process, struct svc_event event)
 {
     struct service *s = process->service;
-    struct svc_check check = s->svc.check;
+    struct svc_check check = s->svc.rare.check;
 
     tell(w, process, SVC_EV_EXITED, event);
     if (process->part == PART_CHECK)
@@ -379,7 +379,7 @@ bool process_search_turn(struct world *w, struct service *s)
     if (s->search_at == 0 || w->now.mono < s->search_at)
         return false;
     s->search_at = 0;
-    if (svc->state != SVC_STARTING || !(svc->todo & TODO_FIND_MAIN) || svc->control.role != ROLE_SERVICE)
+    if (svc->state != SVC_STARTING || !(svc->todo & TODO_FIND_MAIN) || svc->rare.control.role != ROLE_SERVICE)
         return true;
     struct group group = group_of(w, &s->main);
     switch (kernel_find_main(w, &group, s->spec->place->pid_file != NULL, &found)) {

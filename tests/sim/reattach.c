@@ -30,11 +30,11 @@ static void survey(struct world *w, struct survey *found)
             found->found[i][PART_MAIN] = kernel_open(w, proc->pid, proc->start_ticks, proc->inode);
         }
         if (image && image->has_control) {
-            const struct svc_control *control = &image->svc.control;
+            const struct svc_control *control = &image->svc.rare.control;
             found->found[i][PART_CONTROL] = kernel_open(w, control->pid, control->start_ticks, control->inode);
         }
         if (image && image->has_check) {
-            const struct svc_check *check = &image->svc.check;
+            const struct svc_check *check = &image->svc.rare.check;
             found->found[i][PART_CHECK] = kernel_open(w, check->pid, check->start_ticks, check->inode);
         }
         for (enum part part = PART_MAIN; part < PARTS; part++)
@@ -82,16 +82,16 @@ static void restore(struct world *w, const struct survey *found)
 
 static void resume(struct world *w, struct service *s)
 {
-    uint32_t control = s->svc.control.number;
-    uint32_t check = s->svc.check.number;
+    uint32_t control = s->svc.rare.control.number;
+    uint32_t check = s->svc.rare.check.number;
     bool lost = messages_recover(w, s);
 
     if (svc_has_process(&s->svc))
         process_tell_fate(w, &s->main);
     /* Unless what became of the main process has ended that too. */
-    if (svc_has_control(&s->svc) && s->svc.control.number == control)
+    if (svc_has_control(&s->svc) && s->svc.rare.control.number == control)
         process_tell_fate(w, &s->control);
-    if (svc_has_check(&s->svc) && s->svc.check.number == check)
+    if (svc_has_check(&s->svc) && s->svc.rare.check.number == check)
         process_tell_fate(w, &s->check);
     model_event(
         w, s,

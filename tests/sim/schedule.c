@@ -26,12 +26,12 @@ static const struct zone zone = {.offset = offset_of_the_world};
 static bool is_wanted(const struct service *s)
 {
     return s->spec->around->schedule && s->svc.desired_up && !s->svc.shutting_down && !s->removing &&
-           s->svc.due.wall != 0;
+           s->svc.rare.due.wall != 0;
 }
 
 static struct timestamp next_run(const struct world *w, const struct service *s)
 {
-    return schedule_next(s->spec->around->schedule, s->svc.due, w->now, &zone);
+    return schedule_next(s->spec->around->schedule, s->svc.rare.due, w->now, &zone);
 }
 
 static bool is_due(const struct world *w, const struct service *s, struct timestamp next)
@@ -49,8 +49,8 @@ void schedule_recall(struct world *w, struct service *s)
 
 void schedule_follow(struct world *w, struct service *s)
 {
-    if (s->spec->around->persistent && s->svc.due.wall != 0)
-        w->supd.runs[service_index(w, s)] = s->svc.due.wall;
+    if (s->spec->around->persistent && s->svc.rare.due.wall != 0)
+        w->supd.runs[service_index(w, s)] = s->svc.rare.due.wall;
     s->run_at = is_wanted(s) ? next_run(w, s).mono : 0;
 }
 
@@ -95,9 +95,9 @@ void oracle_due_recorded(struct world *w, int i, const struct svc *svc)
 {
     struct oracle *o = &w->oracles[i];
 
-    sim_require(w, svc->due.wall == 0 || svc->due.wall >= o->seen_to.wall,
-                "%s: %" PRId64 " us of what was due are forgotten", sim_names[i], o->seen_to.wall - svc->due.wall);
-    o->seen_to = svc->due;
+    sim_require(w, svc->rare.due.wall == 0 || svc->rare.due.wall >= o->seen_to.wall,
+                "%s: %" PRId64 " us of what was due are forgotten", sim_names[i], o->seen_to.wall - svc->rare.due.wall);
+    o->seen_to = svc->rare.due;
 }
 
 static bool is_idle(const struct svc *svc)
@@ -122,7 +122,7 @@ void oracle_due_changed(struct world *w, const struct service *s, const struct s
         o->to_be_made_up &= event->type == SVC_EV_BOOT;
         return;
     }
-    sim_require(w, after->due.wall == event->due.wall && event->due.wall <= w->now.wall,
+    sim_require(w, after->rare.due.wall == event->due.wall && event->due.wall <= w->now.wall,
                 "%s: a run that is not due yet", name);
     sim_require(w, after->life == before->life, "%s: a run beside another", name);
     if (!is_idle(before)) {
@@ -130,7 +130,8 @@ void oracle_due_changed(struct world *w, const struct service *s, const struct s
         w->seen.passed_over++;
         return;
     }
-    sim_require(w, !time_has_come(w, s->spec, after->due), "%s: more than one run makes up for what was missed", name);
+    sim_require(w, !time_has_come(w, s->spec, after->rare.due), "%s: more than one run makes up for what was missed",
+                name);
     w->seen.runs++;
     w->seen.made_up += o->to_be_made_up;
     o->to_be_made_up = false;
@@ -159,6 +160,6 @@ void oracle_due_at_rest(struct world *w, const struct service *s)
     if (!s->spec->around->schedule || !svc->desired_up)
         return;
     sim_require(w, is_idle(svc) || svc->state == SVC_RUNNING, "%s: at rest, and does not wait for its next run", name);
-    sim_require(w, !time_has_come(w, s->spec, svc->due), "%s: a run is due, and nobody sees to it", name);
+    sim_require(w, !time_has_come(w, s->spec, svc->rare.due), "%s: a run is due, and nobody sees to it", name);
     sim_require(w, !oracle_of(w, s)->to_be_made_up, "%s: what was missed is not made up", name);
 }

@@ -62,13 +62,14 @@ static void show_service(const struct world *w, int i)
            svc_state_name(svc->state), svc->desired_up ? "up" : "down", svc->life, svc->proc.pid, svc->group,
            svc->ended ? ", ended" : "", svc->adopted ? ", adopted" : "", s->removing ? ", removing" : "",
            s->unrecorded ? ", unrecorded" : "");
-    if (svc->control.role != ROLE_SERVICE)
-        printf("#      %s %u, pid %d%s%s\n", svc_role_name(svc->control.role), svc->control.number, svc->control.pid,
-               svc->control.pre_exec ? ", before its exec" : "", svc->control.ended ? ", ended" : "");
-    if (svc->check.role != ROLE_SERVICE || svc->health.state != HEALTH_NONE)
-        printf("#      %s %u, pid %d%s%s, health %d, %u failures%s\n", svc_role_name(svc->check.role),
-               svc->check.number, svc->check.pid, svc->check.killed ? ", killed" : "",
-               svc->check.ended ? ", ended" : "", (int)svc->health.state, svc->health.failures,
+    if (svc->rare.control.role != ROLE_SERVICE)
+        printf("#      %s %u, pid %d%s%s\n", svc_role_name(svc->rare.control.role), svc->rare.control.number,
+               svc->rare.control.pid, svc->rare.control.pre_exec ? ", before its exec" : "",
+               svc->rare.control.ended ? ", ended" : "");
+    if (svc->rare.check.role != ROLE_SERVICE || svc->rare.health.state != HEALTH_NONE)
+        printf("#      %s %u, pid %d%s%s, health %d, %u failures%s\n", svc_role_name(svc->rare.check.role),
+               svc->rare.check.number, svc->rare.check.pid, svc->rare.check.killed ? ", killed" : "",
+               svc->rare.check.ended ? ", ended" : "", (int)svc->rare.health.state, svc->rare.health.failures,
                svc->alarm ? ", alarm" : "");
     printf("#      %s, phase %d, cause %d, result %d, todo %x, queued %d\n", service_type_name(svc->type),
            (int)svc->stop_phase, (int)svc->stop_cause, (int)svc->result, svc->todo, s->queued);
@@ -218,14 +219,15 @@ static void late_event(struct world *w)
 
     if (!s->used)
         return;
-    model_event(w, s,
-                (struct svc_event){.type = types[which],
-                                   .life = control ? s->svc.life : s->svc.life + (sim_one_in(w, 2) ? 1 : (uint64_t)-1),
-                                   .control = (which < 14 ? s->svc.check.number : s->svc.control.number) + control,
-                                   .pid = 2 + (int32_t)sim_draw(w, PIDS - 2),
-                                   .exit = {.how = EXIT_HOW_EXITED},
-                                   .group_left = sim_draw(w, 2),
-                                   .text = "late"});
+    model_event(
+        w, s,
+        (struct svc_event){.type = types[which],
+                           .life = control ? s->svc.life : s->svc.life + (sim_one_in(w, 2) ? 1 : (uint64_t)-1),
+                           .control = (which < 14 ? s->svc.rare.check.number : s->svc.rare.control.number) + control,
+                           .pid = 2 + (int32_t)sim_draw(w, PIDS - 2),
+                           .exit = {.how = EXIT_HOW_EXITED},
+                           .group_left = sim_draw(w, 2),
+                           .text = "late"});
 }
 
 static void time_passes(struct world *w)

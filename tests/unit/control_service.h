@@ -37,7 +37,7 @@ static inline void start(void)
 /* The control process is in ROLE, waits for its turn unless it has had it, and is forked. */
 static inline void control_forked(enum svc_role role)
 {
-    ck_assert_int_eq(svc.control.role, role);
+    ck_assert_int_eq(svc.rare.control.role, role);
     if (svc_is_queued(&svc))
         step(SVC_EV_SLOT);
     ck_assert(acted(ACT_FORK_CONTROL));

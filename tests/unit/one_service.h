@@ -36,7 +36,7 @@ static inline void teardown_service(void)
 static inline void feed(struct svc_event event)
 {
     event.life = svc.life;
-    event.control = svc.control.number;
+    event.control = svc.rare.control.number;
     svc_step(&svc, spec, &event, now, &rng, &actions);
 }
 

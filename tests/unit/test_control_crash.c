@@ -30,7 +30,7 @@ static void supd_dies(enum svc_role hook, uint32_t number)
         struct svc later = svc;
         struct svc_stop_params stop = svc_stop_params(spec);
 
-        later.control.number = number;
+        later.rare.control.number = number;
         size_t n = record_encode_spawn(file + len, hook, "x", &later, 99, &stop, now);
         record_finish_spawn(file + len, n, PID + 1, 77, 0);
         len += n;
@@ -56,10 +56,10 @@ START_TEST(a_hook_of_the_start_is_not_begun_while_stopping)
     control_forked(ROLE_PRE_START);
     step(SVC_EV_STOP);
     supd_dies(ROLE_SERVICE, 0);
-    ck_assert_int_eq(svc.control.role, ROLE_PRE_START);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_PRE_START);
     step(SVC_EV_BOOT);
     ck_assert_int_eq(svc.state, SVC_STOPPING);
-    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_POST_STOP);
 }
 END_TEST
 
@@ -74,7 +74,7 @@ START_TEST(stop_command_is_begun_again_before_the_stop_signal_only)
     step(SVC_EV_ADOPTED);
     step(SVC_EV_BOOT);
     ck_assert(svc_is_queued(&svc) && acted(ACT_QUEUE));
-    ck_assert_int_eq(svc.control.role, ROLE_STOP);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_STOP);
     ck_assert_int_eq(svc.deadline, 0); /* its time begins with its fork */
     control_forked(ROLE_STOP);
     deadline(); /* it hangs before its exec */
@@ -83,7 +83,7 @@ START_TEST(stop_command_is_begun_again_before_the_stop_signal_only)
     step(SVC_EV_ADOPTED);
     step(SVC_EV_BOOT);
     ck_assert(!svc_is_queued(&svc) && !acted(ACT_QUEUE));
-    ck_assert_int_eq(svc.control.role, ROLE_SERVICE);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_SERVICE);
     ck_assert_int_ne(svc.deadline, 0);
 }
 END_TEST
@@ -121,7 +121,7 @@ START_TEST(a_start_goes_on_in_its_life)
     main_forked();
     step(SVC_EV_STOP);
     main_exits(0);
-    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP); /* pre-start has run in this life */
+    ck_assert_int_eq(svc.rare.control.role, ROLE_POST_STOP); /* pre-start has run in this life */
 }
 END_TEST
 
@@ -140,7 +140,7 @@ START_TEST(post_stop_that_only_its_own_record_tells_of)
     ck_assert(acted(ACT_SIGNAL_CONTROL));
     ck_assert_int_ne(svc.deadline, 0); /* or who hangs would be waited for without end */
     step(SVC_EV_CONTROL_GROUP);
-    ck_assert_int_eq(svc.control.role, ROLE_SERVICE); /* not once more */
+    ck_assert_int_eq(svc.rare.control.role, ROLE_SERVICE); /* not once more */
     ck_assert_int_ne(svc.state, SVC_STOPPING);
 }
 END_TEST
@@ -161,9 +161,9 @@ START_TEST(post_stop_ends_what_a_oneshot_does)
     ck_assert(acted(ACT_CHECK_GROUP));
     step(SVC_EV_GROUP);
     ck_assert_int_eq(svc.state, SVC_STOPPING);
-    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_POST_STOP);
     control_exits(0);
-    ck_assert_int_eq(svc.control.role, ROLE_SERVICE);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_SERVICE);
     ck_assert_int_eq(svc.state, SVC_BACKOFF); /* restart = always */
 }
 END_TEST
@@ -196,7 +196,7 @@ START_TEST(reload_command_that_only_its_own_record_tells_of)
     ck_assert_int_eq(svc.state, SVC_RUNNING);
     control_exits(0);
     ck_assert_int_eq(svc.state, SVC_RUNNING);
-    ck_assert_int_eq(svc.control.role, ROLE_SERVICE);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_SERVICE);
 }
 END_TEST
 
@@ -253,8 +253,8 @@ static void oneshot_runs(void)
 static void post_start_goes_on(void)
 {
     ck_assert_int_eq(svc.state, SVC_STARTING);
-    ck_assert_int_eq(svc.control.role, ROLE_POST_START);
-    ck_assert_uint_eq(svc.control.number, 2);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_POST_START);
+    ck_assert_uint_eq(svc.rare.control.number, 2);
     ck_assert(!acted(ACT_QUEUE) && !acted(ACT_SIGNAL_CONTROL));
     ck_assert_int_ne(svc.deadline, 0);
 }
@@ -270,7 +270,7 @@ START_TEST(post_start_of_a_oneshot_whose_end_was_the_last_record)
     step(SVC_EV_GROUP);
     post_start_goes_on();
     control_exits(0);
-    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_POST_STOP);
 }
 END_TEST
 
@@ -284,7 +284,7 @@ START_TEST(post_start_of_a_oneshot_whose_end_could_not_be_recorded)
     step(SVC_EV_GROUP);
     post_start_goes_on();
     control_exits(0);
-    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_POST_STOP);
 }
 END_TEST
 
@@ -300,7 +300,7 @@ START_TEST(post_start_of_a_oneshot_goes_on_behind_what_was_left)
     step(SVC_EV_GROUP);
     post_start_goes_on();
     control_exits(0);
-    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_POST_STOP);
 }
 END_TEST
 
@@ -315,7 +315,7 @@ START_TEST(post_start_of_a_oneshot_ends_before_what_was_left)
     control_exits(0);
     ck_assert_int_eq(svc.state, SVC_STOPPING);
     step(SVC_EV_GROUP);
-    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP); /* and not post-start once more */
+    ck_assert_int_eq(svc.rare.control.role, ROLE_POST_STOP); /* and not post-start once more */
 }
 END_TEST
 
@@ -348,9 +348,9 @@ START_TEST(an_end_beside_stop_command_is_recorded)
     control_runs(ROLE_STOP);
     feed((struct svc_event){.type = SVC_EV_EXITED, .exit = {.how = EXIT_HOW_EXITED, .code = 3}});
     ck_assert(acted(ACT_RECORD) && svc.ended);
-    ck_assert_int_eq(svc.control.role, ROLE_STOP);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_STOP);
     control_exits(0);
-    ck_assert_int_eq(svc.control.role, ROLE_POST_STOP);
+    ck_assert_int_eq(svc.rare.control.role, ROLE_POST_STOP);
 }
 END_TEST
 

@@ -6,7 +6,7 @@
 #include "core/record.h"
 #include "unit/one_service.h"
 
-#define IS(text) strcmp(svc.reason, text) == 0
+#define IS(text) strcmp(svc.rare.reason, text) == 0
 
 static void setup(void)
 {
@@ -37,12 +37,12 @@ START_TEST(from_one_connection_to_the_next)
 {
     step(SVC_EV_BOOT);
     ck_assert(is_idle() && acted(ACT_RECORD) && !acted(ACT_QUEUE));
-    ck_assert_str_eq(svc.reason, "waiting for a connection on tcp:127.0.0.1:80 and 1 more");
+    ck_assert_str_eq(svc.rare.reason, "waiting for a connection on tcp:127.0.0.1:80 and 1 more");
     for (unsigned life = 1; life <= 3; life++) {
         now.mono += USEC_PER_SEC;
         step(SVC_EV_DEMAND);
         ck_assert(svc.state == SVC_WAITING && !svc.idle && acted(ACT_RECORD) && acted(ACT_QUEUE));
-        ck_assert_str_eq(svc.reason, "started by a connection");
+        ck_assert_str_eq(svc.rare.reason, "started by a connection");
         step(SVC_EV_DEMAND);
         ck_assert_uint_eq(actions.n, 0);
         run(USEC_PER_SEC / 10, 0);
@@ -122,7 +122,7 @@ START_TEST(one_that_takes_nothing_is_slowed)
     for (int i = 0; i < 3; i++) {
         step(SVC_EV_DEMAND);
         ck_assert(svc.state == SVC_BACKOFF && acted(ACT_RECORD) && !acted(ACT_QUEUE));
-        ck_assert_ptr_nonnull(strstr(svc.reason, "more than 20 times within 2s"));
+        ck_assert_ptr_nonnull(strstr(svc.rare.reason, "more than 20 times within 2s"));
         ck_assert(svc_wants_sockets(&svc));
         delays[i] = svc.deadline - now.mono;
         now.mono = svc.deadline;

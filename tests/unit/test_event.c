@@ -64,15 +64,15 @@ static const struct {
     struct svc now;
     unsigned kinds;
 } findings[] = {
-    {SVC_RUNNING, HEALTH_STARTING, {.state = SVC_RUNNING, .health.state = HEALTH_HEALTHY}, KIND(HEALTHY)},
-    {SVC_RUNNING, HEALTH_HEALTHY, {.state = SVC_RUNNING, .health.state = HEALTH_HEALTHY}, 0},
-    {SVC_RUNNING, HEALTH_HEALTHY, {.state = SVC_RUNNING, .health.state = HEALTH_UNHEALTHY}, KIND(UNHEALTHY)},
-    {SVC_RUNNING, HEALTH_STARTING, {.state = SVC_STOPPING, .health.state = HEALTH_UNHEALTHY}, KIND(UNHEALTHY)},
-    {SVC_STOPPING, HEALTH_UNHEALTHY, {.state = SVC_BACKOFF, .health.state = HEALTH_UNHEALTHY}, KIND(RESTARTED)},
-    {SVC_WAITING, HEALTH_UNHEALTHY, {.state = SVC_STARTING, .health.state = HEALTH_STARTING}, 0},
+    {SVC_RUNNING, HEALTH_STARTING, {.state = SVC_RUNNING, .rare.health.state = HEALTH_HEALTHY}, KIND(HEALTHY)},
+    {SVC_RUNNING, HEALTH_HEALTHY, {.state = SVC_RUNNING, .rare.health.state = HEALTH_HEALTHY}, 0},
+    {SVC_RUNNING, HEALTH_HEALTHY, {.state = SVC_RUNNING, .rare.health.state = HEALTH_UNHEALTHY}, KIND(UNHEALTHY)},
+    {SVC_RUNNING, HEALTH_STARTING, {.state = SVC_STOPPING, .rare.health.state = HEALTH_UNHEALTHY}, KIND(UNHEALTHY)},
+    {SVC_STOPPING, HEALTH_UNHEALTHY, {.state = SVC_BACKOFF, .rare.health.state = HEALTH_UNHEALTHY}, KIND(RESTARTED)},
+    {SVC_WAITING, HEALTH_UNHEALTHY, {.state = SVC_STARTING, .rare.health.state = HEALTH_STARTING}, 0},
     {SVC_STARTING,
      HEALTH_STARTING,
-     {.state = SVC_RUNNING, .health.state = HEALTH_HEALTHY},
+     {.state = SVC_RUNNING, .rare.health.state = HEALTH_HEALTHY},
      KIND(STARTED) | KIND(HEALTHY)},
 };
 
@@ -422,13 +422,13 @@ static const struct {
     {{.kind = EVENT_FAILED, .life = 2, .state = SVC_FAILED}, {.life = 3, .state = SVC_RUNNING}, false},
     {{.kind = EVENT_UNHEALTHY, .life = 2, .state = SVC_RUNNING}, {.life = 2, .state = SVC_RUNNING}, true},
     {{.kind = EVENT_UNHEALTHY, .life = 2, .state = SVC_RUNNING},
-     {.life = 2, .state = SVC_RUNNING, .health.state = HEALTH_UNHEALTHY},
+     {.life = 2, .state = SVC_RUNNING, .rare.health.state = HEALTH_UNHEALTHY},
      false},
     {{.kind = EVENT_HEALTHY, .life = 2, .state = SVC_RUNNING},
-     {.life = 2, .state = SVC_RUNNING, .health.state = HEALTH_UNHEALTHY},
+     {.life = 2, .state = SVC_RUNNING, .rare.health.state = HEALTH_UNHEALTHY},
      true},
     {{.kind = EVENT_HEALTHY, .life = 2, .state = SVC_RUNNING},
-     {.life = 2, .state = SVC_RUNNING, .health.state = HEALTH_HEALTHY},
+     {.life = 2, .state = SVC_RUNNING, .rare.health.state = HEALTH_HEALTHY},
      false},
 };
 

@@ -386,7 +386,7 @@ START_TEST(one_between_the_runs_of_its_schedule)
     size_t n;
     const struct graph_edge *edge = graph_edges(graph, node("b"), &n);
     ck_assert_int_ne(graph_start_need(graph, node("b"), edge), GRAPH_NEED_NOTHING);
-    svc("a")->due.wall = 1;
+    svc("a")->rare.due.wall = 1;
     ck_assert_int_eq(graph_start_need(graph, node("b"), edge), GRAPH_NEED_NOTHING);
     svc("a")->idle = false;
     ck_assert_int_ne(graph_start_need(graph, node("b"), edge), GRAPH_NEED_NOTHING);
@@ -520,7 +520,7 @@ END_TEST
 
 START_TEST(words_are_for_people)
 {
-    struct svc s = {.state = SVC_FAILED, .reason = "exit 1"};
+    struct svc s = {.state = SVC_FAILED, .rare.reason = "exit 1"};
     char buf[128];
 
     ck_assert_str_eq(graph_need_words(GRAPH_NEED_READY, "db", 0, buf, sizeof(buf)), "for db to be ready");

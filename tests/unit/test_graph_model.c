@@ -663,7 +663,7 @@ static void come_to_rest(void)
     for (size_t i = 0; i < w.n; i++)
         ck_assert_msg(is_at_rest(&w.bodies[i]), "MODEL_SEED=%" PRIu64 ": n%zu is %s%s for ever: %s", w.seed, i,
                       svc_state_name(w.bodies[i].svc.state), w.bodies[i].svc.stop_held ? " and held" : "",
-                      w.bodies[i].svc.reason);
+                      w.bodies[i].svc.rare.reason);
 }
 
 /* Nobody runs whose bond, or conflict, forbids it. */

@@ -29,7 +29,7 @@ static void setup(void)
 static void feed_check(struct svc_event event)
 {
     event.life = svc.life;
-    event.control = svc.check.number;
+    event.control = svc.rare.check.number;
     svc_step(&svc, spec, &event, now, &rng, &actions);
 }
 
@@ -172,22 +172,22 @@ END_TEST
 START_TEST(unhealthy_is_restarted)
 {
     come_up();
-    ck_assert(svc_is_checked(&svc, spec) && svc.health.state == HEALTH_STARTING);
+    ck_assert(svc_is_checked(&svc, spec) && svc.rare.health.state == HEALTH_STARTING);
     result(true);
-    ck_assert(svc.health.state == HEALTH_HEALTHY && acted(ACT_RECORD));
+    ck_assert(svc.rare.health.state == HEALTH_HEALTHY && acted(ACT_RECORD));
     result(false);
     ck_assert(svc.state == SVC_RUNNING && actions.n == 0);
     result(false);
     ck_assert(svc.state == SVC_STOPPING && acted(ACT_RECORD) && acted(ACT_SIGNAL_GROUP) && svc.desired_up);
-    ck_assert_str_eq(svc.reason, "unhealthy: GET /: 503, 2 times in a row");
+    ck_assert_str_eq(svc.rare.reason, "unhealthy: GET /: 503, 2 times in a row");
     ck_assert_str_eq(svc_result_name(&svc, spec), "unhealthy");
     result(true);
     ck_assert_uint_eq(actions.n, 0);
     main_gone();
-    ck_assert(svc.state == SVC_BACKOFF && svc.next_is_restart && svc.health.state == HEALTH_NONE);
+    ck_assert(svc.state == SVC_BACKOFF && svc.next_is_restart && svc.rare.health.state == HEALTH_NONE);
     deadline();
     step(SVC_EV_SLOT);
-    ck_assert(svc.health.state == HEALTH_STARTING);
+    ck_assert(svc.rare.health.state == HEALTH_STARTING);
 }
 END_TEST
 
@@ -209,15 +209,15 @@ START_TEST(what_follows)
     result(false);
     result(false);
     if (outcomes[_i].state == SVC_RUNNING) {
-        ck_assert(svc.state == SVC_RUNNING && svc.health.state == HEALTH_UNHEALTHY && acted(ACT_RECORD));
+        ck_assert(svc.state == SVC_RUNNING && svc.rare.health.state == HEALTH_UNHEALTHY && acted(ACT_RECORD));
         ck_assert(svc_alarm_is_due(&svc) == (outcomes[_i].on_failure[0] == '/'));
         result(true);
-        ck_assert(svc.health.state == HEALTH_HEALTHY && svc.reason[0] == '\0');
+        ck_assert(svc.rare.health.state == HEALTH_HEALTHY && svc.rare.reason[0] == '\0');
         return;
     }
     main_gone();
     ck_assert_int_eq(svc.state, outcomes[_i].state);
-    ck_assert_str_eq(svc.reason, "unhealthy: GET /: 503, 2 times in a row");
+    ck_assert_str_eq(svc.rare.reason, "unhealthy: GET /: 503, 2 times in a row");
 }
 END_TEST
 
@@ -244,15 +244,15 @@ START_TEST(a_check_that_is_taken_away)
     check_forked();
     result(false);
     result(false);
-    ck_assert_int_eq(svc.health.state, HEALTH_UNHEALTHY);
+    ck_assert_int_eq(svc.rare.health.state, HEALTH_UNHEALTHY);
     strv_free(spec->check->command);
     spec_own_check(spec)->command = NULL;
     feed((struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
-    ck_assert(svc.state == SVC_RUNNING && svc.health.state == HEALTH_NONE && svc.reason[0] == '\0');
+    ck_assert(svc.state == SVC_RUNNING && svc.rare.health.state == HEALTH_NONE && svc.rare.reason[0] == '\0');
     ck_assert(acted(ACT_SIGNAL_CHECK));
     check_ended();
     feed_check((struct svc_event){.type = SVC_EV_CHECK_GROUP});
-    ck_assert(svc.state == SVC_RUNNING && svc.check.role == ROLE_SERVICE);
+    ck_assert(svc.state == SVC_RUNNING && svc.rare.check.role == ROLE_SERVICE);
 }
 END_TEST
 
@@ -261,12 +261,12 @@ START_TEST(ready_by_a_check)
     set("ready", "check");
     come_up();
     ck_assert(svc.state == SVC_STARTING && svc_is_checked(&svc, spec));
-    ck_assert_str_eq(svc.reason, "waiting for a check that succeeds");
+    ck_assert_str_eq(svc.rare.reason, "waiting for a check that succeeds");
     for (int i = 0; i < 5; i++)
         result(false);
-    ck_assert(svc.state == SVC_STARTING && svc.health.state == HEALTH_STARTING);
+    ck_assert(svc.state == SVC_STARTING && svc.rare.health.state == HEALTH_STARTING);
     result(true);
-    ck_assert(svc.state == SVC_RUNNING && svc.health.state == HEALTH_HEALTHY && acted(ACT_RECORD));
+    ck_assert(svc.state == SVC_RUNNING && svc.rare.health.state == HEALTH_HEALTHY && acted(ACT_RECORD));
 }
 END_TEST
 
@@ -283,7 +283,7 @@ START_TEST(process)
     feed_check((struct svc_event){.type = SVC_EV_CHECK_GROUP, .group_left = 1});
     ck_assert(acted(ACT_SIGNAL_CHECK) && acted(ACT_WATCH_CHECK));
     feed_check((struct svc_event){.type = SVC_EV_CHECK_GROUP});
-    ck_assert(svc.check.role == ROLE_SERVICE && svc.state == SVC_RUNNING);
+    ck_assert(svc.rare.check.role == ROLE_SERVICE && svc.state == SVC_RUNNING);
 
     check_forked();
     step(SVC_EV_STOP);
@@ -309,7 +309,7 @@ START_TEST(ends_with_a_service_that_ends)
     check_ended();
     feed_check((struct svc_event){.type = SVC_EV_CHECK_GROUP});
     ck_assert_int_eq(svc.state, SVC_FAILED);
-    ck_assert_str_eq(svc.reason, "exit 3");
+    ck_assert_str_eq(svc.rare.reason, "exit 3");
 }
 END_TEST
 
@@ -330,7 +330,7 @@ START_TEST(alarm_is_run_once)
     feed_check((struct svc_event){.type = SVC_EV_CHECK_FORK_FAILED});
     ck_assert(svc_alarm_is_due(&svc));
     check_forked();
-    ck_assert(svc.check.role == ROLE_UNHEALTHY && !svc.alarm);
+    ck_assert(svc.rare.check.role == ROLE_UNHEALTHY && !svc.alarm);
 }
 END_TEST
 
@@ -342,7 +342,7 @@ START_TEST(alarm_goes_with_its_command)
     result(false);
     ck_assert(svc_alarm_is_due(&svc));
     step(SVC_EV_CHECK_DUE);
-    ck_assert_int_eq(svc.check.role, ROLE_UNHEALTHY);
+    ck_assert_int_eq(svc.rare.check.role, ROLE_UNHEALTHY);
     set("check.on-failure", "mark");
     feed((struct svc_event){.type = SVC_EV_CONFIG, .stop = svc_stop_params(spec)});
     feed_check((struct svc_event){.type = SVC_EV_CHECK_FORK_FAILED});
@@ -400,8 +400,8 @@ START_TEST(check_is_taken_back)
     check_forked();
     write_spawn(ROLE_CHECK, CHECK_PID);
     ck_assert(crash());
-    ck_assert(svc.check.role == ROLE_CHECK && svc.check.pid == CHECK_PID && svc.check.start_ticks == 7);
-    ck_assert_int_eq(svc.health.state, HEALTH_HEALTHY);
+    ck_assert(svc.rare.check.role == ROLE_CHECK && svc.rare.check.pid == CHECK_PID && svc.rare.check.start_ticks == 7);
+    ck_assert_int_eq(svc.rare.health.state, HEALTH_HEALTHY);
     feed_check((struct svc_event){.type = SVC_EV_CHECK_ADOPTED});
     step(SVC_EV_BOOT);
     step(SVC_EV_CHECK_DUE);
@@ -413,7 +413,7 @@ START_TEST(check_is_taken_back)
     step(SVC_EV_BOOT);
     ck_assert(acted(ACT_CHECK_CHECK));
     feed_check((struct svc_event){.type = SVC_EV_CHECK_GROUP});
-    ck_assert_int_eq(svc.check.role, ROLE_SERVICE);
+    ck_assert_int_eq(svc.rare.check.role, ROLE_SERVICE);
 }
 END_TEST
 
@@ -428,10 +428,10 @@ START_TEST(alarm_is_not_lost_and_not_doubled)
     write_snapshot();
     ck_assert(!crash());
     step(SVC_EV_BOOT);
-    ck_assert(svc_alarm_is_due(&svc) && svc.health.state == HEALTH_UNHEALTHY);
+    ck_assert(svc_alarm_is_due(&svc) && svc.rare.health.state == HEALTH_UNHEALTHY);
     /* We have died before the process has recorded itself, and said meanwhile that it is begun. */
     check_forked();
-    svc.check.start_ticks = 0;
+    svc.rare.check.start_ticks = 0;
     write_snapshot();
     ck_assert(!crash());
     step(SVC_EV_BOOT);
@@ -439,7 +439,7 @@ START_TEST(alarm_is_not_lost_and_not_doubled)
     check_forked();
     write_spawn(ROLE_UNHEALTHY, CHECK_PID);
     ck_assert(crash());
-    ck_assert(svc.check.role == ROLE_UNHEALTHY && !svc.alarm);
+    ck_assert(svc.rare.check.role == ROLE_UNHEALTHY && !svc.alarm);
 }
 END_TEST
 

@@ -316,7 +316,7 @@ START_TEST(a_service_is_shown_whole)
     svc.proc.pid = 0;
     svc.ended = true;
     svc.exit = (struct exit_info){.how = EXIT_HOW_EXITED, .code = 1, .source = EXIT_SOURCE_WAIT};
-    snprintf(svc.reason, sizeof svc.reason, "exit 1");
+    snprintf(svc.rare.reason, sizeof svc.rare.reason, "exit 1");
     service = (struct proto_service){.name = "web",
                                      .svc = &svc,
                                      .spec = &spec,

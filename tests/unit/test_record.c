@@ -107,23 +107,23 @@ static struct svc draw_svc(void)
         .type = (enum service_type)draw_below(TYPE_N),
         .todo = draw_below(TODO_ALL + 1),
         .began = draw_below(2),
-        .controls = (uint32_t)draw(),
-        .health.state = (enum health_state)draw_below(HEALTH_N),
+        .rare.controls = (uint32_t)draw(),
+        .rare.health.state = (enum health_state)draw_below(HEALTH_N),
         .alarm = draw_below(2),
-        .checks = (uint32_t)draw(),
-        .check = {.role = draw_below(2) ? ROLE_SERVICE : ROLE_CHECK + draw_below(2),
-                  .number = (uint32_t)draw(),
-                  .pid = (int32_t)draw_below(3),
-                  .start_ticks = 1 + draw_below(3),
-                  .inode = draw(),
-                  .ended = draw_below(2)},
-        .control = {.role = (enum svc_role)draw_below(ROLE_CHECK),
-                    .number = (uint32_t)draw(),
-                    .pid = (int32_t)draw(),
-                    .start_ticks = draw(),
-                    .inode = draw(),
-                    .ended = draw_below(2),
-                    .exit = draw_exit()},
+        .rare.checks = (uint32_t)draw(),
+        .rare.check = {.role = draw_below(2) ? ROLE_SERVICE : ROLE_CHECK + draw_below(2),
+                       .number = (uint32_t)draw(),
+                       .pid = (int32_t)draw_below(3),
+                       .start_ticks = 1 + draw_below(3),
+                       .inode = draw(),
+                       .ended = draw_below(2)},
+        .rare.control = {.role = (enum svc_role)draw_below(ROLE_CHECK),
+                         .number = (uint32_t)draw(),
+                         .pid = (int32_t)draw(),
+                         .start_ticks = draw(),
+                         .inode = draw(),
+                         .ended = draw_below(2),
+                         .exit = draw_exit()},
         .result = (enum svc_result)draw_below(RESULT_N),
         .group = (int32_t)draw(),
         .group_start = draw(),
@@ -132,14 +132,14 @@ static struct svc draw_svc(void)
         .stop_held = draw_below(2),
         .ready_lost = draw_below(2),
         .told = (enum svc_told)draw_below(TOLD_N),
-        .watchdog = (int64_t)(draw() >> 1),
+        .rare.watchdog = (int64_t)(draw() >> 1),
         .moved = draw_below(2),
         .exit = draw_exit(),
     };
     size_t len = draw_below(SVC_REASON_MAX);
 
     for (size_t i = 0; i < len; i++)
-        svc.reason[i] = (char)(1 + draw_below(255));
+        svc.rare.reason[i] = (char)(1 + draw_below(255));
     return svc;
 }
 
@@ -193,7 +193,7 @@ static struct svc ended(uint64_t life)
                         .row = 3,
                         .deadline = 5000,
                         .exit = {.how = EXIT_HOW_EXITED, .code = 1, .source = EXIT_SOURCE_WAIT},
-                        .reason = "exit 1"};
+                        .rare.reason = "exit 1"};
 }
 
 /* Made anew with the right sum after the test has changed it. */
@@ -287,14 +287,14 @@ START_TEST(service_round_trip)
             svc.proc.pid = 0;
         if (!image->has_process && !svc.ended && svc.type != TYPE_FORKING)
             svc.group = 0;
-        bool some = svc.control.role != ROLE_SERVICE;
-        ck_assert(image->has_control == (some && !svc.control.ended && svc.control.pid > 0));
-        if (!image->has_control && !svc.control.ended)
-            svc.control.pid = 0;
-        some = svc.check.role != ROLE_SERVICE;
-        ck_assert(image->has_check == (some && !svc.check.ended && svc.check.pid > 0));
-        if (!image->has_check && !svc.check.ended)
-            svc.check.pid = 0;
+        bool some = svc.rare.control.role != ROLE_SERVICE;
+        ck_assert(image->has_control == (some && !svc.rare.control.ended && svc.rare.control.pid > 0));
+        if (!image->has_control && !svc.rare.control.ended)
+            svc.rare.control.pid = 0;
+        some = svc.rare.check.role != ROLE_SERVICE;
+        ck_assert(image->has_check == (some && !svc.rare.check.ended && svc.rare.check.pid > 0));
+        if (!image->has_check && !svc.rare.check.ended)
+            svc.rare.check.pid = 0;
         same_service(&image->svc, &svc);
         replay_free(replay);
     }
@@ -374,7 +374,7 @@ START_TEST(longest_record_fits)
     memset(name, 'n', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     memset(&svc, 0, sizeof svc);
-    memset(svc.reason, 'r', sizeof svc.reason - 1);
+    memset(svc.rare.reason, 'r', sizeof svc.rare.reason - 1);
     ck_assert_uint_le(record_encode_service(record, name, &svc), RECORD_MAX);
     ck_assert_uint_le(record_encode_spawn(record, ROLE_SERVICE, name, &svc, 0, &stop, (struct timestamp){0}),
                       RECORD_MAX);
@@ -467,7 +467,7 @@ START_TEST(spawn_of_a_newer_life_starts_it)
     ck_assert(!image.svc.ended);
     ck_assert_int_eq(image.svc.deadline, 0);
     ck_assert_int_eq(image.svc.group, 600);
-    ck_assert_str_eq(image.svc.reason, "");
+    ck_assert_str_eq(image.svc.rare.reason, "");
     ck_assert_msg(image.svc.exit.code == 1, "the last exit is forgotten");
     ck_assert_msg(!image.svc.desired_up, "what is wanted is supd's to say");
 }
@@ -584,7 +584,7 @@ static struct svc stopping(uint64_t life, int32_t pid)
     svc.desired_up = false;
     svc.stop_phase = STOP_SIGNALLED;
     svc.deadline = 123456789;
-    snprintf(svc.reason, sizeof svc.reason, "stopped by command");
+    snprintf(svc.rare.reason, sizeof svc.rare.reason, "stopped by command");
     return svc;
 }
 
@@ -855,7 +855,7 @@ START_TEST(older_version_is_read)
         .life = 3,
         .proc = {.pid = 44, .start_ticks = 1500, .inode = 77, .digest = 99, .stop = stop},
         .group = 44,
-        .reason = "as it was",
+        .rare.reason = "as it was",
     };
     struct svc newer = svc;
     size_t name_len = 2 + strlen("a");
@@ -879,7 +879,7 @@ START_TEST(older_version_is_read)
     ck_assert_uint_eq(a->svc.proc.start_ticks, 1500);
     ck_assert_uint_eq(a->svc.proc.inode, 0);
     ck_assert_uint_eq(a->svc.proc.digest, 99);
-    ck_assert_str_eq(a->svc.reason, "as it was");
+    ck_assert_str_eq(a->svc.rare.reason, "as it was");
     ck_assert_int_eq(b->svc.proc.pid, 45);
     ck_assert_uint_eq(b->svc.proc.start_ticks, 1600);
     ck_assert_uint_eq(b->svc.proc.inode, 0);
@@ -912,13 +912,13 @@ START_TEST(record_of_each_version_is_read)
         svc.group_start = 55;
         svc.ready_lost = true;
         svc.stop_held = true;
-        svc.watchdog = 5;
-        svc.due = (struct timestamp){.mono = 6, .wall = 7};
+        svc.rare.watchdog = 5;
+        svc.rare.due = (struct timestamp){.mono = 6, .wall = 7};
         svc.moved = true;
-        svc.health.state = HEALTH_UNHEALTHY;
+        svc.rare.health.state = HEALTH_UNHEALTHY;
         svc.alarm = true;
-        svc.checks = 5;
-        svc.check = (struct svc_check){.role = ROLE_CHECK, .number = 5, .pid = 101, .start_ticks = 56};
+        svc.rare.checks = 5;
+        svc.rare.check = (struct svc_check){.role = ROLE_CHECK, .number = 5, .pid = 101, .start_ticks = 56};
         teardown();
         setup();
         size_t len = record_encode_service(record, "a", &svc);
@@ -932,13 +932,13 @@ START_TEST(record_of_each_version_is_read)
         ck_assert_uint_eq(read->group_start, 55);
         ck_assert_int_eq(read->ready_lost, version >= 5);
         ck_assert_int_eq(read->stop_held, version >= 6);
-        ck_assert_int_eq(read->watchdog, version >= 7 ? 5 : 0);
-        ck_assert_int_eq(read->due.wall, version >= 8 ? 7 : 0);
+        ck_assert_int_eq(read->rare.watchdog, version >= 7 ? 5 : 0);
+        ck_assert_int_eq(read->rare.due.wall, version >= 8 ? 7 : 0);
         ck_assert_int_eq(read->moved, version >= 9);
-        ck_assert_int_eq(read->health.state, version >= 10 ? HEALTH_UNHEALTHY : HEALTH_NONE);
+        ck_assert_int_eq(read->rare.health.state, version >= 10 ? HEALTH_UNHEALTHY : HEALTH_NONE);
         ck_assert_int_eq(read->alarm, version >= 10);
-        ck_assert_uint_eq(read->checks, version >= 10 ? 5 : 0);
-        ck_assert_int_eq(read->check.pid, version >= 10 ? 101 : 0);
+        ck_assert_uint_eq(read->rare.checks, version >= 10 ? 5 : 0);
+        ck_assert_int_eq(read->rare.check.pid, version >= 10 ? 101 : 0);
         replay_free(replay);
     }
 }
@@ -959,12 +959,12 @@ START_TEST(held_by_a_shutdown)
 
     svc.stop_held = true;
     svc.shutting_down = true;
-    snprintf(svc.reason, sizeof svc.reason, "supd is shutting down");
+    snprintf(svc.rare.reason, sizeof svc.rare.reason, "supd is shutting down");
     add(record_encode_service(record, "a", &svc));
     struct replay *replay = play();
     const struct svc *read = &replay_find(replay, "a")->svc;
     ck_assert(!read->stop_held);
-    ck_assert_str_eq(read->reason, "");
+    ck_assert_str_eq(read->rare.reason, "");
     replay_free(replay);
 }
 END_TEST

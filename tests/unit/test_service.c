@@ -66,7 +66,7 @@ static const char *did(void)
 static void is(enum svc_state state, const char *acts)
 {
     ck_assert_msg(svc.state == state, "state %s, wanted %s (%s)", svc_state_name(svc.state), svc_state_name(state),
-                  svc.reason);
+                  svc.rare.reason);
     ck_assert_str_eq(did(), acts);
 }
 
@@ -208,7 +208,7 @@ START_TEST(a_run_from_start_to_backoff_and_back)
     step(SVC_EV_EXECED);
     is(SVC_RUNNING, "");
     ck_assert_int_eq(svc.deadline, 0);
-    ck_assert_str_eq(svc.reason, "");
+    ck_assert_str_eq(svc.rare.reason, "");
     ck_assert_int_eq(svc.since.mono, now.mono);
 
     pass(USEC_PER_SEC);
@@ -217,7 +217,7 @@ START_TEST(a_run_from_start_to_backoff_and_back)
     ck_assert(!svc_has_process(&svc));
     group(0);
     is(SVC_BACKOFF, "R");
-    ck_assert_str_eq(svc.reason, "killed by SEGV");
+    ck_assert_str_eq(svc.rare.reason, "killed by SEGV");
     ck_assert_int_eq(svc.deadline, now.mono + spec->life->restart_delay);
     ck_assert_uint_eq(svc.row, 1);
     ck_assert_uint_eq(svc.restarts, 0);
@@ -264,7 +264,7 @@ START_TEST(stable_run_is_started_again_at_once)
     is(SVC_WAITING, "R Q");
     ck_assert_uint_eq(svc.row, 0);
     ck_assert(svc.next_is_restart);
-    ck_assert_str_eq(svc.reason, "exit 0");
+    ck_assert_str_eq(svc.rare.reason, "exit 0");
     step(SVC_EV_SLOT);
     ck_assert_uint_eq(svc.restarts, 1);
 }
@@ -297,7 +297,7 @@ START_TEST(limit_ends_in_failed_with_the_last_reason)
     exits_code(9);
     group(0);
     is(SVC_FAILED, "R");
-    ck_assert_str_eq(svc.reason, "gave up after 2 unstable runs in a row: exit 9");
+    ck_assert_str_eq(svc.rare.reason, "gave up after 2 unstable runs in a row: exit 9");
     ck_assert(svc.desired_up);
     step(SVC_EV_BOOT);
     is(SVC_FAILED, "");
@@ -321,7 +321,7 @@ START_TEST(stop_waits_for_other_services)
     step(SVC_EV_STOP_NOW);
     is(SVC_STOPPING, "R G15");
     ck_assert(!svc.stop_held);
-    ck_assert_str_eq(svc.reason, "stopped by command");
+    ck_assert_str_eq(svc.rare.reason, "stopped by command");
 
     /* A start calls it off. */
     reach(SVC_STARTING);
@@ -360,7 +360,7 @@ START_TEST(stop_waits_for_other_services)
     is(SVC_RUNNING, "R");
     step(SVC_EV_STOP_NOW);
     is(SVC_STOPPING, "R G15");
-    ck_assert_str_eq(svc.reason, "supd is shutting down");
+    ck_assert_str_eq(svc.rare.reason, "supd is shutting down");
 }
 END_TEST
 
@@ -369,7 +369,7 @@ START_TEST(start_is_called_off)
     reach(SVC_WAITING);
     feed((struct svc_event){.type = SVC_EV_CALL_OFF, .text = "db failed: exit 1"});
     is(SVC_FAILED, "U R");
-    ck_assert_str_eq(svc.reason, "db failed: exit 1");
+    ck_assert_str_eq(svc.rare.reason, "db failed: exit 1");
     ck_assert(svc.desired_up);
 
     reach(SVC_RUNNING);
@@ -388,7 +388,7 @@ START_TEST(start_during_a_stop_is_not_lost)
     is(SVC_STOPPING, "R C");
     group(0);
     is(SVC_WAITING, "R Q");
-    ck_assert_str_eq(svc.reason, "restarted by command");
+    ck_assert_str_eq(svc.rare.reason, "restarted by command");
     ck_assert(!svc.next_is_restart);
 
     reach(SVC_STOPPING);
@@ -412,7 +412,7 @@ START_TEST(stop_before_the_exec)
     dies(SIGTERM);
     group(0);
     is(SVC_STOPPED, "R");
-    ck_assert_str_eq(svc.reason, "stopped by command");
+    ck_assert_str_eq(svc.rare.reason, "stopped by command");
 
     reach(SVC_STARTING);
     step(SVC_EV_STOP);
@@ -470,11 +470,11 @@ START_TEST(start_timeout_kills_what_hangs_before_its_exec)
         reach(SVC_STARTING);
         deadline();
         is(SVC_STOPPING, "R M9");
-        ck_assert_str_eq(svc.reason, "start timed out after 1m30s");
+        ck_assert_str_eq(svc.rare.reason, "start timed out after 1m30s");
         dies(SIGKILL);
         group(0);
         is(policy == RESTART_NO ? SVC_FAILED : SVC_BACKOFF, "R");
-        ck_assert_str_eq(svc.reason, "start timed out after 1m30s");
+        ck_assert_str_eq(svc.rare.reason, "start timed out after 1m30s");
         ck_assert_uint_eq(svc.row, 1);
     }
     ck_assert_int_eq(svc.deadline, now.mono + 100 * USEC_PER_MSEC);
@@ -492,7 +492,7 @@ START_TEST(failure_before_the_exec)
     fails_before_exec("chdir /srv/x: No such file or directory");
     is(SVC_BACKOFF, "R");
     ck_assert_int_eq(svc.deadline, now.mono + 100 * USEC_PER_MSEC);
-    ck_assert_str_eq(svc.reason, "chdir /srv/x: No such file or directory");
+    ck_assert_str_eq(svc.rare.reason, "chdir /srv/x: No such file or directory");
     ck_assert_int_eq(svc.group, 0);
 
     spec_own_life(spec)->restart = RESTART_NO;
@@ -521,7 +521,7 @@ START_TEST(fork_failure_keeps_the_last_exit)
     feed((struct svc_event){.type = SVC_EV_FORK_FAILED, .text = "fork: Resource temporarily unavailable"});
     is(SVC_BACKOFF, "R");
     same_exit(&svc.exit, &last);
-    ck_assert_str_eq(svc.reason, "fork: Resource temporarily unavailable");
+    ck_assert_str_eq(svc.rare.reason, "fork: Resource temporarily unavailable");
     ck_assert_uint_eq(svc.row, 2);
     ck_assert(!svc_has_process(&svc));
 }
@@ -557,7 +557,7 @@ START_TEST(leftovers_of_an_unasked_end)
         is(SVC_RUNNING, table[i].at_exit);
         group(3);
         is(SVC_STOPPING, table[i].at_count);
-        ck_assert_str_eq(svc.reason, "exit 1; ending what it left behind: 3 processes");
+        ck_assert_str_eq(svc.rare.reason, "exit 1; ending what it left behind: 3 processes");
         ck_assert_int_ne(svc.deadline, 0);
         group(1);
         is(SVC_STOPPING, table[i].mode == KILL_MODE_MIXED ? "R G9 W" : "W");
@@ -568,7 +568,7 @@ START_TEST(leftovers_of_an_unasked_end)
         pass(3600 * USEC_PER_SEC);
         group(0);
         is(SVC_BACKOFF, "R");
-        ck_assert_str_eq(svc.reason, "exit 1");
+        ck_assert_str_eq(svc.rare.reason, "exit 1");
         ck_assert_uint_eq(svc.row, 1); /* what the leftovers took is no part of the run */
     }
 
@@ -604,7 +604,7 @@ START_TEST(leftovers_of_a_stop)
         is(SVC_STOPPING, table[i].late);
         group(0);
         is(SVC_STOPPED, "R");
-        ck_assert_str_eq(svc.reason, "stopped by command");
+        ck_assert_str_eq(svc.rare.reason, "stopped by command");
     }
 
     spec_own_life(spec)->kill_mode = KILL_MODE_PROCESS;
@@ -691,7 +691,7 @@ START_TEST(shutdown_brings_nothing_back)
     dies(SIGTERM);
     group(0);
     is(SVC_STOPPED, "R");
-    ck_assert_str_eq(svc.reason, "supd is shutting down");
+    ck_assert_str_eq(svc.rare.reason, "supd is shutting down");
     ck_assert(svc.desired_up);
     step(SVC_EV_START);
     is(SVC_STOPPED, "R");
@@ -826,11 +826,11 @@ START_TEST(oom_kill_is_told_with_its_limit)
     exits((struct exit_info){.how = EXIT_HOW_SIGNALED, .signal = SIGKILL, .oom = true});
     group(0);
     is(SVC_BACKOFF, "R");
-    ck_assert_str_eq(svc.reason, "killed by the OOM killer: memory-max 64M");
+    ck_assert_str_eq(svc.rare.reason, "killed by the OOM killer: memory-max 64M");
     spec_own_cgroup(spec)->memory_max.set = false;
     reach(SVC_RUNNING);
     exits((struct exit_info){.how = EXIT_HOW_SIGNALED, .signal = SIGKILL, .oom = true});
-    ck_assert_str_eq(svc.reason, "killed by the OOM killer");
+    ck_assert_str_eq(svc.rare.reason, "killed by the OOM killer");
 }
 END_TEST
 
@@ -894,7 +894,7 @@ START_TEST(overlong_reason_is_cut)
     reach(SVC_STARTING);
     fails_before_exec(text);
     is(SVC_FAILED, "R");
-    ck_assert_uint_lt(strlen(svc.reason), SVC_REASON_MAX);
+    ck_assert_uint_lt(strlen(svc.rare.reason), SVC_REASON_MAX);
 }
 END_TEST
 
@@ -906,22 +906,70 @@ START_TEST(states_are_kept_with_every_reason)
     const struct svc *other = svc_keep(NULL, &svc);
 
     for (size_t i = 0; i < LEN(lengths); i++) {
-        memset(svc.reason, (int)('a' + i), sizeof svc.reason);
-        svc.reason[lengths[i]] = '\0';
+        memset(svc.rare.reason, (int)('a' + i), sizeof svc.rare.reason);
+        svc.rare.reason[lengths[i]] = '\0';
         svc.life = i;
         svc.stop_held = i % 2 != 0;
         svc.exit.at = (int64_t)i;
         kept = svc_keep(kept, &svc);
 
         struct svc again = svc_kept(kept);
-        ck_assert_str_eq(kept->reason, svc.reason);
-        ck_assert_mem_eq(kept, &svc, offsetof(struct svc, reason));
-        ck_assert_str_eq(again.reason, svc.reason);
-        ck_assert_mem_eq(&again, &svc, offsetof(struct svc, reason));
+        ck_assert_str_eq(svc_rare(kept)->reason, svc.rare.reason);
+        ck_assert_str_eq(again.rare.reason, svc.rare.reason);
+        ck_assert_mem_eq(&again, &svc, offsetof(struct svc, rare.reason));
     }
-    ck_assert(other->reason[0] == '\0' && other->life == 0);
+    ck_assert(svc_rare(other)->reason[0] == '\0' && other->life == 0);
     svc_keep_free(kept);
     svc_keep_free(other);
+}
+END_TEST
+
+/* Each member that is kept only where it says something, alone. */
+static const struct svc_rare rare[] = {
+    {.due.mono = 1},       {.due.wall = 1},        {.demands_since = 1},
+    {.reload_asked = 1},   {.watchdog = 1},        {.watchdog_at = 1},
+    {.control.role = 1},   {.control.exit.at = 1}, {.health.state = HEALTH_STARTING},
+    {.health.counted = 1}, {.check.role = 1},      {.check.inode = 1},
+    {.demands = 1},        {.controls = 1},        {.checks = 1},
+    {.reason = "why"},
+};
+
+/* One that says nothing there is kept without them, and they are read as zero; it takes no more room than that. */
+START_TEST(a_kept_one_is_cut_where_nothing_is_said)
+{
+    static const struct svc plain = {.state = SVC_RUNNING, .life = 7, .exit.at = 9, .group_start = 3};
+    struct svc said = plain;
+    const struct svc *kept = svc_keep(NULL, &said);
+
+    ck_assert(kept->cut);
+    ck_assert_ptr_eq(svc_rare(kept), &svc_rare_none);
+    said.rare = rare[_i];
+    kept = svc_keep(kept, &said);
+    ck_assert(!kept->cut && svc_rare(kept) == &kept->rare);
+    ck_assert_mem_eq(&kept->rare, &said.rare, offsetof(struct svc_rare, reason));
+    ck_assert_str_eq(kept->rare.reason, said.rare.reason);
+
+    kept = svc_keep(kept, &plain);
+    struct svc again = svc_kept(kept);
+    ck_assert(kept->cut && !again.cut);
+    ck_assert_mem_eq(&again, &plain, offsetof(struct svc, rare.reason) + 1);
+    svc_keep_free(kept);
+}
+END_TEST
+
+/* What is asked of a service may be asked of a cut one: it has no control process, no check, no reason. */
+START_TEST(a_cut_one_answers)
+{
+    const struct svc *kept =
+        svc_keep(NULL, &(struct svc){.state = SVC_RUNNING, .life = 1, .proc.pid = 11, .group = 11});
+    char buf[SVC_REASON_WORDS_MAX];
+
+    ck_assert(kept->cut);
+    ck_assert(svc_has_process(kept) && svc_is_busy(kept) && !svc_is_queued(kept));
+    ck_assert(!svc_has_control(kept) && !svc_has_check(kept) && !svc_alarm_is_due(kept) && !svc_awaits_ready(kept));
+    ck_assert(!svc_is_reloading(kept));
+    ck_assert_ptr_null(svc_reason_words(kept, buf, sizeof buf));
+    svc_keep_free(kept);
 }
 END_TEST
 
@@ -963,6 +1011,8 @@ Suite *check_suite(void)
     tcase_add_test(tc, ends_in_words);
     tcase_add_test(tc, overlong_reason_is_cut);
     tcase_add_test(tc, states_are_kept_with_every_reason);
+    tcase_add_loop_test(tc, a_kept_one_is_cut_where_nothing_is_said, 0, LEN(rare));
+    tcase_add_test(tc, a_cut_one_answers);
     suite_add_tcase(suite, tc);
     return suite;
 }

@@ -36,7 +36,7 @@ START_TEST(a_life_with_every_hook)
     ck_assert_int_eq(svc.state, SVC_STOPPED);
     ck_assert(!svc_is_busy(&svc));
     ck_assert_uint_eq(svc.life, 1);
-    ck_assert_uint_eq(svc.controls, 5);
+    ck_assert_uint_eq(svc.rare.controls, 5);
 }
 END_TEST
 
@@ -47,7 +47,7 @@ START_TEST(pre_start_fails)
     start();
     control_runs(ROLE_PRE_START);
     control_exits(3);
-    ck_assert_str_eq(svc.reason, "pre-start: exit 3");
+    ck_assert_str_eq(svc.rare.reason, "pre-start: exit 3");
     control_runs(ROLE_POST_STOP);
     ck_assert_str_eq(svc_result_name(&svc, spec), "exit-code");
     control_exits(0);
@@ -89,10 +89,10 @@ START_TEST(news_of_another_control_process_change_nothing)
     start();
     control_runs(ROLE_PRE_START);
     memcpy(&before, &svc, sizeof svc);
-    struct svc_event late = {.type = SVC_EV_CONTROL_EXITED, .life = svc.life, .control = svc.control.number + 1};
+    struct svc_event late = {.type = SVC_EV_CONTROL_EXITED, .life = svc.life, .control = svc.rare.control.number + 1};
     svc_step(&svc, spec, &late, now, &rng, &actions);
     ck_assert_mem_eq(&before, &svc, sizeof svc);
-    late.control = svc.control.number;
+    late.control = svc.rare.control.number;
     late.life--;
     svc_step(&svc, spec, &late, now, &rng, &actions);
     ck_assert_mem_eq(&before, &svc, sizeof svc);
@@ -154,7 +154,7 @@ START_TEST(forking)
     ck_assert_int_eq(svc.state, SVC_STOPPING); /* what the command has left is counted, and ended */
     ck_assert(acted(ACT_CHECK_GROUP));
     step(SVC_EV_GROUP);
-    ck_assert_str_eq(svc.reason, "nobody");
+    ck_assert_str_eq(svc.rare.reason, "nobody");
     ck_assert_int_eq(svc.state, SVC_BACKOFF);
 }
 END_TEST
@@ -262,7 +262,7 @@ START_TEST(reload_is_over_when_it_says_so)
     step(SVC_EV_READY);
     ck_assert(acted(ACT_RECORD) && !svc_is_reloading(&svc));
     ck_assert_int_eq(svc.deadline, 0);
-    ck_assert_str_eq(svc.reason, "");
+    ck_assert_str_eq(svc.rare.reason, "");
     ck_assert_int_eq(svc.told, TOLD_NOTHING);
 }
 END_TEST
@@ -279,7 +279,7 @@ START_TEST(reload_in_vain)
         now.mono = svc.deadline;
         step(SVC_EV_DEADLINE);
         ck_assert(acted(ACT_RECORD) && !svc_is_reloading(&svc));
-        ck_assert_ptr_nonnull(strstr(svc.reason, missing[i]));
+        ck_assert_ptr_nonnull(strstr(svc.rare.reason, missing[i]));
         ck_assert_int_eq(svc.state, SVC_RUNNING);
         ck_assert_int_eq(svc.deadline, 0);
     }
@@ -392,7 +392,7 @@ START_TEST(ready_in_vain)
     now.mono = svc.deadline;
     step(SVC_EV_DEADLINE);
     ck_assert_int_eq(svc.state, SVC_STOPPING);
-    ck_assert_str_eq(svc.reason, "start timed out after 1m30s: waited in vain for 127.0.0.1:80 to accept");
+    ck_assert_str_eq(svc.rare.reason, "start timed out after 1m30s: waited in vain for 127.0.0.1:80 to accept");
     main_exits(0);
     ck_assert_int_eq(svc.state, SVC_FAILED);
 }
@@ -404,7 +404,7 @@ START_TEST(ended_before_it_was_ready)
     starts_with("notify");
     main_exits(0);
     ck_assert_int_eq(svc.state, SVC_BACKOFF);
-    ck_assert_str_eq(svc.reason, "exit 0 before it was ready");
+    ck_assert_str_eq(svc.rare.reason, "exit 0 before it was ready");
     ck_assert_str_eq(svc_result_name(&svc, spec), "protocol");
 }
 END_TEST
@@ -495,7 +495,7 @@ END_TEST
 static void told_to_end(const char *reason)
 {
     ck_assert_int_eq(svc.state, SVC_STOPPING);
-    ck_assert_str_eq(svc.reason, reason);
+    ck_assert_str_eq(svc.rare.reason, reason);
     ck_assert(acted(ACT_RECORD) && acted(ACT_SIGNAL_GROUP));
     ck_assert_int_eq(actions.items[actions.n - 1].signal, SIGABRT);
     ck_assert_str_eq(svc_result_name(&svc, spec), "watchdog");
@@ -521,25 +521,25 @@ START_TEST(watchdog)
     set("watchdog", "10s");
     spec_own_life(spec)->restart = RESTART_ON_ABNORMAL;
     starts_with("notify");
-    ck_assert_int_eq(svc.watchdog_at, 0); /* not before it is ready */
+    ck_assert_int_eq(svc.rare.watchdog_at, 0); /* not before it is ready */
     step(SVC_EV_ALIVE);
-    ck_assert_int_eq(svc.watchdog_at, 0);
+    ck_assert_int_eq(svc.rare.watchdog_at, 0);
     step(SVC_EV_READY);
-    ck_assert_int_eq(svc.watchdog_at, now.mono + 10 * USEC_PER_SEC);
+    ck_assert_int_eq(svc.rare.watchdog_at, now.mono + 10 * USEC_PER_SEC);
     now.mono += 9 * USEC_PER_SEC;
     step(SVC_EV_ALIVE);
     ck_assert_int_eq(actions.n, 0); /* nothing is written for that */
-    ck_assert_int_eq(svc.watchdog_at, now.mono + 10 * USEC_PER_SEC);
-    now.mono = svc.watchdog_at - 1;
+    ck_assert_int_eq(svc.rare.watchdog_at, now.mono + 10 * USEC_PER_SEC);
+    now.mono = svc.rare.watchdog_at - 1;
     step(SVC_EV_WATCHDOG);
     ck_assert_int_eq(svc.state, SVC_RUNNING);
     now.mono++;
     step(SVC_EV_WATCHDOG);
     told_to_end("watchdog: no sign of life for 10s");
-    ck_assert_int_eq(svc.watchdog_at, 0);
+    ck_assert_int_eq(svc.rare.watchdog_at, 0);
     main_exits(0); /* success does not make up for it */
     ck_assert_int_eq(svc.state, SVC_BACKOFF);
-    ck_assert_str_eq(svc.reason, "watchdog: no sign of life for 10s");
+    ck_assert_str_eq(svc.rare.reason, "watchdog: no sign of life for 10s");
 }
 END_TEST
 
@@ -547,12 +547,12 @@ START_TEST(watchdog_by_the_service)
 {
     starts_with("notify");
     step(SVC_EV_READY);
-    ck_assert_int_eq(svc.watchdog_at, 0);
+    ck_assert_int_eq(svc.rare.watchdog_at, 0);
     feed((struct svc_event){.type = SVC_EV_WATCHDOG_USEC, .usec = USEC_PER_SEC});
     ck_assert(acted(ACT_RECORD));
-    ck_assert_int_eq(svc.watchdog_at, now.mono + USEC_PER_SEC);
+    ck_assert_int_eq(svc.rare.watchdog_at, now.mono + USEC_PER_SEC);
     feed((struct svc_event){.type = SVC_EV_WATCHDOG_USEC, .usec = 0});
-    ck_assert_int_eq(svc.watchdog_at, 0);
+    ck_assert_int_eq(svc.rare.watchdog_at, 0);
     feed((struct svc_event){.type = SVC_EV_WATCHDOG, .text = "because"});
     told_to_end("watchdog: because");
 }
@@ -564,15 +564,15 @@ START_TEST(watchdog_after_a_crash)
     start();
     main_runs();
     ck_assert(acted(ACT_RECORD)); /* how often, since the configuration may be another then */
-    svc.watchdog_at = 0;          /* is not recorded */
+    svc.rare.watchdog_at = 0;     /* is not recorded */
     now.mono += 3600 * USEC_PER_SEC;
     step(SVC_EV_ADOPTED);
     step(SVC_EV_BOOT);
-    ck_assert_int_eq(svc.watchdog_at, now.mono + 10 * USEC_PER_SEC); /* nobody could listen before */
+    ck_assert_int_eq(svc.rare.watchdog_at, now.mono + 10 * USEC_PER_SEC); /* nobody could listen before */
     step(SVC_EV_UNHEARD);
-    ck_assert_int_eq(svc.watchdog_at, 0);
+    ck_assert_int_eq(svc.rare.watchdog_at, 0);
     step(SVC_EV_ALIVE);
-    ck_assert_int_eq(svc.watchdog_at, now.mono + 10 * USEC_PER_SEC);
+    ck_assert_int_eq(svc.rare.watchdog_at, now.mono + 10 * USEC_PER_SEC);
 }
 END_TEST
 
@@ -582,16 +582,16 @@ START_TEST(watchdog_is_that_of_the_process)
     start();
     main_runs();
     set("watchdog", "10s");
-    svc.watchdog = SVC_WATCHDOG_UNKNOWN;
+    svc.rare.watchdog = SVC_WATCHDOG_UNKNOWN;
     step(SVC_EV_ADOPTED);
     step(SVC_EV_BOOT);
-    ck_assert_int_eq(svc.watchdog, 0); /* it was started with another configuration */
-    ck_assert_int_eq(svc.watchdog_at, 0);
-    svc.watchdog = SVC_WATCHDOG_UNKNOWN;
+    ck_assert_int_eq(svc.rare.watchdog, 0); /* it was started with another configuration */
+    ck_assert_int_eq(svc.rare.watchdog_at, 0);
+    svc.rare.watchdog = SVC_WATCHDOG_UNKNOWN;
     svc.proc.digest = spec_process_digest(spec);
     step(SVC_EV_ADOPTED);
     step(SVC_EV_BOOT);
-    ck_assert_int_eq(svc.watchdog_at, now.mono + 10 * USEC_PER_SEC);
+    ck_assert_int_eq(svc.rare.watchdog_at, now.mono + 10 * USEC_PER_SEC);
 }
 END_TEST
 

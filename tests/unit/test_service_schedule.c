@@ -79,15 +79,15 @@ START_TEST(from_one_run_to_the_next)
 {
     step(SVC_EV_BOOT);
     ck_assert(is_idle());
-    ck_assert(svc.due.wall == now.wall);
+    ck_assert(svc.rare.due.wall == now.wall);
     for (unsigned life = 1; life <= 3; life++) {
         step(SVC_EV_DUE);
         ck_assert(is_queued());
-        ck_assert(svc.due.wall == now.wall - USEC_PER_SEC);
+        ck_assert(svc.rare.due.wall == now.wall - USEC_PER_SEC);
         begin();
         end(life == 2);
         ck_assert(is_idle());
-        ck_assert_str_eq(svc.reason,
+        ck_assert_str_eq(svc.rare.reason,
                          life == 2 ? "run failed: exit 1; waits for its next run" : "waits for its next run");
         ck_assert_uint_eq(svc.life, life);
         ck_assert_uint_eq(svc.restarts, 0);
@@ -104,14 +104,14 @@ START_TEST(what_is_due_meanwhile_is_passed_over)
     begin();
     step(SVC_EV_DUE);
     ck_assert(actions.n == 1 && did(ACT_RECORD) && svc.state == SVC_STARTING);
-    ck_assert(svc.due.wall == now.wall - USEC_PER_SEC);
+    ck_assert(svc.rare.due.wall == now.wall - USEC_PER_SEC);
     end(0);
     ck_assert(is_idle());
     /* What it requires has failed: that run is over, and its schedule is not. */
     step(SVC_EV_DUE);
     feed((struct svc_event){.type = SVC_EV_CALL_OFF, .text = "db failed: exit 1"});
     ck_assert(is_idle() && did(ACT_UNQUEUE));
-    ck_assert_str_eq(svc.reason, "run failed: db failed: exit 1; waits for its next run");
+    ck_assert_str_eq(svc.rare.reason, "run failed: db failed: exit 1; waits for its next run");
     /* Too late, by the word of whoever holds the clock. */
     feed((struct svc_event){.type = SVC_EV_DUE, .due = now, .pass_over = true});
     ck_assert(is_idle());
@@ -137,12 +137,12 @@ START_TEST(restarts_belong_to_a_run)
         begin();
         end(1);
         ck_assert(is_idle());
-        ck_assert_str_eq(svc.reason,
+        ck_assert_str_eq(svc.rare.reason,
                          "run failed: gave up after 2 unstable runs in a row: exit 1; waits for its next run");
     }
     step(SVC_EV_RESET);
     ck_assert(is_idle());
-    ck_assert_str_eq(svc.reason, "waits for its next run");
+    ck_assert_str_eq(svc.rare.reason, "waits for its next run");
 }
 END_TEST
 
@@ -151,19 +151,19 @@ START_TEST(commands)
     step(SVC_EV_BOOT);
     step(SVC_EV_STOP);
     ck_assert(svc.state == SVC_STOPPED && !svc.idle);
-    int64_t before = svc.due.wall;
+    int64_t before = svc.rare.due.wall;
     step(SVC_EV_DUE);
-    ck_assert(svc.state == SVC_STOPPED && actions.n == 0 && svc.due.wall == before);
+    ck_assert(svc.state == SVC_STOPPED && actions.n == 0 && svc.rare.due.wall == before);
 
     step(SVC_EV_START);
     ck_assert(is_queued());
-    ck_assert(svc.due.wall == now.wall); /* what was due while nobody wanted it is no matter */
+    ck_assert(svc.rare.due.wall == now.wall); /* what was due while nobody wanted it is no matter */
     begin();
     end(0);
     ck_assert(is_idle());
-    before = svc.due.wall;
+    before = svc.rare.due.wall;
     step(SVC_EV_START);
-    ck_assert(is_queued() && svc.due.wall == before);
+    ck_assert(is_queued() && svc.rare.due.wall == before);
     begin();
     step(SVC_EV_STOP);
     end(0);
@@ -183,22 +183,22 @@ START_TEST(another_configuration)
     char **schedule = spec->around->schedule;
 
     step(SVC_EV_BOOT);
-    struct timestamp due = svc.due;
+    struct timestamp due = svc.rare.due;
     step(SVC_EV_CONFIG);
-    ck_assert(actions.n == 0 && svc.idle && svc.due.wall == due.wall);
+    ck_assert(actions.n == 0 && svc.idle && svc.rare.due.wall == due.wall);
     feed((struct svc_event){.type = SVC_EV_CONFIG, .stop.signal = 15, .rescheduled = true});
-    ck_assert(is_idle() && svc.due.wall == now.wall);
+    ck_assert(is_idle() && svc.rare.due.wall == now.wall);
 
     /* Without a schedule it is a service as others, and wanted; with one it waits again. */
     spec_own_around(spec)->schedule = NULL;
     feed((struct svc_event){.type = SVC_EV_CONFIG, .stop.signal = 15, .rescheduled = true});
-    ck_assert(is_queued() && svc.due.wall == 0);
+    ck_assert(is_queued() && svc.rare.due.wall == 0);
     begin();
     end(0);
     ck_assert_int_eq(svc.state, SVC_EXITED);
     spec_own_around(spec)->schedule = schedule;
     feed((struct svc_event){.type = SVC_EV_CONFIG, .stop.signal = 15, .rescheduled = true});
-    ck_assert(is_idle() && svc.due.wall == now.wall);
+    ck_assert(is_idle() && svc.rare.due.wall == now.wall);
 }
 END_TEST
 
@@ -218,7 +218,7 @@ START_TEST(what_remains_gives_way)
     spec_own_around(spec)->schedule = schedule;
     spec->remain_after_exit = false;
     feed((struct svc_event){.type = SVC_EV_CONFIG, .stop.signal = 15, .rescheduled = _i == 0});
-    ck_assert(svc.state == SVC_RUNNING && svc.due.wall == now.wall);
+    ck_assert(svc.state == SVC_RUNNING && svc.rare.due.wall == now.wall);
     feed((struct svc_event){.type = SVC_EV_DUE, .due = now, .pass_over = true});
     ck_assert_int_eq(svc.state, SVC_RUNNING);
     step(SVC_EV_DUE);
@@ -226,7 +226,7 @@ START_TEST(what_remains_gives_way)
     if (svc.state == SVC_STOPPING)
         step(SVC_EV_GROUP);
     ck_assert(svc.state == SVC_WAITING && !svc.idle && did(ACT_QUEUE));
-    ck_assert_str_eq(svc.reason, "its time has come");
+    ck_assert_str_eq(svc.rare.reason, "its time has come");
     begin();
     end(0);
     ck_assert(is_idle());
@@ -245,7 +245,7 @@ static void crash(void)
     struct replay *replay = replay_new(bytes, len);
     struct svc_image *image = replay_find(replay, "x");
     ck_assert_ptr_nonnull(image);
-    ck_assert(image->svc.due.wall == svc.due.wall && image->svc.due.mono == svc.due.mono);
+    ck_assert(image->svc.rare.due.wall == svc.rare.due.wall && image->svc.rare.due.mono == svc.rare.due.mono);
     svc = image->svc;
     replay_free(replay);
     step(SVC_EV_CONFIG);
@@ -255,18 +255,18 @@ static void crash(void)
 START_TEST(a_crash_neither_loses_nor_doubles_a_run)
 {
     step(SVC_EV_BOOT);
-    struct timestamp due = svc.due;
+    struct timestamp due = svc.rare.due;
     crash();
-    ck_assert(svc.state == SVC_WAITING && svc.idle && !did(ACT_QUEUE) && svc.due.wall == due.wall);
+    ck_assert(svc.state == SVC_WAITING && svc.idle && !did(ACT_QUEUE) && svc.rare.due.wall == due.wall);
     step(SVC_EV_DUE);
-    due = svc.due;
+    due = svc.rare.due;
     crash();
-    ck_assert(is_queued() && svc.due.wall == due.wall);
+    ck_assert(is_queued() && svc.rare.due.wall == due.wall);
     begin();
     end(1);
     crash();
     ck_assert(svc.state == SVC_WAITING && svc.idle && !did(ACT_QUEUE));
-    ck_assert_str_eq(svc.reason, "run failed: exit 1; waits for its next run");
+    ck_assert_str_eq(svc.rare.reason, "run failed: exit 1; waits for its next run");
     ck_assert_uint_eq(svc.life, 1);
 }
 END_TEST
@@ -277,7 +277,7 @@ START_TEST(what_an_earlier_boot_knew)
 
     svc_set_due(&svc, due);
     step(SVC_EV_BOOT);
-    ck_assert(is_idle() && svc.due.wall == 17 && svc.due.mono == -5);
+    ck_assert(is_idle() && svc.rare.due.wall == 17 && svc.rare.due.mono == -5);
     svc_set_enabled(&svc, false);
     ck_assert(!svc.desired_up);
 }
