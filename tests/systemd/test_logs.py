@@ -84,12 +84,14 @@ def test_nothing_is_lost_while_journald_hangs():
 
 
 def test_nothing_is_lost_while_journald_is_started_again():
-    gate = supd.dir / "gate-again"
-    os.mkfifo(gate)
-    script = f"for i in 0 1000 2000; do read x <{gate}; seq $i $((i + 999)); done\nexec sleep 1000000\n"
+    # A gate for each time: the script may come to the next one before the last one is closed here.
+    gates = [supd.dir / f"gate-again-{begin}" for begin in (0, 1000, 2000)]
+    for gate in gates:
+        os.mkfifo(gate)
+    script = f"for i in 0 1000 2000; do read x <{supd.dir}/gate-again-$i; seq $i $((i + 999)); done\nexec sleep 1000000\n"
     supd.started(again=service(script, log="journal"))
-    for count in (1000, 2000, 3000):
-        supd.systemctl("kill", "-s", "KILL" if count < 3000 else "TERM", "systemd-journald.service")
+    for gate, sig, count in zip(gates, ("KILL", "KILL", "TERM"), (1000, 2000, 3000)):
+        supd.systemctl("kill", "-s", sig, "systemd-journald.service")
         gate.write_text("go\n")
         wait_entries("again", count)
     check([message(e) for e in entries("again")] == numbers(3000), "not all, or in another order, or twice")
