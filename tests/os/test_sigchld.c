@@ -290,7 +290,6 @@ START_TEST(ends_by_signals)
 }
 END_TEST
 
-/* A child that makes us its tracer shows its stops to every waitid(2); it must neither hang nor spin us. */
 static void *end_of_thread(void *want)
 {
     int wait_status = *(int *)want;
@@ -342,6 +341,7 @@ START_TEST(first_thread_leaves)
 }
 END_TEST
 
+/* A child that makes us its tracer shows its stops to every waitid(2); it must neither hang nor spin us. */
 START_TEST(traced_child_is_let_go)
 {
     struct fixture fx;
