@@ -208,21 +208,30 @@ static int compare_parents(const void *a, const void *b)
     return procfs_compare_pids(&((const struct stranger *)a)->st.ppid, &((const struct stranger *)b)->st.ppid);
 }
 
+/* All are read; procfs_each() has returned RC. */
+static void take_all(struct reading_all *reading, int rc)
+{
+    struct proctree_look *look = reading->look;
+
+    look->have_all = true;
+    if (rc < 0)
+        look->all_err = rc;
+    if (look->n_all > 0)
+        qsort(look->all, look->n_all, sizeof(*look->all), compare_parents);
+    look->all_torn = is_torn(reading);
+}
+
 /* False: it would have cost more than COST. */
 static bool read_all(struct proctree_look *look, size_t cost)
 {
     struct reading_all reading = {.look = look, .cost = cost};
     int rc = procfs_each(read_any, &reading);
 
-    look->have_all = !reading.given_up;
-    if (rc < 0)
-        look->all_err = rc;
-    if (look->n_all > 0)
-        qsort(look->all, look->n_all, sizeof(*look->all), compare_parents);
-    look->all_torn = is_torn(&reading);
-    free(reading.ended);
     if (reading.given_up)
         free_all(look);
+    else
+        take_all(&reading, rc);
+    free(reading.ended);
     return look->have_all;
 }
 
