@@ -61,13 +61,13 @@ void announce_state(struct service *service, enum svc_state from)
 void announce_health(struct service *service)
 {
     const char *name = service->spec->name;
+    enum health_state health = svc_rare(service->svc)->health.state;
 
     /* Why a service is being ended, log_change() says. */
-    if (svc_rare(service->svc)->health.state == HEALTH_HEALTHY)
+    if (health == HEALTH_HEALTHY)
         log_info("%s: healthy", name);
-    else if (service->svc->state == SVC_RUNNING && svc_rare(service->svc)->health.state == HEALTH_UNHEALTHY)
+    else if (service->svc->state == SVC_RUNNING && health == HEALTH_UNHEALTHY)
         log_warning("%s: %s", name, svc_rare(service->svc)->reason);
-    if (svc_rare(service->svc)->health.state == HEALTH_HEALTHY ||
-        svc_rare(service->svc)->health.state == HEALTH_UNHEALTHY)
-        server_tell_service(service->sup, health_name(svc_rare(service->svc)->health.state), name);
+    if (health == HEALTH_HEALTHY || health == HEALTH_UNHEALTHY)
+        server_tell_service(service->sup, health_name(health), name);
 }
